@@ -1,0 +1,38 @@
+"""The blob store as others see it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Protocol
+
+from schemas.errors import InvalidInput
+
+
+class BlobMissing(InvalidInput):
+    """No blob with this digest is kept."""
+
+    code = "blob_missing"
+
+
+class BlobStore(Protocol):
+    """Immutable content under ``sha256:<hex>``. Putting the same content twice stores it once."""
+
+    async def put(self, data: bytes) -> str:
+        """Store, and return the digest."""
+
+    async def get(self, digest: str) -> bytes:
+        """The content, verified. Raises :class:`BlobMissing` if it is not there or does not match its digest."""
+
+    async def has(self, digest: str) -> bool: ...
+
+
+def digest_of(data: bytes) -> str:
+    """``sha256:`` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def verified(data: bytes, digest: str) -> bytes:
+    """``data`` if it has this digest. Raises :class:`BlobMissing`."""
+    if digest_of(data) != digest:
+        raise BlobMissing(f"blob {digest} is damaged", hint="restore it from a replica or an archive")
+    return data

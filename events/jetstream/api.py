@@ -1,0 +1,55 @@
+"""Requests to the JetStream API, in plain JSON: nats-py's typed configurations lag behind the server's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from schemas.errors import DiskFull, LogUnavailable, StigmergyError
+
+NOT_FOUND = {10014, 10037, 10059}
+_NO_SPACE = {10023, 10047, 10077}
+
+
+class ApiRefused(LogUnavailable):
+    """JetStream answered with an error. ``number`` is its ``err_code``."""
+
+    def __init__(self, message: str, *, hint: str = "", number: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.number = number
+
+
+async def call(
+    nc: Client, subject: str, request: dict[str, Any] | None = None, *, timeout_s: float = 5.0
+) -> dict[str, Any]:
+    """Ask ``$JS.API.<subject>``.
+
+    Raises:
+        ApiRefused: the server answered with an error.
+        LogUnavailable: it did not answer.
+    """
+    try:
+        reply = await nc.request(f"$JS.API.{subject}", msgspec.json.encode(request or {}), timeout=timeout_s)
+    except (TimeoutError, NatsError, OSError) as error:
+        raise LogUnavailable(
+            f"JetStream did not answer {subject.split('.')[0].lower()} request: {error or type(error).__name__}",
+            hint="is the NATS server running, with JetStream enabled?",
+        ) from error
+    answer: dict[str, Any] = msgspec.json.decode(reply.data)
+    if "error" in answer:
+        raise refusal(answer["error"])
+    return answer
+
+
+def refusal(error: dict[str, Any]) -> StigmergyError:
+    """The error for what JetStream answered: no space is told apart from the rest."""
+    number = int(error.get("err_code", 0))
+    description = str(error.get("description", "unknown error"))
+    if number in _NO_SPACE or "no space" in description or "insufficient" in description:
+        return DiskFull(
+            f"JetStream cannot store more: {description}", hint="free disk space, or raise the server's limits"
+        )
+    return ApiRefused(f"JetStream refused: {description} ({number})", number=number)

@@ -1,0 +1,79 @@
+"""One way to connect to NATS: patient with servers that move, quick to notice one that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from nats.aio.client import Client
+from nats.errors import AuthorizationError
+from nats.errors import Error as NatsError
+
+from schemas.errors import LogUnavailable
+
+_log = logging.getLogger(__name__)
+
+
+async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
+    """A client that reconnects for ever once it has been connected.
+
+    nats-py pings every two minutes by default, so a leader that dies silently would be noticed after four; ours pings
+    every second (see ``docs/decisions/0004-jetstream-client.md``). With its endless reconnecting it would also try the
+    first connection for ever: that one has a deadline here.
+
+    Args:
+        url: ``nats://[token@]host:port``, several separated by commas.
+        name: shown by the server beside the connection.
+        timeout_s: how long the first connection may take; until then a server that is starting is waited for.
+
+    Raises:
+        LogUnavailable: no server answers at the address, or it does not let us in.
+    """
+    client, reporter = Client(), _Reporter()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await client.connect(
+                url.split(","),
+                name=name,
+                connect_timeout=max(1, round(timeout_s)),
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.2,
+                ping_interval=1,
+                max_outstanding_pings=4,
+                pending_size=64 * 1024 * 1024,
+                error_cb=reporter,
+            )
+    except (NatsError, OSError, TimeoutError, ValueError) as error:
+        await client.close()
+        raise LogUnavailable(
+            f"NATS does not answer at {_without_secret(url)}: {reporter.last or type(error).__name__}",
+            hint="`stig dev` starts a server on this machine; STIGMERGY_NATS_URL names another one",
+        ) from None  # what nats-py and urllib say may quote the URL, and with it the secret
+    reporter.connected = True
+    return client
+
+
+class _Reporter:
+    """Hears of errors; says each once, for a server that is away is tried five times a second."""
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.last = ""
+
+    async def __call__(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        if self.connected and text != self.last:
+            _log.warning("NATS: %s", text)
+        self.last = text
+        if not self.connected and isinstance(error, AuthorizationError):
+            raise error  # trying again with the same secret is of no use
+
+
+def _without_secret(url: str) -> str:
+    return ",".join(_bare(part) for part in url.split(","))
+
+
+def _bare(url: str) -> str:
+    scheme, separator, rest = url.rpartition("://")
+    return scheme + separator + rest.rpartition("@")[2]

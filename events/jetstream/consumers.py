@@ -1,0 +1,89 @@
+"""Consumers of streams: short-lived ones for readers, durable ones for subscriptions."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from nats.aio.client import Client
+
+from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from events.port import Subscription, Window
+from schemas.envelope import rfc3339
+from schemas.errors import InvalidInput, LogUnavailable
+
+_SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """``pending``: how many messages it would deliver as things stand."""
+
+    name: str
+    pending: int
+
+
+class Consumers:
+    """Creates and drops consumers over one connection."""
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+
+    async def ephemeral(self, stream: str, window: Window, first: int) -> Consumer:
+        """A consumer without acknowledgements that the server forgets a minute after its reader."""
+        config: dict[str, Any] = {
+            "ack_policy": "none",
+            "mem_storage": True,
+            "num_replicas": 1,
+            "inactive_threshold": 60 * _SECOND,
+            "filter_subjects": list(window.filters),
+        }
+        if window.since is not None:
+            config |= {"deliver_policy": "by_start_time", "opt_start_time": rfc3339(window.since)}
+        elif first > 1:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": first}
+        else:
+            config |= {"deliver_policy": "all"}
+        name = secrets.token_hex(8)
+        answer = await self._create(stream, name, config)
+        return Consumer(name, int(answer.get("num_pending", 0)))
+
+    async def durable(self, stream: str, subscription: Subscription) -> None:
+        """Create the durable consumer of a subscription, or bring the existing one up to date."""
+        config: dict[str, Any] = {
+            "durable_name": subscription.name,
+            "ack_policy": "explicit",
+            "ack_wait": int(subscription.ack_wait_s * _SECOND),
+            "max_ack_pending": max(subscription.batch * 4, 1000),
+            "filter_subjects": list(subscription.filters),
+            "deliver_policy": "new" if subscription.start_new else "all",
+        }
+        try:
+            present = (await call(self._nc, f"CONSUMER.INFO.{stream}.{subscription.name}"))["config"]
+            # Where it began cannot be changed afterwards, and need not be.
+            config["deliver_policy"] = present["deliver_policy"]
+        except ApiRefused as error:
+            if error.number not in NOT_FOUND:
+                raise
+        await self._create(stream, subscription.name, config)
+
+    async def drop(self, stream: str, name: str) -> None:
+        """Delete a consumer; one that is gone already is fine."""
+        if self._nc.is_closed or not self._nc.is_connected:
+            return  # the server forgets it by itself
+        try:
+            await call(self._nc, f"CONSUMER.DELETE.{stream}.{name}", timeout_s=1.0)
+        except LogUnavailable:
+            return
+
+    async def _create(self, stream: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
+        request = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
+        try:
+            return await call(self._nc, f"CONSUMER.CREATE.{stream}.{name}", request)
+        except ApiRefused as error:
+            if error.number in {10136, 10138, 10139}:
+                raise InvalidInput(
+                    f"the filters {list(config['filter_subjects'])} cannot be used: {error.message}"
+                ) from error
+            raise

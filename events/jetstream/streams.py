@@ -1,0 +1,88 @@
+"""The streams, as they should be; creating and migrating them may be repeated at will."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nats.aio.client import Client
+
+from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from schemas.errors import LogUnavailable
+from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
+
+_SECOND = 1_000_000_000
+_DAY = 24 * 3600 * _SECOND
+_MESSAGE_LIMIT = 1024 * 1024
+
+
+def wanted(replicas: int = 1) -> list[dict[str, Any]]:
+    """The configuration of every stream, in the words of JetStream's API."""
+    shared = {"storage": "file", "num_replicas": replicas, "allow_direct": True, "max_msg_size": _MESSAGE_LIMIT}
+    return [
+        {
+            "name": EVENTS,
+            "subjects": ["events.>"],
+            "retention": "limits",
+            "discard": "new",
+            "duplicate_window": 600 * _SECOND,
+            **shared,
+        },
+        {
+            "name": COMMANDS,
+            "subjects": ["commands.>"],
+            "retention": "workqueue",
+            "discard": "new",
+            "duplicate_window": 600 * _SECOND,
+            "max_msgs": 1_000_000,
+            **shared,
+        },
+        {
+            "name": DEAD_LETTERS,
+            "subjects": ["dead.>"],
+            "retention": "limits",
+            "discard": "old",
+            "max_age": 90 * _DAY,
+            "max_msgs": 1_000_000,
+            "duplicate_window": 600 * _SECOND,
+            **shared,
+        },
+    ]
+
+
+async def ensure_streams(nc: Client, *, replicas: int = 1) -> None:
+    """Create what is missing and change what differs.
+
+    Raises:
+        LogUnavailable: JetStream does not answer, is not enabled, or refuses a change that would need the data moved
+            (the message says which).
+    """
+    for config in wanted(replicas):
+        await _ensure(nc, config)
+
+
+async def _ensure(nc: Client, config: dict[str, Any]) -> None:
+    name = config["name"]
+    try:
+        present = (await call(nc, f"STREAM.INFO.{name}"))["config"]
+    except ApiRefused as error:
+        if error.number not in NOT_FOUND:
+            raise
+        await _create(nc, config)
+        return
+    if all(present.get(key) == value for key, value in config.items()):
+        return
+    try:
+        await call(nc, f"STREAM.UPDATE.{name}", {**present, **config})
+    except ApiRefused as error:
+        raise LogUnavailable(
+            f"stream {name} exists with another configuration that cannot be changed: {error.message}",
+            hint="see docs/operations.md, 'Moving a stream'",
+        ) from error
+
+
+async def _create(nc: Client, config: dict[str, Any]) -> None:
+    try:
+        await call(nc, f"STREAM.CREATE.{config['name']}", config)
+    except ApiRefused as error:
+        if error.number != 10058:  # somebody else created it in this very moment
+            raise

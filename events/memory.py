@@ -1,0 +1,231 @@
+"""The :class:`~events.port.Log` in memory: for unit tests and simulations, held to the same contract as the real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from events.blobs.memory import MemoryBlobs
+from events.codec import check_in, check_out, decode, encode, frames
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
+from schemas.envelope import Event
+from schemas.errors import Conflict, InvalidEvent, InvalidInput, LimitExceeded, PayloadTooLarge, StigmergyError
+from schemas.subjects import of_event, of_frame
+
+_MESSAGE_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    sequence: int
+    subject: str
+    raw: bytes
+    at: datetime
+
+
+@dataclass
+class _Durable:
+    next: int
+    waiting: list[tuple[_Stored, int]] = field(default_factory=list)
+
+
+class MemoryLog:
+    """A log that lives as long as the object. All bytes pass through the codec, so that nothing is shared by reference."""
+
+    def __init__(self) -> None:
+        self.blobs = MemoryBlobs()
+        self._messages: list[_Stored] = []
+        self._ids: dict[str, int] = {}
+        self._durables: dict[str, _Durable] = {}
+        self._dead: dict[int, DeadLetter] = {}
+        self._buried: set[str] = set()
+        self._news = asyncio.Condition()
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
+        return [await self._write(write) for write in writes]
+
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
+        last = guard.last if guard else 0
+        for frame in frames(events):
+            result = await self._write(Write(frame, Guard(guard.filter, last) if guard else None))
+            if isinstance(result, StigmergyError):
+                raise result
+            last = result.sequence
+        return last
+
+    async def _write(self, write: Write) -> Ack | StigmergyError:
+        events = [await check_in(event, self.blobs) for event in write.events]
+        first = events[0]
+        if len(events) == 1:
+            subject = of_event(first, write.key)
+        else:
+            subject = of_frame(first.tenant, first.mission, first.type.partition(".")[0])
+        return await self.store(subject, encode(events)[0], first.id, write.guard)
+
+    async def store(
+        self, subject: str, raw: bytes, message_id: str, guard: Guard | None = None
+    ) -> Ack | StigmergyError:
+        """Append bytes as any client of the bus could, well-formed or not."""
+        if (known := self._ids.get(message_id)) is not None:
+            return Ack(known, duplicate=True)
+        if len(raw) > _MESSAGE_LIMIT:
+            return PayloadTooLarge(f"a message of {len(raw):,} bytes is larger than the log takes")
+        if guard is not None and self._last(guard.filter) != guard.last:
+            return Conflict(f"another writer was first on {subject}: wrong last sequence: {self._last(guard.filter)}")
+        sequence = len(self._messages) + 1
+        self._messages.append(_Stored(sequence, subject, raw, datetime.now(UTC)))
+        self._ids[message_id] = sequence
+        async with self._news:
+            self._news.notify_all()
+        return Ack(sequence)
+
+    def _last(self, pattern: str) -> int:
+        return next((m.sequence for m in reversed(self._messages) if matches(m.subject, pattern)), 0)
+
+    async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+        first = window.first
+        while True:
+            found = self._after(first, window)[:batch]
+            if not found:
+                await self._wait(len(self._messages))
+                continue
+            first = found[-1].sequence + 1
+            yield Batch(tuple([event for stored in found for event in await self._events(stored)]), first - 1)
+
+    async def read(self, window: Window) -> AsyncIterator[Event]:
+        last = window.last if window.last is not None else len(self._messages)
+        for stored in self._after(window.first, window):
+            if stored.sequence <= last:
+                for event in await self._events(stored):
+                    yield event
+
+    async def subscribe(self, subscription: Subscription) -> AsyncIterator[Delivery]:
+        begin = len(self._messages) + 1 if subscription.start_new else 1
+        durable = self._durables.setdefault(subscription.name, _Durable(begin))
+        window = Window(subscription.filters)
+        while True:
+            if durable.waiting:
+                stored, attempts = durable.waiting.pop(0)
+            elif fresh := self._after(durable.next, window):
+                stored, attempts = fresh[0], 0
+                durable.next = stored.sequence + 1
+            else:
+                await self._wait(len(self._messages))
+                continue
+            delivery = await self._deliver(subscription, durable, stored, attempts + 1)
+            if delivery is not None:
+                yield delivery
+
+    async def _deliver(
+        self, subscription: Subscription, durable: _Durable, stored: _Stored, attempts: int
+    ) -> _MemoryDelivery | None:
+        if attempts > subscription.max_deliver:
+            self._bury(
+                stored, LimitExceeded(f"{subscription.name} failed on it {attempts - 1} times"), subscription.name
+            )
+            return None
+        try:
+            events = await self._resolve(stored)
+        except InvalidInput as error:
+            self._bury(stored, error, subscription.name)
+            return None
+        return _MemoryDelivery(self, subscription.name, durable, stored, tuple(events), attempts)
+
+    async def last_sequence(self) -> int:
+        return len(self._messages)
+
+    async def missions(self, types: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
+        found: dict[tuple[str, str], dict[str, int]] = {}
+        for stored in self._messages:
+            _, tenant, mission, noun, verb, *_ = stored.subject.split(".")
+            if (name := f"{noun}.{verb}") in types:
+                counts = found.setdefault((tenant, mission), {})
+                counts[name] = counts.get(name, 0) + 1
+        return found
+
+    async def dead_letters(self) -> AsyncIterator[DeadLetter]:
+        for letter in list(self._dead.values()):
+            yield letter
+
+    async def retry_dead_letter(self, sequence: int) -> int:
+        letter = self._dead.get(sequence)
+        if letter is None:
+            raise InvalidInput(f"there is no dead letter {sequence}", hint="`stig events dead` lists them")
+        if not letter.subject.startswith("events."):
+            raise InvalidEvent(f"dead letter {sequence} was no event")
+        result = await self.store(letter.subject, letter.raw, f"retry:{sequence}")
+        if isinstance(result, StigmergyError):
+            raise result
+        del self._dead[sequence]
+        return result.sequence
+
+    def _after(self, first: int, window: Window) -> list[_Stored]:
+        return [
+            stored
+            for stored in self._messages[first - 1 :]
+            if any(matches(stored.subject, pattern) for pattern in window.filters)
+            and (window.since is None or stored.at >= window.since)
+        ]
+
+    async def _wait(self, seen: int) -> None:
+        async with self._news:
+            await self._news.wait_for(lambda: len(self._messages) > seen or self._requeued())
+
+    def _requeued(self) -> bool:
+        return any(durable.waiting for durable in self._durables.values())
+
+    async def _resolve(self, stored: _Stored) -> list[Event]:
+        return [await check_out(event, self.blobs) for event in decode(stored.raw, stored.sequence)]
+
+    async def _events(self, stored: _Stored) -> list[Event]:
+        try:
+            return await self._resolve(stored)
+        except InvalidInput as error:
+            self._bury(stored, error, "reader")
+            return []
+
+    def _bury(self, stored: _Stored, error: StigmergyError, consumer: str) -> None:
+        if (key := f"{consumer}:{stored.sequence}") not in self._buried:
+            self._buried.add(key)
+            number = len(self._buried)
+            self._dead[number] = DeadLetter(
+                number, stored.subject, error.message, error.code, consumer, stored.sequence, stored.raw
+            )
+
+    async def requeue(self, durable: _Durable, stored: _Stored, attempts: int) -> None:
+        """Hand a message to a subscription again."""
+        durable.waiting.append((stored, attempts))
+        async with self._news:
+            self._news.notify_all()
+
+
+class _MemoryDelivery:
+    def __init__(
+        self, log: MemoryLog, name: str, durable: _Durable, stored: _Stored, events: tuple[Event, ...], attempts: int
+    ) -> None:
+        self._log, self._name, self._durable, self._stored = log, name, durable, stored
+        self.events = events
+        self.attempts = attempts
+
+    async def ack(self) -> None:
+        """Nothing is kept of what was delivered."""
+
+    async def retry(self, delay_s: float = 0.0) -> None:
+        await asyncio.sleep(delay_s)
+        await self._log.requeue(self._durable, self._stored, self.attempts)
+
+    async def reject(self, error: StigmergyError) -> None:
+        self._log._bury(self._stored, error, self._name)
+
+
+def matches(subject: str, pattern: str) -> bool:
+    """Whether a subject matches a NATS pattern: ``*`` is one token, ``>`` at the end one or more."""
+    left, right = subject.split("."), pattern.split(".")
+    if right[-1] == ">":
+        return len(left) >= len(right) and all(p in ("*", s) for s, p in zip(left, right[:-1], strict=False))
+    return len(left) == len(right) and all(p in ("*", s) for s, p in zip(left, right, strict=True))

@@ -1,0 +1,1 @@
+"""The heart: pure functions. Time and ids come in; facts go out."""

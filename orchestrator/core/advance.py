@@ -1,0 +1,186 @@
+"""What must follow from the present state, without anybody having asked: the mission's own steps.
+
+``advance`` may be called at any time and as often as one likes: it looks at the agenda, and what has been recorded is
+no longer on it. So a decision that was written in part is simply completed by the next call.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator.core import agenda
+from orchestrator.core.evolve import evolve
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
+from orchestrator.core.resolve import lenient_result, resolved_task
+from orchestrator.core.unfold import unfold
+from schemas.attempts import Failure
+from schemas.errors import StigmergyError
+from schemas.events import Payload
+from schemas.events.goal import GoalAchieved, GoalFailed
+from schemas.events.mission import MissionCompleted, MissionFailed
+from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.plan import ROOT_GOAL
+
+MOST = 2000
+
+
+def advance(mission: Mission, now: datetime, *, most: int = MOST) -> list[Payload]:
+    """The facts that follow, in the order in which they should be recorded; about ``most`` at a time.
+
+    Args:
+        mission: the state folded from the log.
+        now: the present instant; only timers compare with it.
+    """
+    facts: list[Payload] = []
+    for kind, identifier in _due(mission, now):
+        for payload in _handle(mission, kind, identifier, now, late=True):
+            mission = evolve(mission, Fact(payload, now))
+            facts.append(payload)
+    while mission.agenda and len(facts) < most:
+        before = len(facts)
+        for kind, identifier in agenda.in_order(mission):
+            if (kind, identifier) not in mission.agenda or len(facts) >= most:
+                continue  # an earlier step of this round has settled it
+            for payload in _handle(mission, kind, identifier, now):
+                mission = evolve(mission, Fact(payload, now))
+                facts.append(payload)
+        if len(facts) == before:
+            break
+    return facts
+
+
+def _due(mission: Mission, now: datetime) -> list[tuple[str, str]]:
+    if mission.status.ended:
+        return []
+    return sorted(key for key, due in mission.timers.items() if due <= now)
+
+
+def _handle(mission: Mission, kind: str, identifier: str, now: datetime, *, late: bool = False) -> list[Payload]:
+    if kind == agenda.STOP:
+        return [TaskCancelled(task=identifier, reason=_why_stopped(mission, identifier))]
+    if mission.status.ended:
+        return []
+    if kind == agenda.GOAL:
+        return list(_goal(mission, mission.goals[identifier], now, late=late))
+    if kind == agenda.JUDGED:
+        return [_judged(mission.tasks[identifier], now)]
+    if mission.status is MissionStatus.PAUSED:
+        return []
+    return _STEPS[kind](mission, identifier)
+
+
+def _free(mission: Mission, identifier: str) -> list[Payload]:
+    task = mission.tasks[identifier]
+    if task.hopeless:
+        return [TaskSkipped(task=identifier, reason=task.hopeless)]
+    if task.status not in (TaskStatus.WAITING, TaskStatus.RETRYING):
+        return []
+    spec, attempt = task.spec, task.attempt + 1
+    try:
+        inputs, workspace, expects = resolved_task(mission, task)
+    except StigmergyError as error:
+        failure = Failure(code=error.code, message=error.message, hint=error.hint)
+        return [TaskFailed(task=identifier, attempt=attempt, failure=failure)]
+    return [
+        TaskReady(
+            task=identifier,
+            attempt=attempt,
+            skill=spec.skill,
+            intent=spec.intent,
+            inputs=inputs,
+            workspace=workspace,
+            expects=expects,
+            priority=spec.priority,
+            timeout_s=spec.timeout_s,
+        )
+    ]
+
+
+def _unfold(mission: Mission, identifier: str) -> list[Payload]:
+    try:
+        return [unfold(mission, mission.groups[identifier])]
+    except StigmergyError as error:
+        failure = Failure(code=error.code, message=error.message, hint=error.hint)
+        return [GoalFailed(goal=identifier, failure=failure)]
+
+
+def _judged(task: TaskState, now: datetime) -> Payload:
+    identifier, failure = task.spec.id, task.verdict.failure if task.verdict else None
+    if failure is None:
+        return TaskSucceeded(task=identifier, attempt=task.attempt)
+    made = task.attempt - task.forgiven
+    if not failure.retryable or made >= task.spec.retry.max_attempts:
+        return TaskFailed(task=identifier, attempt=task.attempt, failure=failure)
+    not_before = now + retry_delay(task, made)
+    return TaskRetried(task=identifier, attempt=task.attempt + 1, not_before=not_before, failure=failure)
+
+
+def retry_delay(task: TaskState, made: int) -> timedelta:
+    """How long to wait after ``made`` attempts; see :class:`~schemas.plan.RetryPolicy`."""
+    policy = task.spec.retry
+    try:
+        delay = min(policy.delay_s * policy.factor ** (made - 1), policy.max_delay_s)
+    except OverflowError:
+        delay = policy.max_delay_s
+    spread = zlib.crc32(f"{task.spec.id}/{task.attempt}".encode()) / 2**32
+    return timedelta(seconds=delay * (0.8 + 0.4 * spread))
+
+
+def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> Iterator[Payload]:
+    if goal.status is not GoalStatus.OPEN:
+        return
+    failure = _why_failed(mission, goal, late=late and goal.pending > 0)
+    if goal.spec.id != ROOT_GOAL:
+        if failure is not None:
+            yield GoalFailed(goal=goal.spec.id, failure=failure)
+        elif goal.pending == 0:
+            yield GoalAchieved(goal=goal.spec.id)
+    elif failure is not None:
+        for identifier in sorted(mission.tasks):
+            if not mission.tasks[identifier].status.ended:
+                yield TaskCancelled(task=identifier, reason=failure.message)
+        yield MissionFailed(failure=failure)
+    elif goal.pending == 0:
+        yield MissionCompleted(result=lenient_result(mission))
+
+
+def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | None:
+    if late:
+        message = f"goal {goal.spec.id!r} passed its deadline of {goal.spec.deadline_s:g} s"
+        return Failure(code="timed_out", message=message)
+    if goal.failures <= goal.spec.error_threshold:
+        return None
+    return _first_failure(mission, goal)
+
+
+def _first_failure(mission: Mission, goal: GoalState) -> Failure:
+    """What a person should look at first: of the failures directly below, the earliest that is no mere consequence."""
+    failed = [t for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.FAILED]
+    failed.sort(key=lambda task: (str(task.ended_at), task.spec.id))
+    for task in failed:
+        if task.failure is not None:
+            return task.failure.model_copy(update={"message": f"task {task.spec.id}: {task.failure.message}"})
+    for identifier in sorted(mission.goals):
+        child = mission.goals[identifier]
+        if child.spec.parent == goal.spec.id and child.failure is not None and not child.spec.optional:
+            return child.failure
+    skipped = sorted(
+        t.spec.id for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.SKIPPED
+    )
+    return Failure(code="skipped", message=f"tasks that could not run: {', '.join(skipped[:5])}")
+
+
+def _why_stopped(mission: Mission, task: str) -> str:
+    if mission.status.ended:
+        return mission.reason or f"mission {mission.status.value}"
+    for name in mission.goal_path[mission.tasks[task].spec.goal]:
+        if (failure := mission.goals[name].failure) is not None:
+            return failure.message
+    return "no longer needed"
+
+
+_STEPS: dict[str, Callable[[Mission, str], list[Any]]] = {agenda.FREE: _free, agenda.UNFOLD: _unfold}

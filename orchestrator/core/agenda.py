@@ -1,0 +1,50 @@
+"""Putting things on a mission's agenda and taking them off; the order of arrival is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from orchestrator.core.mission import Mission
+
+JUDGED = "judged"  # a task's attempt has a verdict
+FREE = "free"  # a task's needs are all settled
+UNFOLD = "unfold"  # a group's needs are all settled
+GOAL = "goal"  # a goal may have ended
+STOP = "stop"  # a task should end, because its goal or its mission has
+
+
+def put(mission: Mission, kind: str, ids: Iterable[str]) -> Mission:
+    """Add items, each at most once."""
+    agenda, tickets = mission.agenda, mission.tickets
+    for identifier in ids:
+        if (kind, identifier) not in agenda:
+            tickets += 1
+            agenda = agenda.set((kind, identifier), tickets)
+    return replace(mission, agenda=agenda, tickets=tickets)
+
+
+def take(mission: Mission, kind: str, identifier: str) -> Mission:
+    """Remove an item; one that is not there is fine."""
+    if (kind, identifier) not in mission.agenda:
+        return mission
+    return replace(mission, agenda=mission.agenda.delete((kind, identifier)))
+
+
+def in_order(mission: Mission) -> list[tuple[str, str]]:
+    """The items, oldest first."""
+    return sorted(mission.agenda, key=mission.agenda.__getitem__)
+
+
+def set_timer(mission: Mission, kind: str, identifier: str, due: datetime) -> Mission:
+    """Look at it again at ``due``."""
+    return replace(mission, timers=mission.timers.set((kind, identifier), due))
+
+
+def drop_timer(mission: Mission, kind: str, identifier: str) -> Mission:
+    """Forget a timer; one that is not there is fine."""
+    if (kind, identifier) not in mission.timers:
+        return mission
+    return replace(mission, timers=mission.timers.delete((kind, identifier)))

@@ -1,0 +1,104 @@
+"""Commands: what somebody asks, granted as facts or refused with the reason."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
+from schemas.commands import CancelMission, Command, PauseMission, ResumeMission, RetryMission, SubmitMission
+from schemas.errors import Refused
+from schemas.events import Payload
+from schemas.events.mission import (
+    MissionCancelled,
+    MissionPaused,
+    MissionPlanned,
+    MissionReopened,
+    MissionResumed,
+    MissionSubmitted,
+)
+from schemas.plan import Plan
+
+
+def decide(mission: Mission, command: Command, now: datetime, *, plan: Plan | None = None) -> list[Payload]:
+    """The facts that grant a command; none if it is granted already.
+
+    Args:
+        mission: the state folded from the log.
+        command: what is asked.
+        now: the present instant.
+        plan: for a submission, what the planner made of it.
+
+    Raises:
+        Refused: the command may not be carried out in this state; the message says why.
+    """
+    if isinstance(command, SubmitMission):
+        return _submit(mission, command, now, plan)
+    if mission.status is MissionStatus.NEW:
+        raise Refused(f"there is no mission {command.mission!r}", hint="`stig mission list` shows them")
+    match command:
+        case PauseMission():
+            return _pause(mission, command)
+        case ResumeMission():
+            return _resume(mission)
+        case CancelMission():
+            return _cancel(mission, command)
+        case RetryMission():
+            return _retry(mission, command)
+
+
+def _submit(mission: Mission, command: SubmitMission, now: datetime, plan: Plan | None) -> list[Payload]:
+    if mission.status is not MissionStatus.NEW:
+        if mission.submission == command.id:
+            return []
+        raise Refused(f"mission {command.mission!r} exists already", hint="choose another id, or leave it out")
+    if plan is None:
+        raise Refused("a submission needs a plan", hint="name a workflow, or send a plan")
+    return [
+        MissionSubmitted(
+            objective=command.objective,
+            workflow=command.workflow,
+            inputs=command.inputs,
+            labels=command.labels,
+            submitted_by=command.by,
+        ),
+        MissionPlanned(plan=plan, planned_at=now),
+    ]
+
+
+def _pause(mission: Mission, command: PauseMission) -> list[Payload]:
+    if mission.status is MissionStatus.PAUSED:
+        return []
+    _need_open(mission, "paused")
+    return [MissionPaused(reason=command.reason)]
+
+
+def _resume(mission: Mission) -> list[Payload]:
+    if mission.status is MissionStatus.RUNNING:
+        return []
+    _need_open(mission, "resumed")
+    return [MissionResumed()]
+
+
+def _cancel(mission: Mission, command: CancelMission) -> list[Payload]:
+    if mission.status is MissionStatus.CANCELLED:
+        return []
+    _need_open(mission, "cancelled")
+    return [MissionCancelled(reason=command.reason)]
+
+
+def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
+    if mission.status is not MissionStatus.FAILED:
+        raise Refused(
+            f"mission {mission.id!r} is {mission.status.value}; only a failed mission can be retried",
+            hint="submit the objective again to run it anew",
+        )
+    failed = sorted(name for name, task in mission.tasks.items() if task.status is TaskStatus.FAILED)
+    unknown = [name for name in command.tasks if name not in failed]
+    if unknown:
+        raise Refused(f"these tasks have not failed: {', '.join(unknown)}", hint=f"failed are: {', '.join(failed)}")
+    return [MissionReopened(tasks=command.tasks or tuple(failed))]
+
+
+def _need_open(mission: Mission, what: str) -> None:
+    if mission.status.ended:
+        raise Refused(f"mission {mission.id!r} is {mission.status.value} and cannot be {what}")

@@ -1,0 +1,288 @@
+"""Folding: the state after one more fact. Never fails, never asks, never decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from immutables import Map
+from msgspec.structs import replace
+
+from orchestrator.core import agenda, graph
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import (
+    GoalState,
+    GoalStatus,
+    GroupState,
+    Mission,
+    MissionStatus,
+    TaskState,
+    TaskStatus,
+    Verdict,
+)
+from orchestrator.core.settle import end_task, report, touch_goal
+from schemas.attempts import Failure
+from schemas.events import Payload
+from schemas.events import action as actions
+from schemas.events import attempt as attempts
+from schemas.events import goal as goals
+from schemas.events import mission as missions
+from schemas.events import task as tasks
+from schemas.events import world as worlds
+from schemas.events.base import TaskPayload
+from schemas.plan import ROOT_GOAL, GoalSpec
+
+GUARDED_NOUNS = ("mission", "task", "goal")
+
+
+def evolve(mission: Mission, fact: Fact) -> Mission:
+    """The mission after ``fact``. Facts that say nothing about it, or come too late to count, leave it as it is."""
+    noun = fact.payload.TYPE.partition(".")[0]
+    if fact.sequence and noun in GUARDED_NOUNS:
+        mission = replace(mission, seen=mission.seen.set(noun, fact.sequence))
+    fold = _FOLDS.get(type(fact.payload))
+    return fold(mission, fact, fact.payload) if fold is not None and _known(mission, fact.payload) else mission
+
+
+def _known(mission: Mission, payload: Payload) -> bool:
+    """Whether the fact speaks of things this mission has. Anybody may put nonsense on a bus."""
+    match payload:
+        case TaskPayload():
+            return payload.task in mission.tasks
+        case goals.GoalAchieved() | goals.GoalFailed():
+            return payload.goal in mission.goals
+        case missions.MissionSubmitted():
+            return mission.status is MissionStatus.NEW
+        case missions.MissionPlanned():
+            return mission.status is MissionStatus.RUNNING and not mission.goals
+        case missions.MissionExtended():
+            return payload.group in mission.groups and mission.groups[payload.group].branches is None
+        case missions.MissionReopened():
+            return all(task in mission.tasks for task in payload.tasks)
+        case _:
+            return True
+
+
+def _submitted(mission: Mission, fact: Fact, event: missions.MissionSubmitted) -> Mission:
+    return replace(
+        mission,
+        objective=event.objective,
+        workflow=event.workflow,
+        inputs=event.inputs,
+        submitted_at=fact.at,
+        status=MissionStatus.RUNNING,
+    )
+
+
+def _planned(mission: Mission, fact: Fact, event: missions.MissionPlanned) -> Mission:
+    plan = event.plan
+    specs = [graph.root(plan.deadline_s), *plan.goals, *(_group_goal(group.id, group) for group in plan.groups)]
+    mission = replace(
+        mission,
+        plan=plan,
+        tasks=Map({spec.id: graph.new_task(spec) for spec in plan.tasks}),
+        groups=Map({group.id: GroupState(spec=group) for group in plan.groups}),
+        goals=Map({spec.id: GoalState(spec=spec) for spec in specs}),
+    )
+    mission = graph.index(mission)
+    return touch_goal(mission, ROOT_GOAL, event.planned_at)
+
+
+def _group_goal(identifier: str, group: Any) -> GoalSpec:
+    # A group's own goal ends when its branches have; what failed in an optional branch is forgiven there.
+    return GoalSpec(id=identifier, title=group.title, parent=group.goal)
+
+
+def _extended(mission: Mission, fact: Fact, event: missions.MissionExtended) -> Mission:
+    group = mission.groups[event.group]
+    branches = {spec.id: spec.goal.removeprefix(f"{event.group}.") for spec in event.tasks}
+    mission = agenda.take(mission, agenda.UNFOLD, event.group)
+    mission = replace(
+        mission,
+        tasks=mission.tasks.update({spec.id: graph.new_task(spec) for spec in event.tasks}),
+        goals=mission.goals.update({spec.id: GoalState(spec=spec) for spec in event.goals}),
+        branch_of=mission.branch_of.update({task: (event.group, branch) for task, branch in branches.items()}),
+        groups=mission.groups.set(event.group, replace(group, branches=event.branches, items=event.items)),
+    )
+    return graph.index(mission)
+
+
+def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Mission:
+    return replace(mission, status=MissionStatus.PAUSED, reason=event.reason)
+
+
+def _resumed(mission: Mission, fact: Fact, event: missions.MissionResumed) -> Mission:
+    return replace(mission, status=MissionStatus.RUNNING, reason="")
+
+
+def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> Mission:
+    """Failed tasks, and whatever was skipped or cancelled with them, wait again; failed goals are open again."""
+    states = mission.tasks
+    for identifier, task in mission.tasks.items():
+        if identifier in event.tasks or task.status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED):
+            fresh = TaskState(spec=task.spec, attempt=task.attempt, forgiven=task.attempt, refers=task.refers)
+            states = states.set(identifier, fresh)
+    open_goals = mission.goals
+    for identifier, goal in mission.goals.items():
+        if goal.status is not GoalStatus.ACHIEVED or goal.pending:
+            open_goals = open_goals.set(identifier, GoalState(spec=goal.spec))
+    for identifier in event.tasks:
+        for name in mission.goal_path[mission.tasks[identifier].spec.goal]:
+            open_goals = open_goals.set(name, GoalState(spec=mission.goals[name].spec))
+    mission = replace(
+        mission, tasks=states, goals=open_goals, status=MissionStatus.RUNNING, failure=None, ended_at=None, reason=""
+    )
+    mission = replace(mission, agenda=Map(), timers=Map())
+    return touch_goal(graph.index(mission), ROOT_GOAL, fact.at)
+
+
+def _completed(mission: Mission, fact: Fact, event: missions.MissionCompleted) -> Mission:
+    return _ended(mission, fact, MissionStatus.COMPLETED, GoalStatus.ACHIEVED, result=event.result)
+
+
+def _failed(mission: Mission, fact: Fact, event: missions.MissionFailed) -> Mission:
+    return _ended(
+        mission, fact, MissionStatus.FAILED, GoalStatus.FAILED, failure=event.failure, reason=event.failure.message
+    )
+
+
+def _cancelled(mission: Mission, fact: Fact, event: missions.MissionCancelled) -> Mission:
+    mission = _ended(mission, fact, MissionStatus.CANCELLED, GoalStatus.FAILED, reason=event.reason)
+    return agenda.put(mission, agenda.STOP, [i for i in sorted(mission.tasks) if not mission.tasks[i].status.ended])
+
+
+def _ended(mission: Mission, fact: Fact, status: MissionStatus, goal: GoalStatus, **changes: Any) -> Mission:
+    if ROOT_GOAL in mission.goals:
+        top = replace(mission.goals[ROOT_GOAL], status=goal)
+        mission = replace(mission, goals=mission.goals.set(ROOT_GOAL, top))
+    return replace(mission, status=status, ended_at=fact.at, timers=Map(), agenda=Map(), **changes)
+
+
+def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
+    task = mission.tasks[event.task]
+    mission = agenda.take(mission, agenda.FREE, event.task)
+    mission = agenda.drop_timer(mission, agenda.FREE, event.task)
+    task = replace(
+        task,
+        status=TaskStatus.READY,
+        attempt=event.attempt,
+        verdict=None,
+        finished=None,
+        started_at=task.started_at or fact.at,
+    )
+    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    return touch_goal(mission, task.spec.goal, fact.at)
+
+
+def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
+    task = replace(mission.tasks[event.task], status=TaskStatus.RETRYING, verdict=None, failure=event.failure)
+    mission = agenda.take(mission, agenda.JUDGED, event.task)
+    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    return agenda.set_timer(mission, agenda.FREE, event.task, event.not_before)
+
+
+def _task_succeeded(mission: Mission, fact: Fact, event: tasks.TaskSucceeded) -> Mission:
+    return end_task(mission, event.task, TaskStatus.SUCCEEDED, fact.at)
+
+
+def _task_failed(mission: Mission, fact: Fact, event: tasks.TaskFailed) -> Mission:
+    return end_task(mission, event.task, TaskStatus.FAILED, fact.at, failure=event.failure)
+
+
+def _task_skipped(mission: Mission, fact: Fact, event: tasks.TaskSkipped) -> Mission:
+    return end_task(mission, event.task, TaskStatus.SKIPPED, fact.at, reason=event.reason)
+
+
+def _task_cancelled(mission: Mission, fact: Fact, event: tasks.TaskCancelled) -> Mission:
+    return end_task(mission, event.task, TaskStatus.CANCELLED, fact.at, reason=event.reason)
+
+
+def _goal_achieved(mission: Mission, fact: Fact, event: goals.GoalAchieved) -> Mission:
+    goal = replace(mission.goals[event.goal], status=GoalStatus.ACHIEVED)
+    mission = replace(mission, goals=mission.goals.set(event.goal, goal))
+    mission = agenda.drop_timer(mission, agenda.GOAL, event.goal)
+    return agenda.take(mission, agenda.GOAL, event.goal)
+
+
+def _goal_failed(mission: Mission, fact: Fact, event: goals.GoalFailed) -> Mission:
+    goal = replace(mission.goals[event.goal], status=GoalStatus.FAILED, failure=event.failure)
+    mission = replace(mission, goals=mission.goals.set(event.goal, goal))
+    mission = agenda.drop_timer(agenda.take(mission, agenda.GOAL, event.goal), agenda.GOAL, event.goal)
+    open_tasks = [i for i in graph.below(mission, event.goal) if not mission.tasks[i].status.ended]
+    mission = agenda.put(mission, agenda.STOP, open_tasks)
+    parent = goal.spec.parent
+    if goal.spec.optional or parent is None:
+        return mission
+    upper = mission.goals[parent]
+    mission = replace(mission, goals=mission.goals.set(parent, replace(upper, failures=upper.failures + 1)))
+    return report(mission, parent)
+
+
+def _finished(mission: Mission, fact: Fact, event: attempts.AttemptFinished) -> Mission:
+    if not _counts(mission, event):
+        return mission
+    task = replace(mission.tasks[event.task], finished=event)
+    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    if event.outcome == "succeeded":
+        return mission  # its own word; the world has to confirm it
+    failure = event.failure or Failure(code=event.outcome, message=f"the attempt {event.outcome.replace('_', ' ')}")
+    return _judge(mission, event.task, Verdict(failure))
+
+
+def _confirmed(mission: Mission, fact: Fact, event: worlds.WorldConfirmed) -> Mission:
+    task = mission.tasks.get(event.task)
+    if not _counts(mission, event) or task is None or task.finished is None:
+        return mission
+    return _judge(mission, event.task, Verdict())
+
+
+def _violated(mission: Mission, fact: Fact, event: worlds.WorldViolated) -> Mission:
+    if not _counts(mission, event):
+        return mission
+    message = "; ".join(violation.message for violation in event.violations)
+    retryable = mission.tasks[event.task].spec.retry.on_violation
+    return _judge(mission, event.task, Verdict(Failure(code="violated", message=message, retryable=retryable)))
+
+
+def _action_failed(mission: Mission, fact: Fact, event: actions.ActionExpired | actions.ActionRefused) -> Mission:
+    return _judge(mission, event.task, Verdict(event.failure)) if _counts(mission, event) else mission
+
+
+def _counts(mission: Mission, event: Any) -> bool:
+    """Whether a word about an attempt is about the present one, and before its verdict."""
+    task = mission.tasks.get(event.task)
+    return (
+        task is not None and task.status is TaskStatus.READY and task.attempt == event.attempt and task.verdict is None
+    )
+
+
+def _judge(mission: Mission, task: str, verdict: Verdict) -> Mission:
+    mission = replace(mission, tasks=mission.tasks.set(task, replace(mission.tasks[task], verdict=verdict)))
+    return agenda.put(mission, agenda.JUDGED, [task])
+
+
+_FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
+    missions.MissionSubmitted: _submitted,
+    missions.MissionPlanned: _planned,
+    missions.MissionExtended: _extended,
+    missions.MissionPaused: _paused,
+    missions.MissionResumed: _resumed,
+    missions.MissionReopened: _reopened,
+    missions.MissionCompleted: _completed,
+    missions.MissionFailed: _failed,
+    missions.MissionCancelled: _cancelled,
+    tasks.TaskReady: _ready,
+    tasks.TaskRetried: _retried,
+    tasks.TaskSucceeded: _task_succeeded,
+    tasks.TaskFailed: _task_failed,
+    tasks.TaskSkipped: _task_skipped,
+    tasks.TaskCancelled: _task_cancelled,
+    goals.GoalAchieved: _goal_achieved,
+    goals.GoalFailed: _goal_failed,
+    attempts.AttemptFinished: _finished,
+    worlds.WorldConfirmed: _confirmed,
+    worlds.WorldViolated: _violated,
+    actions.ActionExpired: _action_failed,
+    actions.ActionRefused: _action_failed,
+}
+FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))

@@ -1,0 +1,23 @@
+"""A fact as the heart sees it: what happened, when, and where it stands on the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from schemas.envelope import Event, moment_of
+from schemas.events import Payload, parse
+
+
+class Fact(NamedTuple):
+    """One event, parsed. ``sequence`` is 0 while it is only supposed, before the log has it."""
+
+    payload: Payload
+    at: datetime
+    sequence: int = 0
+    id: str = ""
+
+    @classmethod
+    def of(cls, event: Event) -> Fact:
+        """Parse an event. Raises :class:`~schemas.errors.InvalidEvent` if this release cannot read it."""
+        return cls(parse(event), moment_of(event), event.sequence, event.id)

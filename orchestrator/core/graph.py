@@ -1,0 +1,150 @@
+"""From a plan to the indices that make folding cheap: who needs whom, and what lies below which goal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from immutables import Map
+from msgspec.structs import replace
+
+from orchestrator.core import agenda
+from orchestrator.core.mission import (
+    GoalState,
+    GoalStatus,
+    GroupState,
+    Mission,
+    TaskState,
+    TaskStatus,
+)
+from schemas.plan import ROOT_GOAL, GoalSpec, TaskSpec
+
+
+def index(mission: Mission) -> Mission:
+    """Recompute all indices, goal progress and the agenda of free nodes. Linear in the size of the plan.
+
+    Called when the graph changes (planned, extended, reopened); everything between is counted up and down.
+    """
+    mission = replace(mission, dependents=_dependents(mission), goal_path=_goal_paths(mission.goals))
+    mission = _settle_needs(mission)
+    mission = replace(mission, goals=_progress(mission))
+    free = [i for i, task in mission.tasks.items() if task.status is TaskStatus.WAITING and settled(task)]
+    unfold = [i for i, group in mission.groups.items() if group.branches is None and settled(group)]
+    goals = [i for i, goal in mission.goals.items() if goal.status is GoalStatus.OPEN and goal_may_end(goal)]
+    # immutables iterate in no promised order, and two orchestrators should decide alike.
+    mission = agenda.put(mission, agenda.FREE, sorted(free))
+    mission = agenda.put(mission, agenda.UNFOLD, sorted(unfold))
+    paths = mission.goal_path  # the deepest first: how a goal ends matters to the one above
+    return agenda.put(mission, agenda.GOAL, sorted(goals, key=lambda name: (-len(paths[name]), name)))
+
+
+def settled(node: TaskState | GroupState) -> bool:
+    """Whether it is known if the node can run."""
+    return node.unmet == 0 or bool(node.hopeless)
+
+
+def goal_may_end(goal: GoalState) -> bool:
+    """Whether the goal has nothing left to do, or has failed more than it may."""
+    return goal.pending == 0 or goal.failures > goal.spec.error_threshold
+
+
+def new_task(spec: TaskSpec) -> TaskState:
+    """A task that has not begun."""
+    return TaskState(spec=spec, refers="${" in spec.model_dump_json(include={"inputs", "workspace", "expects"}))
+
+
+def root(deadline_s: float | None) -> GoalSpec:
+    """The mission itself, as the goal above all others."""
+    return GoalSpec(id=ROOT_GOAL, parent=None, deadline_s=deadline_s)
+
+
+def below(mission: Mission, goal: str) -> Iterable[str]:
+    """The tasks of a goal and of all goals below it, in a stable order."""
+    return sorted(i for i, task in mission.tasks.items() if goal in mission.goal_path[task.spec.goal])
+
+
+def _dependents(mission: Mission) -> Map[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for identifier, task in mission.tasks.items():
+        for need in task.spec.needs:
+            found.setdefault(need, []).append(identifier)
+    for identifier, group in mission.groups.items():
+        for need in group.spec.needs:
+            found.setdefault(need, []).append(identifier)
+    return Map({need: tuple(sorted(who)) for need, who in found.items()})
+
+
+def _goal_paths(goals: Map[str, GoalState]) -> Map[str, tuple[str, ...]]:
+    paths: dict[str, tuple[str, ...]] = {}
+    for identifier in goals:
+        path: list[str] = []
+        current: str | None = identifier
+        while current is not None:
+            path.append(current)
+            current = goals[current].spec.parent
+        paths[identifier] = tuple(path)
+    return Map(paths)
+
+
+def _settle_needs(mission: Mission) -> Mission:
+    pending: dict[str, int] = {}
+    for identifier, task in mission.tasks.items():
+        if not task.status.ended and identifier in mission.branch_of:
+            group = mission.branch_of[identifier][0]
+            pending[group] = pending.get(group, 0) + 1
+    groups = mission.groups
+    for identifier, group_state in mission.groups.items():
+        groups = groups.set(identifier, replace(group_state, pending=pending.get(identifier, 0)))
+    mission = replace(mission, groups=groups)
+    tasks = mission.tasks
+    for identifier, task in mission.tasks.items():
+        if not task.status.ended:
+            unmet, hopeless = _needs(mission, task.spec.needs)
+            tasks = tasks.set(identifier, replace(task, unmet=unmet, hopeless=hopeless))
+    for identifier, group_state in mission.groups.items():
+        if group_state.branches is None:
+            unmet, hopeless = _needs(mission, group_state.spec.needs)
+            groups = groups.set(identifier, replace(group_state, unmet=unmet, hopeless=hopeless))
+    return replace(mission, tasks=tasks, groups=groups)
+
+
+def _needs(mission: Mission, needs: Iterable[str]) -> tuple[int, str]:
+    unmet, hopeless = 0, ""
+    for need in needs:
+        if (task := mission.tasks.get(need)) is not None:
+            unmet += task.status is not TaskStatus.SUCCEEDED
+            if task.status.ended and task.status is not TaskStatus.SUCCEEDED:
+                hopeless = f"{need} {task.status.value}"
+        else:
+            group = mission.groups[need]
+            unmet += group.branches is None or group.pending > 0
+    return unmet, hopeless
+
+
+def _progress(mission: Mission) -> Map[str, GoalState]:
+    goals = {i: replace(g, pending=0, total=0, succeeded=0, failed=0, failures=0) for i, g in mission.goals.items()}
+    for task in mission.tasks.values():
+        for depth, goal in enumerate(mission.goal_path[task.spec.goal]):
+            goals[goal] = count(goals[goal], task.status, direct=depth == 0)
+    for group in mission.groups.values():
+        if group.branches is None:
+            for goal in mission.goal_path[group.spec.goal]:
+                goals[goal] = replace(goals[goal], pending=goals[goal].pending + 1)
+    for state in list(goals.values()):
+        parent = state.spec.parent
+        if state.status is GoalStatus.FAILED and not state.spec.optional and parent is not None:
+            goals[parent] = replace(goals[parent], failures=goals[parent].failures + 1)
+    return Map(goals)
+
+
+def count(goal: GoalState, status: TaskStatus, *, direct: bool) -> GoalState:
+    """The goal with one more task of this status below it."""
+    bad = status in (TaskStatus.FAILED, TaskStatus.SKIPPED)
+    lost = bad or status is TaskStatus.CANCELLED
+    return replace(
+        goal,
+        total=goal.total + 1,
+        pending=goal.pending + (not status.ended),
+        succeeded=goal.succeeded + (status is TaskStatus.SUCCEEDED),
+        failed=goal.failed + lost,
+        failures=goal.failures + (bad and direct),
+    )

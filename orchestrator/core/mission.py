@@ -1,0 +1,171 @@
+"""The state of one mission: a frozen value, folded from its events and from nothing else.
+
+The values are msgspec structures and persistent maps: changing one field of a mission with ten thousand tasks costs a
+microsecond and shares the rest. Frozen dataclasses took ten times as long.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from immutables import Map
+from msgspec import Struct, field
+
+from schemas.attempts import Failure
+from schemas.events.attempt import AttemptFinished
+from schemas.plan import GoalSpec, Group, Plan, TaskSpec
+
+
+class MissionStatus(StrEnum):
+    """Where a mission stands."""
+
+    NEW = "new"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (MissionStatus.COMPLETED, MissionStatus.FAILED, MissionStatus.CANCELLED)
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. ``READY`` lasts from the announcement of an attempt to its verdict."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+
+_ENDED = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.SKIPPED, TaskStatus.CANCELLED})
+
+
+class GoalStatus(StrEnum):
+    """Where a goal stands."""
+
+    OPEN = "open"
+    ACHIEVED = "achieved"
+    FAILED = "failed"
+
+
+class Verdict(Struct, frozen=True):
+    """What is known of the present attempt: it is confirmed, or it failed for this reason."""
+
+    failure: Failure | None = None
+
+
+class TaskState(Struct, frozen=True):
+    """One task.
+
+    Attributes:
+        unmet: how many of its needs have not come about yet.
+        hopeless: something it needs ended without success, so it will never run.
+        attempt: number of the newest announced attempt; 0 before the first.
+        forgiven: attempts made before the task was reopened; they do not count against its policy.
+        refers: whether its specification holds references.
+        finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
+    """
+
+    spec: TaskSpec
+    status: TaskStatus = TaskStatus.WAITING
+    unmet: int = 0
+    hopeless: str = ""
+    attempt: int = 0
+    forgiven: int = 0
+    refers: bool = False
+    verdict: Verdict | None = None
+    finished: AttemptFinished | None = None
+    failure: Failure | None = None
+    reason: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class GoalState(Struct, frozen=True):
+    """One goal with its progress, rolled up from everything below it.
+
+    Attributes:
+        pending: tasks below that have not ended, and groups below that have not unfolded.
+        failures: failed or skipped tasks and failed required goals directly below.
+    """
+
+    spec: GoalSpec
+    status: GoalStatus = GoalStatus.OPEN
+    pending: int = 0
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    failures: int = 0
+    failure: Failure | None = None
+    begun_at: datetime | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of the tasks below that have ended, from 0 to 1."""
+        open_tasks = self.total - self.succeeded - self.failed
+        return 1.0 if self.total == 0 else 1.0 - open_tasks / self.total
+
+
+class GroupState(Struct, frozen=True):
+    """A group, and once it has unfolded its branches with their items and how many of its tasks have not ended."""
+
+    spec: Group
+    unmet: int = 0
+    hopeless: str = ""
+    branches: tuple[str, ...] | None = None
+    items: tuple[Any, ...] = ()
+    pending: int = 0
+
+
+class Mission(Struct, frozen=True):
+    """A mission at some event of the log.
+
+    Attributes:
+        dependents: node (task or group) to the nodes that need it.
+        goal_path: goal to itself and all its ancestors.
+        branch_of: task to its group and branch.
+        agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
+        timers: when to look at something again.
+        seen: noun to the sequence of its newest message: what compare-and-append compares.
+    """
+
+    tenant: str = ""
+    id: str = ""
+    status: MissionStatus = MissionStatus.NEW
+    objective: str = ""
+    workflow: str = ""
+    submission: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    plan: Plan = Plan()
+    tasks: Map[str, TaskState] = Map()
+    goals: Map[str, GoalState] = Map()
+    groups: Map[str, GroupState] = Map()
+    dependents: Map[str, tuple[str, ...]] = Map()
+    goal_path: Map[str, tuple[str, ...]] = Map()
+    branch_of: Map[str, tuple[str, str]] = Map()
+    agenda: Map[tuple[str, str], int] = Map()
+    tickets: int = 0
+    timers: Map[tuple[str, str], datetime] = Map()
+    seen: Map[str, int] = Map()
+    result: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+    reason: str = ""
+    submitted_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def next_timer(self) -> datetime | None:
+        """When :func:`advance` should look again even if nothing happens."""
+        return min(self.timers.values()) if self.timers and not self.status.ended else None

@@ -1,0 +1,113 @@
+"""Resolving references against the state of a mission: what the outcomes of other tasks make of a task's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from orchestrator.core.mission import GroupState, Mission, TaskState, TaskStatus
+from orchestrator.core.references import MappingScope, ReferenceMissing, resolve
+from schemas.errors import InvalidWorkflow
+from schemas.events.registry import explain
+from schemas.expectations import Expectation
+from schemas.plan import Group
+
+_EXPECTATIONS: TypeAdapter[tuple[Expectation, ...]] = TypeAdapter(tuple[Expectation, ...])
+
+
+def resolved_task(
+    mission: Mission, task: TaskState
+) -> tuple[dict[str, Any], dict[str, Any] | None, tuple[Expectation, ...]]:
+    """Inputs, workspace and expectations of a task with all references replaced.
+
+    Raises:
+        ReferenceMissing: something referred to has not come about.
+        InvalidWorkflow: what a reference stands for does not fit its place.
+    """
+    spec = task.spec
+    if not task.refers:
+        return spec.inputs, None, spec.expects
+    scope = MappingScope(_Names(mission, mission.branch_of.get(spec.id)))
+    inputs: Any = resolve(spec.inputs, scope)
+    workspace: Any = resolve(spec.workspace, scope) if spec.workspace is not None else None
+    if workspace is not None and not isinstance(workspace, dict):
+        raise InvalidWorkflow(f"the workspace of task {spec.id!r} is {spec.workspace}, which is no snapshot")
+    plain: Any = [expectation.model_dump(mode="json") for expectation in spec.expects]
+    try:
+        return inputs, workspace, _EXPECTATIONS.validate_python(resolve(plain, scope))
+    except ValidationError as error:
+        raise InvalidWorkflow(f"the expectations of task {spec.id!r} do not fit: {explain(error)}") from error
+
+
+def group_items(mission: Mission, group: Group) -> Any:
+    """What a group unfolds over. Raises :class:`ReferenceMissing`."""
+    return resolve(group.items, MappingScope(_Names(mission, None)))
+
+
+def lenient_result(mission: Mission) -> dict[str, Any]:
+    """The mission's result; what an optional goal did not bring about is null."""
+    scope = MappingScope(_Names(mission, None))
+    result: dict[str, Any] = {}
+    for name, value in mission.plan.result.items():
+        try:
+            result[name] = resolve(value, scope)
+        except ReferenceMissing:
+            result[name] = None
+    return result
+
+
+class _Names(Mapping[str, Any]):
+    """What can be named from one place of a mission; a value is only made when it is asked for."""
+
+    def __init__(self, mission: Mission, place: tuple[str, str] | None) -> None:
+        self._mission = mission
+        self._place = place
+
+    def __getitem__(self, name: str) -> Any:
+        mission = self._mission
+        if self._place is not None:
+            group, branch = mission.groups[self._place[0]], self._place[1]
+            if name == group.spec.variable:
+                return group.items[(group.branches or ()).index(branch)]
+            if (sibling := mission.tasks.get(f"{group.spec.id}.{branch}.{name}")) is not None:
+                return _view(sibling)
+        if name == "inputs":
+            return mission.inputs
+        if name == "objective":
+            return mission.objective
+        if name in mission.groups:
+            return list(_branches(mission, mission.groups[name]))
+        if name in mission.tasks:
+            return _view(mission.tasks[name])
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from ("inputs", "objective", *self._mission.groups, *self._mission.tasks)
+        if self._place is not None:
+            group = self._mission.groups[self._place[0]]
+            yield group.spec.variable
+            yield from (task.id for task in group.spec.tasks)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _view(task: TaskState) -> dict[str, Any]:
+    """What a task has to show; nothing before an attempt counts."""
+    view: dict[str, Any] = {"status": task.status.value, "reason": task.reason, "attempt": task.attempt}
+    if task.status is TaskStatus.SUCCEEDED and task.finished is not None:
+        view["output"] = task.finished.output
+        view["workspace"] = task.finished.product
+        view["tests"] = task.finished.observation.tests
+        view["changes"] = task.finished.observation.changes
+    return view
+
+
+def _branches(mission: Mission, group: GroupState) -> Iterator[dict[str, Any]]:
+    """The branches all of whose tasks succeeded, in order."""
+    for branch, item in zip(group.branches or (), group.items, strict=True):
+        tasks = {spec.id: mission.tasks[f"{group.spec.id}.{branch}.{spec.id}"] for spec in group.spec.tasks}
+        if all(task.status is TaskStatus.SUCCEEDED for task in tasks.values()):
+            yield {"item": item, "branch": branch, **{name: _view(task) for name, task in tasks.items()}}

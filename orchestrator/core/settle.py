@@ -1,0 +1,107 @@
+"""What the end of a task means for everything that hangs on it: dependents, groups, goals."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from orchestrator.core import agenda
+from orchestrator.core.graph import goal_may_end, settled
+from orchestrator.core.mission import GoalStatus, Mission, TaskState, TaskStatus
+from schemas.attempts import Failure
+
+
+def end_task(
+    mission: Mission,
+    identifier: str,
+    status: TaskStatus,
+    at: datetime,
+    *,
+    failure: Failure | None = None,
+    reason: str = "",
+) -> Mission:
+    """The mission after a task has ended; costs as much as the task has dependents and goals above it."""
+    task = mission.tasks[identifier]
+    if task.status.ended:
+        return mission
+    for kind in (agenda.JUDGED, agenda.FREE, agenda.STOP):
+        mission = agenda.take(mission, kind, identifier)
+    mission = agenda.drop_timer(mission, agenda.FREE, identifier)
+    reason = reason or (failure.message if failure else "")
+    ended = replace(task, status=status, failure=failure, reason=reason, ended_at=at)
+    mission = replace(mission, tasks=mission.tasks.set(identifier, ended))
+    mission = _count(mission, ended)
+    mission = _release(
+        mission, identifier, succeeded=status is TaskStatus.SUCCEEDED, why=f"{identifier} {status.value}"
+    )
+    return _leave_group(mission, identifier)
+
+
+def touch_goal(mission: Mission, goal: str, at: datetime) -> Mission:
+    """Begin a goal and those above it, and set the timers of their deadlines."""
+    for name in mission.goal_path[goal]:
+        state = mission.goals[name]
+        if state.begun_at is not None:
+            break  # what lies above began with it
+        mission = replace(mission, goals=mission.goals.set(name, replace(state, begun_at=at)))
+        if state.spec.deadline_s is not None:
+            mission = agenda.set_timer(mission, agenda.GOAL, name, at + timedelta(seconds=state.spec.deadline_s))
+    return mission
+
+
+def report(mission: Mission, goal: str) -> Mission:
+    """Put a goal on the agenda if it may have ended."""
+    state = mission.goals[goal]
+    if state.status is GoalStatus.OPEN and goal_may_end(state):
+        return agenda.put(mission, agenda.GOAL, [goal])
+    return mission
+
+
+def _count(mission: Mission, task: TaskState) -> Mission:
+    succeeded = task.status is TaskStatus.SUCCEEDED
+    bad = task.status in (TaskStatus.FAILED, TaskStatus.SKIPPED)
+    for depth, name in enumerate(mission.goal_path[task.spec.goal]):
+        goal = mission.goals[name]
+        goal = replace(
+            goal,
+            pending=goal.pending - 1,
+            succeeded=goal.succeeded + succeeded,
+            failed=goal.failed + (not succeeded),
+            failures=goal.failures + (bad and depth == 0),
+        )
+        mission = report(replace(mission, goals=mission.goals.set(name, goal)), name)
+    return mission
+
+
+def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Mission:
+    """One need of each dependent is met, or will never be."""
+    tasks, groups = mission.tasks, mission.groups
+    free, unfold = [], []
+    for name in mission.dependents.get(node, ()):
+        if (task := tasks.get(name)) is not None:
+            changed = replace(task, unmet=task.unmet - succeeded, hopeless=task.hopeless or ("" if succeeded else why))
+            tasks = tasks.set(name, changed)
+            if changed.status is TaskStatus.WAITING and settled(changed):
+                free.append(name)
+        else:
+            group = groups[name]
+            change = replace(
+                group, unmet=group.unmet - succeeded, hopeless=group.hopeless or ("" if succeeded else why)
+            )
+            groups = groups.set(name, change)
+            if change.branches is None and settled(change):
+                unfold.append(name)
+    mission = agenda.put(replace(mission, tasks=tasks, groups=groups), agenda.FREE, free)
+    return agenda.put(mission, agenda.UNFOLD, unfold)
+
+
+def _leave_group(mission: Mission, task: str) -> Mission:
+    if task not in mission.branch_of:
+        return mission
+    name = mission.branch_of[task][0]
+    group = mission.groups[name]
+    group = replace(group, pending=group.pending - 1)
+    mission = replace(mission, groups=mission.groups.set(name, group))
+    # A group has come about when all its branches have ended, whichever way: its goal says whether that is good.
+    return _release(mission, name, succeeded=True, why="") if group.pending == 0 else mission

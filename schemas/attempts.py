@@ -1,0 +1,48 @@
+"""What travels to a worker: the order to make one attempt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.expectations import Expectation
+
+
+class Action(BaseModel):
+    """The concrete call that an intent became: a tool and its parameters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tool: str = Field(description="the skill's entry point in a worker")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class AttemptOrder(BaseModel):
+    """The order to make one attempt at a task; it is complete, a worker needs nothing else to begin."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tenant: str
+    mission: str
+    task: str
+    attempt: int = Field(ge=1)
+    skill: str
+    action: Action
+    workspace: dict[str, Any] | None = None
+    expects: tuple[Expectation, ...] = ()
+    timeout_s: float = 600.0
+    cause: str = Field(description="id of the event that dispatched it")
+    correlation: str | None = None
+    traceparent: str | None = None
+
+
+class Failure(BaseModel):
+    """Why an attempt or a task did not succeed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False

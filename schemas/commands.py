@@ -1,0 +1,94 @@
+"""Wishes: what may be asked of the orchestrator. A command may be refused; the answer says why."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from schemas.errors import InvalidCommand
+from schemas.events.registry import explain
+from schemas.plan import Plan
+
+Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127}$")]
+
+
+class _Command(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Token = Field(description="UUIDv7; sending a command twice with one id does it once")
+    tenant: Token = "default"
+    mission: Token
+    by: str = Field(default="", description="who asks, for the record")
+    traceparent: str | None = None
+
+
+class SubmitMission(_Command):
+    """Run a workflow template, or a plan made by hand, towards an objective."""
+
+    verb: Literal["submit"] = "submit"
+    objective: str = Field(min_length=1, max_length=4000)
+    workflow: str = Field(default="", description="name of a template; empty when a plan is given")
+    plan: Plan | None = None
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class PauseMission(_Command):
+    """Let what runs end, start nothing new."""
+
+    verb: Literal["pause"] = "pause"
+    reason: str = ""
+
+
+class ResumeMission(_Command):
+    """Go on after a pause."""
+
+    verb: Literal["resume"] = "resume"
+
+
+class CancelMission(_Command):
+    """Stop everything that runs, and end the mission."""
+
+    verb: Literal["cancel"] = "cancel"
+    reason: str = ""
+
+
+class RetryMission(_Command):
+    """Give the failed tasks of a failed mission (or the named ones) new attempts."""
+
+    verb: Literal["retry"] = "retry"
+    tasks: tuple[str, ...] = ()
+
+
+Command = Annotated[
+    SubmitMission | PauseMission | ResumeMission | CancelMission | RetryMission, Field(discriminator="verb")
+]
+_ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
+
+
+def parse_command(raw: bytes) -> Command:
+    """The command in ``raw`` JSON. Raises :class:`InvalidCommand`, naming the fields that do not fit."""
+    try:
+        return _ADAPTER.validate_json(raw)
+    except ValidationError as error:
+        raise InvalidCommand(
+            f"not a command: {explain(error)}", hint="`stig schema export` writes the schema of every command"
+        ) from error
+
+
+def command_adapter() -> TypeAdapter[Command]:
+    """For whoever generates schemas from the commands."""
+    return _ADAPTER
+
+
+class CommandReply(BaseModel):
+    """The answer to a command: accepted, or refused with the reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accepted: bool
+    mission: str = ""
+    code: str = ""
+    reason: str = ""
+    hint: str = ""

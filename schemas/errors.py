@@ -1,0 +1,191 @@
+"""Every error Stigmergy raises, in one tree.
+
+::
+
+    StigmergyError
+    ├── InvalidInput                 the caller's fault: mend the input and try again
+    │   ├── InvalidIdentifier        a name that cannot be a subject token
+    │   ├── InvalidEvent             an event that does not fit its schema
+    │   │   ├── UnknownType          a type this release has never heard of
+    │   │   └── NewerVersion         a version written by a later release
+    │   ├── InvalidCommand           a command that does not fit its schema
+    │   ├── InvalidWorkflow          a template that is no task graph
+    │   └── InvalidSource            a repository that cannot be worked on
+    ├── Refused                      a well-formed wish that may not be granted now
+    ├── Conflict                     another writer was first: read again, decide again
+    ├── Unavailable                  a server or tool that is not there: start it, or wait
+    │   ├── LogUnavailable
+    │   └── ToolMissing
+    ├── LimitExceeded                time, memory, disk or size ran out
+    │   ├── PayloadTooLarge
+    │   ├── DiskFull
+    │   └── TimedOut
+    ├── AttemptFailed                an agent could not do its task
+    │   ├── Retryable                another attempt may well succeed
+    │   └── Permanent                no attempt can succeed
+    └── Cancelled                    somebody asked for the work to stop
+
+The class of an error chooses the next step: ``retryable`` says whether trying the same thing again may help, and
+``hint`` says to a person what would mend it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StigmergyError(Exception):
+    """The root of all errors raised on purpose.
+
+    Args:
+        message: what went wrong, naming the thing at fault.
+        hint: what would mend it, as an instruction to a person; may be empty.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders by pickle in worker pools; keyword-only arguments need their own way through.
+        return (_rebuild, (type(self), self.message, self.hint))
+
+
+def _rebuild(kind: type[StigmergyError], message: str, hint: str) -> StigmergyError:
+    return kind(message, hint=hint)
+
+
+class InvalidInput(StigmergyError):
+    """The caller's fault: mend the input and try again."""
+
+    code = "invalid_input"
+
+
+class InvalidIdentifier(InvalidInput):
+    """A name that cannot be a token of a subject: empty, too long, or with a dot, a space, ``*`` or ``>`` in it."""
+
+    code = "invalid_identifier"
+
+
+class InvalidEvent(InvalidInput):
+    """Bytes that are no event of ours, or an event whose data does not fit its schema."""
+
+    code = "invalid_event"
+
+
+class UnknownType(InvalidEvent):
+    """A type this release has never heard of."""
+
+    code = "unknown_type"
+
+
+class NewerVersion(InvalidEvent):
+    """A version of a known type that a later release wrote."""
+
+    code = "newer_version"
+
+
+class InvalidCommand(InvalidInput):
+    """A command that does not fit its schema."""
+
+    code = "invalid_command"
+
+
+class InvalidWorkflow(InvalidInput):
+    """A template that is no task graph: a cycle, an unknown reference, a missing field."""
+
+    code = "invalid_workflow"
+
+
+class InvalidSource(InvalidInput):
+    """A repository that is not there, cannot be fetched, or is not what the workflow works on."""
+
+    code = "invalid_source"
+
+
+class Refused(StigmergyError):
+    """A well-formed command that may not be carried out in the present state."""
+
+    code = "refused"
+
+
+class Conflict(StigmergyError):
+    """Another writer was first. Nothing was written: read again and decide again."""
+
+    code = "conflict"
+    retryable = True
+
+
+class Unavailable(StigmergyError):
+    """A server or a tool that is not there."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class LogUnavailable(Unavailable):
+    """The event log did not answer in time."""
+
+    code = "log_unavailable"
+
+
+class ToolMissing(Unavailable):
+    """A program that this machine lacks."""
+
+    code = "tool_missing"
+    retryable = False
+
+
+class LimitExceeded(StigmergyError):
+    """Time, memory, disk or size ran out."""
+
+    code = "limit_exceeded"
+
+
+class PayloadTooLarge(LimitExceeded):
+    """A payload over the size that the log and its blob store accept."""
+
+    code = "payload_too_large"
+
+
+class DiskFull(LimitExceeded):
+    """No space is left where data has to be written."""
+
+    code = "disk_full"
+    retryable = True
+
+
+class TimedOut(LimitExceeded):
+    """Something did not end before its deadline."""
+
+    code = "timed_out"
+    retryable = True
+
+
+class AttemptFailed(StigmergyError):
+    """An agent could not do its task."""
+
+    code = "attempt_failed"
+
+
+class Retryable(AttemptFailed):
+    """The attempt failed for a passing reason: another attempt may well succeed."""
+
+    code = "retryable"
+    retryable = True
+
+
+class Permanent(AttemptFailed):
+    """No further attempt can succeed: the input or the intent is at fault."""
+
+    code = "permanent"
+
+
+class Cancelled(StigmergyError):
+    """Somebody asked for the work to stop."""
+
+    code = "cancelled"

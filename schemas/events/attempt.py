@@ -1,0 +1,43 @@
+"""Facts about attempts. Written by workers only."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from schemas.attempts import Failure
+from schemas.events.base import AttemptPayload
+from schemas.expectations import Observation
+
+
+class AttemptStarted(AttemptPayload):
+    """A worker claimed the attempt. The log accepts one such event per attempt: it is the claim."""
+
+    TYPE: ClassVar[str] = "attempt.started"
+    KEYED: ClassVar[bool] = True
+    worker: str
+    agent: str
+
+    def key(self) -> str | None:
+        return f"{self.task.replace('.', '@')}:{self.attempt}"
+
+
+class AttemptFinished(AttemptPayload):
+    """The attempt ended, with what the agent said (``output``) and what the system saw (``observation``)."""
+
+    TYPE: ClassVar[str] = "attempt.finished"
+    worker: str
+    outcome: Literal["succeeded", "failed", "cancelled", "timed_out"]
+    output: dict[str, Any] = Field(default_factory=dict)
+    product: dict[str, Any] | None = Field(default=None, description="snapshot of the workspace afterwards")
+    observation: Observation = Observation()
+    failure: Failure | None = None
+
+
+class AttemptProgressed(AttemptPayload):
+    """How far a long attempt is, for people to watch."""
+
+    TYPE: ClassVar[str] = "attempt.progressed"
+    message: str
+    fraction: float | None = Field(default=None, ge=0, le=1)

@@ -1,0 +1,73 @@
+"""From a type's name to its class, and from an envelope to its typed payload."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from pydantic import ValidationError
+
+from schemas import events as package
+from schemas.envelope import Event
+from schemas.errors import InvalidEvent, NewerVersion, UnknownType
+from schemas.events.base import Payload
+
+
+@cache
+def payload_types() -> dict[str, type[Payload]]:
+    """All event types by name, found by importing every file of ``schemas.events``."""
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    found: dict[str, type[Payload]] = {}
+    waiting = list(Payload.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting.extend(kind.__subclasses__())
+        if kind.TYPE and kind.__module__.startswith(f"{package.__name__}."):
+            found[kind.TYPE] = kind
+    return dict(sorted(found.items()))
+
+
+def type_named(name: str) -> type[Payload]:
+    """The class of an event type. Raises :class:`UnknownType`."""
+    kind = payload_types().get(name)
+    if kind is None:
+        raise UnknownType(f"unknown event type {name!r}", hint="`stig schema list` shows the types of this release")
+    return kind
+
+
+def check_readable(event: Event) -> type[Payload]:
+    """The class for an event this release can read. Raises :class:`UnknownType` or :class:`NewerVersion`."""
+    kind = type_named(event.type)
+    if event.dataversion > kind.VERSION:
+        raise NewerVersion(
+            f"event {event.id} is {event.type} version {event.dataversion}; this release reads up to {kind.VERSION}",
+            hint="update this process, then retry the dead letter",
+        )
+    return kind
+
+
+def parse(event: Event) -> Payload:
+    """The typed payload of an event.
+
+    Raises:
+        UnknownType, NewerVersion: this release cannot read it.
+        InvalidEvent: the data does not fit its schema; the message names the fields.
+    """
+    kind = check_readable(event)
+    try:
+        return kind.model_validate_json(bytes(event.data))
+    except ValidationError as error:
+        raise InvalidEvent(
+            f"event {event.id} of type {event.type} does not fit its schema: {explain(error)}"
+        ) from error
+
+
+def explain(error: ValidationError, most: int = 5) -> str:
+    """The problems of a validation in one line: ``field: what is wrong; …``."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    shown = [f"{'.'.join(str(part) for part in p['loc']) or 'value'}: {p['msg']}" for p in problems[:most]]
+    if len(problems) > most:
+        shown.append(f"and {len(problems) - most} more")
+    return "; ".join(shown)

@@ -1,0 +1,60 @@
+"""Facts about tasks. Written by orchestrators only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from schemas.attempts import Failure
+from schemas.events.base import AttemptPayload, TaskPayload
+from schemas.expectations import Expectation
+
+
+class TaskReady(AttemptPayload):
+    """All that the task needs is there: an attempt may be dispatched."""
+
+    TYPE: ClassVar[str] = "task.ready"
+    skill: str
+    intent: str = ""
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    workspace: dict[str, Any] | None = None
+    expects: tuple[Expectation, ...] = ()
+    priority: int = 5
+    timeout_s: float = 600.0
+
+
+class TaskSucceeded(AttemptPayload):
+    """The attempt counts: it finished, and the world was confirmed to be as expected."""
+
+    TYPE: ClassVar[str] = "task.succeeded"
+
+
+class TaskRetried(AttemptPayload):
+    """``attempt`` will be made, not before ``not_before``; the reason is the failure of the one before."""
+
+    TYPE: ClassVar[str] = "task.retried"
+    not_before: datetime
+    failure: Failure
+
+
+class TaskFailed(AttemptPayload):
+    """No further attempt will be made."""
+
+    TYPE: ClassVar[str] = "task.failed"
+    failure: Failure
+
+
+class TaskSkipped(TaskPayload):
+    """The task will not run, because what it needs did not come about."""
+
+    TYPE: ClassVar[str] = "task.skipped"
+    reason: str
+
+
+class TaskCancelled(TaskPayload):
+    """The task ends without an outcome; a running attempt is stopped and will not count."""
+
+    TYPE: ClassVar[str] = "task.cancelled"
+    reason: str

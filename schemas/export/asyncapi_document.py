@@ -1,0 +1,74 @@
+"""The AsyncAPI 3.0 document: what a client in any language needs to take part.
+
+Specification: https://www.asyncapi.com/docs/reference/specification/v3.0.0
+
+It describes several applications at once, one a role; the operations of a role carry its name. Any role may read
+every event, therefore reading is written once, for ``anyone``.
+"""
+
+from __future__ import annotations
+
+from schemas.export.channels import PARAMETERS, REPLY, Channel, channels
+from schemas.export.messages import messages, schemas
+from schemas.export.shapes import Schema
+
+INTERFACE_VERSION = "1.0.0"
+"""Version of the subjects and the envelope. Not the release's: most releases change neither. Types count their own."""
+
+
+def asyncapi() -> Schema:
+    """The whole document as plain JSON values. Raises :class:`UnknownType` for a noun that no role owns."""
+    found = channels()
+    return {
+        "asyncapi": "3.0.0",
+        "id": "urn:stigmergy:asyncapi",
+        "info": {
+            "title": "Stigmergy",
+            "version": INTERFACE_VERSION,
+            "description": "Events are facts on a log that anyone may read; commands are wishes that may be refused.",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/cloudevents+json",
+        "servers": {"nats": _server()},
+        "channels": {channel.name: channel.document() for channel in found},
+        "operations": _operations(found),
+        "components": {
+            "schemas": schemas(),
+            "messages": messages(),
+            "parameters": {name: {"description": text} for name, text in PARAMETERS.items()},
+        },
+    }
+
+
+def _server() -> Schema:
+    return {
+        "host": "{host}:{port}",
+        "protocol": "nats",
+        "description": "A NATS server with JetStream: the streams EVENTS and COMMANDS.",
+        "variables": {"host": {"default": "localhost"}, "port": {"default": "4222"}},
+    }
+
+
+def _operations(found: list[Channel]) -> dict[str, Schema]:
+    operations: dict[str, Schema] = {}
+    for channel in found:
+        if channel.name == REPLY:  # replying is part of the operations that ask
+            continue
+        operations[f"{channel.sender}.send.{channel.name}"] = _operation("send", channel.sender, channel)
+        operations[f"{channel.receiver}.receive.{channel.name}"] = _operation("receive", channel.receiver, channel)
+    return dict(sorted(operations.items()))
+
+
+def _operation(action: str, role: str, channel: Channel) -> Schema:
+    operation: Schema = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel.name}"},
+        "messages": [{"$ref": f"#/channels/{channel.name}/messages/{name}"} for name in channel.messages],
+        "tags": [{"name": str(role)}],
+    }
+    if channel.name.startswith("commands."):
+        operation["reply"] = {
+            "channel": {"$ref": f"#/channels/{REPLY}"},
+            "messages": [{"$ref": f"#/channels/{REPLY}/messages/{REPLY}"}],
+        }
+    return operation

@@ -1,0 +1,96 @@
+"""What a mission is to do: goals, tasks, and the groups of tasks that unfold when their items are known."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.expectations import Expectation
+
+ROOT_GOAL = "mission"
+TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,99}$", description="unique within its mission")]
+
+
+class Shape(BaseModel):
+    """A frozen shape that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RetryPolicy(Shape):
+    """When a further attempt is made.
+
+    The delay before attempt n+1 is ``delay_s * factor ** (n - 1)``, at most ``max_delay_s``, spread by up to a fifth
+    (the spread is derived from task and attempt, so that a fold gives the same instant).
+    """
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    delay_s: float = Field(default=0.2, ge=0)
+    factor: float = Field(default=2.0, ge=1)
+    max_delay_s: float = Field(default=60.0, ge=0)
+    on_violation: bool = Field(default=False, description="whether a violated expectation is worth another attempt")
+
+
+class TaskSpec(Shape):
+    """One node of the plan.
+
+    ``inputs`` and ``workspace`` may hold references such as ``${analyze.output.groups}``; they are resolved when the
+    task becomes ready, from the recorded outcomes of other tasks.
+    """
+
+    id: TaskId
+    skill: str
+    intent: str = ""
+    title: str = ""
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    workspace: str | None = Field(default=None, description="reference to the file tree it works on")
+    needs: tuple[TaskId, ...] = ()
+    expects: tuple[Expectation, ...] = ()
+    goal: str = ROOT_GOAL
+    priority: int = Field(default=5, ge=0, le=9, description="9 goes first")
+    timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
+    retry: RetryPolicy = RetryPolicy()
+
+
+class GoalSpec(Shape):
+    """A part of the objective with an end of its own.
+
+    An optional goal may fail without failing its parent. ``error_threshold`` is how many of the goal's tasks may fail
+    before it is given up; a required goal tolerates none.
+    """
+
+    id: str
+    title: str = ""
+    parent: str | None = ROOT_GOAL
+    optional: bool = False
+    error_threshold: int = Field(default=0, ge=0)
+    deadline_s: float | None = Field(default=None, gt=0, description="counted from its first ready task")
+
+
+class Group(Shape):
+    """Tasks that unfold once for every item of a list that only becomes known while the mission runs.
+
+    Each item gets a goal ``<id>.<item>`` below the goal ``<id>``, and its tasks are called ``<id>.<item>.<task>``.
+    ``${<variable>}`` stands for the item. A task needs the group by its id: it then waits for all its branches to end.
+    """
+
+    id: TaskId
+    title: str = ""
+    variable: str = "item"
+    items: str = Field(description="reference to the list")
+    key: str = Field(default="id", description="field of an item that names its branch; its number where it has none")
+    needs: tuple[TaskId, ...] = ()
+    goal: str = ROOT_GOAL
+    optional_branches: bool = Field(default=False, description="a branch may fail without failing the mission")
+    tasks: tuple[TaskSpec, ...]
+
+
+class Plan(Shape):
+    """The task graph of one mission."""
+
+    goals: tuple[GoalSpec, ...] = ()
+    tasks: tuple[TaskSpec, ...] = ()
+    groups: tuple[Group, ...] = ()
+    result: dict[str, Any] = Field(default_factory=dict, description="references that make the mission's result")
+    deadline_s: float | None = Field(default=None, gt=0, description="counted from the submission")
