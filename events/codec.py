@@ -13,6 +13,7 @@ import msgspec
 from events.blobs.port import BlobStore
 from schemas.envelope import FRAME, SINGLE, Event
 from schemas.errors import InvalidEvent, PayloadTooLarge
+from schemas.subjects import FRAMED, of_event, of_frame
 
 INLINE_LIMIT = 64 * 1024
 PAYLOAD_LIMIT = 256 * 1024 * 1024
@@ -20,6 +21,7 @@ FRAME_BYTES = 512 * 1024
 FRAME_EVENTS = 1000
 _ALONE = {"mission"}
 
+_stamp = msgspec.structs.force_setattr
 _encoder = msgspec.json.Encoder()
 _one = msgspec.json.Decoder(Event)
 _many = msgspec.json.Decoder(list[Event])
@@ -32,24 +34,57 @@ def encode(events: Sequence[Event]) -> tuple[bytes, str]:
     return _encoder.encode(events), FRAME
 
 
-def decode(raw: bytes, sequence: int = 0) -> list[Event]:
-    """The events of one message, stamped with their place in the log.
+def subject_of(events: Sequence[Event], key: str | None = None) -> str:
+    """The subject of a message with these events.
 
     Raises:
-        InvalidEvent: the bytes are neither an event nor a frame.
+        InvalidEvent: there are none, or several that are not of one noun and mission, or several with a key.
+        InvalidIdentifier: a tenant, mission, type or key cannot be part of a subject.
+    """
+    if not events:
+        raise InvalidEvent("a message needs at least one event")
+    first = events[0]
+    if len(events) == 1:
+        return of_event(first, key)
+    places = {(event.tenant, event.mission, event.type.partition(".")[0]) for event in events}
+    if len(places) > 1 or key is not None:
+        raise InvalidEvent(
+            f"{len(events)} events cannot travel in one message: a frame has one noun, one mission, and no key",
+            hint="events.codec.frames cuts events into messages",
+        )
+    return of_frame(first.tenant, first.mission, first.type.partition(".")[0])
+
+
+def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:
+    """The events of one message, stamped with their place in the log.
+
+    What an event says of itself must agree with the subject it came by: the server lets each role write under certain
+    subjects only, and a worker's message that calls itself ``mission.completed`` would go around that.
+
+    Raises:
+        InvalidEvent: the bytes are neither an event nor a frame, or do not belong to the subject.
     """
     try:
         events = _many.decode(raw) if raw[:1] == b"[" else [_one.decode(raw)]
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEvent(f"message {sequence} is no CloudEvent: {error}") from error
+    if not events:
+        raise InvalidEvent(f"message {sequence} is an empty frame")
+    kind, tenant, mission, noun, verb, *_ = (*subject.split("."), "", "", "", "")
+    single = f"{noun}.{verb}"
     for index, event in enumerate(events):
-        if event.specversion != "1.0" or not event.id or "." not in event.type:
+        if event.specversion != "1.0" or not event.id:
+            raise InvalidEvent(f"message {sequence} is no CloudEvent 1.0 of ours: id and specversion 1.0 are needed")
+        fits = event.type == single or (verb == FRAMED and event.type.partition(".")[0] == noun)
+        if not fits or event.mission != mission or event.tenant != tenant or kind != "events":
             raise InvalidEvent(
-                f"message {sequence} is no CloudEvent 1.0 of ours: id, type noun.verb and tenant are needed"
+                f"message {sequence} came as {subject!r} but says it is {event.type!r} of mission {event.mission!r} "
+                f"of tenant {event.tenant!r}"
             )
-        # The event was made two lines above and nobody else has it yet: stamping it in place saves a copy an event.
-        msgspec.structs.force_setattr(event, "sequence", sequence)
-        msgspec.structs.force_setattr(event, "index", index)
+        # The event was made a few lines above and nobody else has it yet: stamping it in place saves a copy an event.
+        # Both are stamped always: what the writer said of them counts for nothing.
+        _stamp(event, "sequence", sequence)
+        _stamp(event, "index", index)
     return events
 
 

@@ -1,4 +1,4 @@
-"""The :class:`~events.port.Log` in memory: for unit tests and simulations, held to the same contract as the real one."""
+"""The :class:`~events.port.Log` in memory, for unit tests and simulations; the real one has the same contract."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from events.blobs.memory import MemoryBlobs
-from events.codec import check_in, check_out, decode, encode, frames
+from events.codec import check_in, check_out, decode, encode, frames, subject_of
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, LimitExceeded, PayloadTooLarge, StigmergyError
-from schemas.subjects import of_event, of_frame
+from schemas.events import type_named
 
 _MESSAGE_LIMIT = 1024 * 1024
 
@@ -27,12 +27,14 @@ class _Stored:
 
 @dataclass
 class _Durable:
+    """``waiting`` holds what has to be delivered again, and how often it was already."""
+
     next: int
     waiting: list[tuple[_Stored, int]] = field(default_factory=list)
 
 
 class MemoryLog:
-    """A log that lives as long as the object. All bytes pass through the codec, so that nothing is shared by reference."""
+    """A log that lives as long as the object. All bytes pass through the codec: nothing is shared by reference."""
 
     def __init__(self) -> None:
         self.blobs = MemoryBlobs()
@@ -41,13 +43,13 @@ class MemoryLog:
         self._durables: dict[str, _Durable] = {}
         self._dead: dict[int, DeadLetter] = {}
         self._buried: set[str] = set()
-        self._news = asyncio.Condition()
+        self._news = asyncio.Event()
 
     async def close(self) -> None:
         """Nothing to let go."""
 
     async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
-        return [await self._write(write) for write in writes]
+        return [await self._prepared(write) for write in writes]
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
         last = guard.last if guard else 0
@@ -58,14 +60,16 @@ class MemoryLog:
             last = result.sequence
         return last
 
+    async def _prepared(self, write: Write) -> Ack | StigmergyError:
+        try:
+            return await self._write(write)
+        except StigmergyError as error:
+            return error
+
     async def _write(self, write: Write) -> Ack | StigmergyError:
+        subject = subject_of(write.events, write.key)
         events = [await check_in(event, self.blobs) for event in write.events]
-        first = events[0]
-        if len(events) == 1:
-            subject = of_event(first, write.key)
-        else:
-            subject = of_frame(first.tenant, first.mission, first.type.partition(".")[0])
-        return await self.store(subject, encode(events)[0], first.id, write.guard)
+        return await self.store(subject, encode(events)[0], events[0].id, write.guard)
 
     async def store(
         self, subject: str, raw: bytes, message_id: str, guard: Guard | None = None
@@ -80,8 +84,7 @@ class MemoryLog:
         sequence = len(self._messages) + 1
         self._messages.append(_Stored(sequence, subject, raw, datetime.now(UTC)))
         self._ids[message_id] = sequence
-        async with self._news:
-            self._news.notify_all()
+        self._tell()
         return Ack(sequence)
 
     def _last(self, pattern: str) -> int:
@@ -92,7 +95,7 @@ class MemoryLog:
         while True:
             found = self._after(first, window)[:batch]
             if not found:
-                await self._wait(len(self._messages))
+                await self._news.wait()
                 continue
             first = found[-1].sequence + 1
             yield Batch(tuple([event for stored in found for event in await self._events(stored)]), first - 1)
@@ -108,31 +111,38 @@ class MemoryLog:
         begin = len(self._messages) + 1 if subscription.start_new else 1
         durable = self._durables.setdefault(subscription.name, _Durable(begin))
         window = Window(subscription.filters)
-        while True:
-            if durable.waiting:
-                stored, attempts = durable.waiting.pop(0)
-            elif fresh := self._after(durable.next, window):
-                stored, attempts = fresh[0], 0
-                durable.next = stored.sequence + 1
-            else:
-                await self._wait(len(self._messages))
-                continue
-            delivery = await self._deliver(subscription, durable, stored, attempts + 1)
-            if delivery is not None:
-                yield delivery
+        in_hand: dict[int, _MemoryDelivery] = {}
+        try:
+            while True:
+                if durable.waiting:
+                    stored, attempts = durable.waiting.pop(0)
+                elif fresh := self._after(durable.next, window):
+                    stored, attempts = fresh[0], 0
+                    durable.next = stored.sequence + 1
+                else:
+                    await self._news.wait()
+                    continue
+                delivery = await self._deliver(subscription, durable, stored, attempts + 1)
+                if delivery is not None:
+                    in_hand = {number: each for number, each in in_hand.items() if not each.settled}
+                    in_hand[stored.sequence] = delivery
+                    yield delivery
+        finally:
+            for delivery in in_hand.values():
+                await delivery.retry()
 
     async def _deliver(
         self, subscription: Subscription, durable: _Durable, stored: _Stored, attempts: int
     ) -> _MemoryDelivery | None:
         if attempts > subscription.max_deliver:
-            self._bury(
+            self.bury(
                 stored, LimitExceeded(f"{subscription.name} failed on it {attempts - 1} times"), subscription.name
             )
             return None
         try:
             events = await self._resolve(stored)
         except InvalidInput as error:
-            self._bury(stored, error, subscription.name)
+            self.bury(stored, error, subscription.name)
             return None
         return _MemoryDelivery(self, subscription.name, durable, stored, tuple(events), attempts)
 
@@ -141,11 +151,13 @@ class MemoryLog:
 
     async def missions(self, types: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
         found: dict[tuple[str, str], dict[str, int]] = {}
-        for stored in self._messages:
-            _, tenant, mission, noun, verb, *_ = stored.subject.split(".")
-            if (name := f"{noun}.{verb}") in types:
-                counts = found.setdefault((tenant, mission), {})
-                counts[name] = counts.get(name, 0) + 1
+        for name in types:
+            type_named(name)
+            for stored in self._messages:
+                if matches(stored.subject, f"events.*.*.{name}"):
+                    _, tenant, mission, *_ = stored.subject.split(".")
+                    counts = found.setdefault((tenant, mission), {})
+                    counts[name] = counts.get(name, 0) + 1
         return found
 
     async def dead_letters(self) -> AsyncIterator[DeadLetter]:
@@ -172,24 +184,23 @@ class MemoryLog:
             and (window.since is None or stored.at >= window.since)
         ]
 
-    async def _wait(self, seen: int) -> None:
-        async with self._news:
-            await self._news.wait_for(lambda: len(self._messages) > seen or self._requeued())
-
-    def _requeued(self) -> bool:
-        return any(durable.waiting for durable in self._durables.values())
+    def _tell(self) -> None:
+        """Wake everybody who waits for news; who comes later waits for the next."""
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def _resolve(self, stored: _Stored) -> list[Event]:
-        return [await check_out(event, self.blobs) for event in decode(stored.raw, stored.sequence)]
+        return [await check_out(event, self.blobs) for event in decode(stored.raw, stored.subject, stored.sequence)]
 
     async def _events(self, stored: _Stored) -> list[Event]:
         try:
             return await self._resolve(stored)
         except InvalidInput as error:
-            self._bury(stored, error, "reader")
+            self.bury(stored, error, "reader")
             return []
 
-    def _bury(self, stored: _Stored, error: StigmergyError, consumer: str) -> None:
+    def bury(self, stored: _Stored, error: StigmergyError, consumer: str) -> None:
+        """Keep a message nobody can handle, once for each consumer that gave up."""
         if (key := f"{consumer}:{stored.sequence}") not in self._buried:
             self._buried.add(key)
             number = len(self._buried)
@@ -197,11 +208,10 @@ class MemoryLog:
                 number, stored.subject, error.message, error.code, consumer, stored.sequence, stored.raw
             )
 
-    async def requeue(self, durable: _Durable, stored: _Stored, attempts: int) -> None:
+    def requeue(self, durable: _Durable, stored: _Stored, attempts: int) -> None:
         """Hand a message to a subscription again."""
         durable.waiting.append((stored, attempts))
-        async with self._news:
-            self._news.notify_all()
+        self._tell()
 
 
 class _MemoryDelivery:
@@ -211,16 +221,25 @@ class _MemoryDelivery:
         self._log, self._name, self._durable, self._stored = log, name, durable, stored
         self.events = events
         self.attempts = attempts
+        self.settled = False
 
     async def ack(self) -> None:
-        """Nothing is kept of what was delivered."""
+        self.settled = True
 
     async def retry(self, delay_s: float = 0.0) -> None:
-        await asyncio.sleep(delay_s)
-        await self._log.requeue(self._durable, self._stored, self.attempts)
+        if self.settled:
+            return
+        self.settled = True
+        again = (self._durable, self._stored, self.attempts)
+        if delay_s > 0:
+            asyncio.get_running_loop().call_later(delay_s, self._log.requeue, *again)
+        else:
+            self._log.requeue(*again)
 
     async def reject(self, error: StigmergyError) -> None:
-        self._log._bury(self._stored, error, self._name)
+        if not self.settled:
+            self.settled = True
+            self._log.bury(self._stored, error, self._name)
 
 
 def matches(subject: str, pattern: str) -> bool:

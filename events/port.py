@@ -1,4 +1,4 @@
-"""The log, as everybody else sees it. Adapters: ``events.jetstream`` (durable) and ``events.memory`` (for unit tests)."""
+"""The log, as everybody else sees it. Adapters: ``events.jetstream`` (durable), ``events.memory`` (for unit tests)."""
 
 from __future__ import annotations
 
@@ -127,6 +127,8 @@ class Log(Protocol):
     async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
         """Append messages in this order, with their acknowledgements pipelined.
 
+        The order may suffer where a connection breaks; a chain of guards keeps it even there.
+
         Each message is written or not by itself, and each gets its answer: an :class:`Ack`, or
         :class:`~schemas.errors.Conflict` if its guard did not hold, or
         :class:`~schemas.errors.PayloadTooLarge`, or :class:`~schemas.errors.LogUnavailable` after all retries.
@@ -135,6 +137,8 @@ class Log(Protocol):
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
         """Append events, of one noun and mission if there is a guard. Returns the last sequence.
+
+        No events are no message: the guard is not looked at, and its sequence (or 0) comes back.
 
         Raises:
             Conflict: the guard did not hold; nothing after the conflict was written.

@@ -32,7 +32,7 @@ class AttemptOrder(BaseModel):
     workspace: dict[str, Any] | None = None
     expects: tuple[Expectation, ...] = ()
     timeout_s: float = 600.0
-    cause: str = Field(description="id of the event that dispatched it")
+    cause: str = Field(default="", description="id of the event that dispatched it")
     correlation: str | None = None
     traceparent: str | None = None
 

@@ -44,7 +44,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         index: place inside its message, from 0; above 0 only in frames.
     """
 
-    specversion: str = "1.0"
+    # A factory, because a plain default would be left out of the bytes, and CloudEvents wants it there.
+    specversion: str = msgspec.field(default_factory=lambda: "1.0")
     id: str
     source: str
     type: str
@@ -64,7 +65,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def data_as_dict(self) -> dict[str, Any]:
         """The payload as plain JSON values, without checking it against its schema."""
-        value = msgspec.json.decode(self.data)
+        try:
+            value = msgspec.json.decode(self.data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise InvalidEvent(f"the data of event {self.id} is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise InvalidEvent(f"the data of event {self.id} is not a JSON object")
         return value

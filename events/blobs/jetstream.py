@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import ObjectStoreConfig
-from nats.js.errors import BadRequestError, NotFoundError, ObjectNotFoundError
+from nats.js.errors import BadRequestError, DigestMismatchError, NotFoundError
 from nats.js.object_store import ObjectStore
 
 from events.blobs.port import BlobMissing, digest_of, verified
+from schemas.errors import LogUnavailable
 
 BUCKET = "BLOBS"
+_TRANSFER_S = 60.0
 _CACHE_BYTES = 32 * 1024 * 1024
 
 
@@ -30,19 +35,21 @@ class JetStreamBlobs:
     async def put(self, data: bytes) -> str:
         digest = digest_of(data)
         if not await self.has(digest):
-            store = await self._open()
-            await store.put(_name(digest), data)
+            async with _in_time(digest):
+                store = await self._open()
+                await store.put(_name(digest), data)
         return digest
 
     async def get(self, digest: str) -> bytes:
         if (kept := self._cache.get(digest)) is not None:
             self._cache.move_to_end(digest)
             return kept
-        store = await self._open()
-        try:
-            result = await store.get(_name(digest))
-        except (ObjectNotFoundError, NotFoundError):
-            raise BlobMissing(f"no blob {digest}", hint="was the log restored without its blobs?") from None
+        async with _in_time(digest):
+            store = await self._open()
+            try:
+                result = await store.get(_name(digest))
+            except NotFoundError:
+                raise BlobMissing(f"no blob {digest}", hint="was the log restored without its blobs?") from None
         data = verified(result.data or b"", digest)
         self._remember(digest, data)
         return data
@@ -50,11 +57,12 @@ class JetStreamBlobs:
     async def has(self, digest: str) -> bool:
         if digest in self._cache:
             return True
-        store = await self._open()
-        try:
-            await store.get_info(_name(digest))
-        except (ObjectNotFoundError, NotFoundError):
-            return False
+        async with _in_time(digest):
+            store = await self._open()
+            try:
+                await store.get_info(_name(digest))
+            except NotFoundError:
+                return False
         return True
 
     async def _open(self) -> ObjectStore:
@@ -73,13 +81,28 @@ class JetStreamBlobs:
             return await self._js.object_store(BUCKET)
 
     def _remember(self, digest: str, data: bytes) -> None:
-        if len(data) > _CACHE_BYTES // 4:
+        if len(data) > _CACHE_BYTES // 4 or digest in self._cache:
             return
         self._cache[digest] = data
         self._cached += len(data)
         while self._cached > _CACHE_BYTES:
             _, gone = self._cache.popitem(last=False)
             self._cached -= len(gone)
+
+
+@asynccontextmanager
+async def _in_time(digest: str) -> AsyncIterator[None]:
+    """A transfer with a deadline: one whose messages are lost with a connection would wait for ever in nats-py."""
+    try:
+        async with asyncio.timeout(_TRANSFER_S):
+            yield
+    except DigestMismatchError:
+        raise BlobMissing(f"blob {digest} is damaged", hint="restore it from a replica or an archive") from None
+    except (NatsError, OSError, TimeoutError) as error:
+        raise LogUnavailable(
+            f"the blob store did not answer for {digest}: {error or type(error).__name__}",
+            hint="is the NATS server running, with JetStream enabled?",
+        ) from error
 
 
 def _name(digest: str) -> str:

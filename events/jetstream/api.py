@@ -11,6 +11,7 @@ from nats.errors import Error as NatsError
 from schemas.errors import DiskFull, LogUnavailable, StigmergyError
 
 NOT_FOUND = {10014, 10037, 10059}
+_NO_STREAM = 10059
 _NO_SPACE = {10023, 10047, 10077}
 
 
@@ -52,4 +53,5 @@ def refusal(error: dict[str, Any]) -> StigmergyError:
         return DiskFull(
             f"JetStream cannot store more: {description}", hint="free disk space, or raise the server's limits"
         )
-    return ApiRefused(f"JetStream refused: {description} ({number})", number=number)
+    hint = "create the streams: `stig dev` and ensure_streams() do" if number == _NO_STREAM else ""
+    return ApiRefused(f"JetStream refused: {description} ({number})", hint=hint, number=number)

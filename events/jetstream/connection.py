@@ -6,7 +6,6 @@ import asyncio
 import logging
 
 from nats.aio.client import Client
-from nats.errors import AuthorizationError
 from nats.errors import Error as NatsError
 
 from schemas.errors import LogUnavailable
@@ -29,7 +28,7 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
     Raises:
         LogUnavailable: no server answers at the address, or it does not let us in.
     """
-    client, reporter = Client(), _Reporter()
+    client, reporter = _QuickClient(), _Reporter()
     try:
         async with asyncio.timeout(timeout_s):
             await client.connect(
@@ -38,20 +37,37 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
                 connect_timeout=max(1, round(timeout_s)),
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=0.2,
+                reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a number of seconds, whatever it is declared as
                 ping_interval=1,
                 max_outstanding_pings=4,
                 pending_size=64 * 1024 * 1024,
-                error_cb=reporter,
+                error_cb=reporter.hear,
             )
     except (NatsError, OSError, TimeoutError, ValueError) as error:
-        await client.close()
+        if client.is_connecting:
+            await client.close()
         raise LogUnavailable(
             f"NATS does not answer at {_without_secret(url)}: {reporter.last or type(error).__name__}",
             hint="`stig dev` starts a server on this machine; STIGMERGY_NATS_URL names another one",
         ) from None  # what nats-py and urllib say may quote the URL, and with it the secret
     reporter.connected = True
     return client
+
+
+class _QuickClient(Client):
+    """nats-py, with a short way for the headers that most messages have: its own takes 20 µs of each message read.
+
+    Should nats-py rename what is overridden here, we would be slower, not wrong.
+    """
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        lines = headers.split(b"\r\n") if headers else []
+        if not lines or lines[0] != b"NATS/1.0" or not headers.isascii():
+            return await super()._process_headers(headers)  # type: ignore[no-any-return,no-untyped-call]
+        pairs = [line.decode().partition(":") for line in lines[1:] if line]
+        if any(not name or name[-1] in " \t" or name[0] in " \t" for name, _, _ in pairs):
+            return await super()._process_headers(headers)  # type: ignore[no-any-return,no-untyped-call]
+        return {name: value.strip() for name, _, value in pairs}
 
 
 class _Reporter:
@@ -61,12 +77,12 @@ class _Reporter:
         self.connected = False
         self.last = ""
 
-    async def __call__(self, error: Exception) -> None:
+    async def hear(self, error: Exception) -> None:
         text = str(error) or type(error).__name__
         if self.connected and text != self.last:
             _log.warning("NATS: %s", text)
         self.last = text
-        if not self.connected and isinstance(error, AuthorizationError):
+        if not self.connected and "authorization" in text.lower():
             raise error  # trying again with the same secret is of no use
 
 

@@ -12,6 +12,7 @@ from events.jetstream.api import NOT_FOUND, ApiRefused, call
 from events.port import Subscription, Window
 from schemas.envelope import rfc3339
 from schemas.errors import InvalidInput, LogUnavailable
+from schemas.ids import token
 
 _SECOND = 1_000_000_000
 
@@ -30,7 +31,7 @@ class Consumers:
     def __init__(self, nc: Client) -> None:
         self._nc = nc
 
-    async def ephemeral(self, stream: str, window: Window, first: int) -> Consumer:
+    async def ephemeral(self, stream: str, window: Window) -> Consumer:
         """A consumer without acknowledgements that the server forgets a minute after its reader."""
         config: dict[str, Any] = {
             "ack_policy": "none",
@@ -41,8 +42,8 @@ class Consumers:
         }
         if window.since is not None:
             config |= {"deliver_policy": "by_start_time", "opt_start_time": rfc3339(window.since)}
-        elif first > 1:
-            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": first}
+        elif window.first > 1:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": window.first}
         else:
             config |= {"deliver_policy": "all"}
         name = secrets.token_hex(8)
@@ -50,7 +51,13 @@ class Consumers:
         return Consumer(name, int(answer.get("num_pending", 0)))
 
     async def durable(self, stream: str, subscription: Subscription) -> None:
-        """Create the durable consumer of a subscription, or bring the existing one up to date."""
+        """Create the durable consumer of a subscription, or bring the existing one up to date.
+
+        Raises:
+            InvalidInput: the name is no token, or the filters overlap.
+            LogUnavailable: JetStream does not answer, or refuses.
+        """
+        token(subscription.name, "subscription")
         config: dict[str, Any] = {
             "durable_name": subscription.name,
             "ack_policy": "explicit",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 
 from events.jetstream.place import place_of
 from events.port import Subscription
 from schemas.envelope import Event
-from schemas.errors import InvalidInput, LimitExceeded, StigmergyError
+from schemas.errors import InvalidInput, LimitExceeded, LogUnavailable, StigmergyError
 
+_log = logging.getLogger(__name__)
 Bury = Callable[[Msg, StigmergyError, str], Awaitable[None]]
 
 
@@ -38,7 +41,11 @@ class JetStreamDelivery:
 
 
 class Deliveries:
-    """What a subscription has in hand. While it is open, the server is told that the work goes on."""
+    """What a subscription has in hand. While it is open, the server is told that the work goes on.
+
+    That goes for messages that wait for their turn, too: else a slow handler's next messages would be handed to others
+    while they stand in its queue.
+    """
 
     def __init__(self, nc: Client, subscription: Subscription, bury: Bury) -> None:
         self._nc = nc
@@ -57,14 +64,21 @@ class Deliveries:
         if self._pulse is not None:
             self._pulse.cancel()
             await asyncio.gather(self._pulse, return_exceptions=True)
-        if not self._nc.is_closed:
-            for msg in list(self._open.values()):
-                await self.settle(msg, b"-NAK")  # at once to somebody else, instead of after the wait
+        await self.give_back(list(self._open.values()))
+
+    def arrived(self, msg: Msg) -> None:
+        """A message came in; it may have to wait for its turn."""
+        self._open[msg.reply] = msg
+
+    async def give_back(self, messages: list[Msg]) -> None:
+        """To somebody else at once, instead of after the wait."""
+        for msg in messages:
+            self._open.pop(msg.reply, None)
+        await self._say([msg.reply for msg in messages], b"-NAK")
 
     async def open(self, msg: Msg, resolve: Callable[[Msg], Awaitable[list[Event]]]) -> JetStreamDelivery | None:
         """A delivery, or None if the message went to the dead letters."""
         place = place_of(msg)
-        self._open[msg.reply] = msg
         if place.delivered > self._subscription.max_deliver:
             gave_up = LimitExceeded(f"{self._subscription.name} failed on it {place.delivered - 1} times")
             await self.bury(msg, gave_up)
@@ -77,8 +91,16 @@ class Deliveries:
         return JetStreamDelivery(self, msg, tuple(events), place.delivered)
 
     async def settle(self, msg: Msg, answer: bytes) -> None:
-        if self._open.pop(msg.reply, None) is not None:
+        """Answer the server; a second answer for the same message is ignored. Raises :class:`LogUnavailable`."""
+        if self._open.pop(msg.reply, None) is None:
+            return
+        try:
             await self._nc.publish(msg.reply, answer)
+        except (NatsError, OSError) as error:
+            raise LogUnavailable(
+                f"{answer.decode()} for message {place_of(msg).sequence} could not be sent: {error}",
+                hint="it will be delivered again",
+            ) from error
 
     async def bury(self, msg: Msg, error: StigmergyError) -> None:
         await self._bury(msg, error, self._subscription.name)
@@ -87,5 +109,13 @@ class Deliveries:
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._subscription.ack_wait_s / 3)
-            for reply in list(self._open):
-                await self._nc.publish(reply, b"+WPI")
+            await self._say(list(self._open), b"+WPI")
+
+    async def _say(self, replies: list[str], answer: bytes) -> None:
+        if self._nc.is_closed:
+            return
+        try:
+            for reply in replies:
+                await self._nc.publish(reply, answer)
+        except (NatsError, OSError) as error:
+            _log.warning("%s could not tell the server %s: %s", self._subscription.name, answer.decode(), error)

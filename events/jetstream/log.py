@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator, Sequence
 
 from nats.aio.client import Client
@@ -10,18 +9,20 @@ from nats.aio.msg import Msg
 
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
-from events.codec import check_in, check_out, decode, encode, frames
-from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from events.codec import check_in, check_out, decode, encode, frames, subject_of
+from events.jetstream.api import call
 from events.jetstream.consumers import Consumers
+from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries
-from events.jetstream.place import place_of
+from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
+from events.jetstream.reader import Reader, patiently
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
 from schemas.envelope import Event
-from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
+from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
-from schemas.subjects import DEAD_LETTERS, EVENTS, of_event, of_frame
+from schemas.subjects import EVENTS
 
 
 class JetStreamLog:
@@ -31,6 +32,7 @@ class JetStreamLog:
         self._nc = nc
         self._consumers = Consumers(nc)
         self._publisher = publisher
+        self._dead = DeadLetters(nc, publisher)
         self.blobs = blobs
 
     @classmethod
@@ -42,79 +44,82 @@ class JetStreamLog:
 
     async def close(self) -> None:
         """Flush what was published and close the connection."""
-        if not self._nc.is_closed:
+        if self._nc.is_connected:
             await self._nc.drain()
+        else:  # there is nothing to flush to
+            await self._nc.close()
+        self._publisher.close()
 
     # writing
 
     async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
-        return await self._publisher.store([await self._message(write) for write in writes])
+        prepared = [await self._prepared(write) for write in writes]
+        stored = iter(await self._publisher.store([each for each in prepared if isinstance(each, Message)]))
+        return [next(stored) if isinstance(each, Message) else each for each in prepared]
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
+        last = guard.last if guard else 0
         if guard is None:
-            results = await self.write([Write(frame) for frame in frames(events)])
-            return max(_sequence(result) for result in results)
-        last = guard.last
+            for result in await self.write([Write(frame) for frame in frames(events)]):
+                last = max(last, _sequence(result))
+            return last
         for frame in frames(events):
             # The next frame is compared with the one before: whoever came in between wins.
             [result] = await self.write([Write(frame, Guard(guard.filter, last))])
             last = _sequence(result)
         return last
 
+    async def _prepared(self, write: Write) -> Message | StigmergyError:
+        try:
+            return await self._message(write)
+        except StigmergyError as error:
+            return error
+
     async def _message(self, write: Write) -> Message:
+        subject = subject_of(write.events, write.key)
         events = [await check_in(event, self.blobs) for event in write.events]
         payload, content_type = encode(events)
-        first = events[0]
-        if len(events) == 1:
-            subject = of_event(first, write.key)
-        else:
-            subject = of_frame(first.tenant, first.mission, first.type.partition(".")[0])
-        return Message(subject, payload, first.id, content_type, write.guard)
+        return Message(subject, payload, events[0].id, content_type, write.guard)
 
     # reading
 
     async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
-        first = window.first
-        while True:
-            consumer = await self._consumers.ephemeral(EVENTS, window, first)
-            try:
-                async for messages in Pull(self._nc, EVENTS, consumer.name, batch).lists():
-                    events = [event for msg in messages for event in await self._events(msg)]
-                    first = place_of(messages[-1]).sequence + 1
-                    yield Batch(tuple(events), first - 1)
-            except ConsumerGone:
-                continue
-            finally:
-                await self._consumers.drop(EVENTS, consumer.name)
+        async with Reader(self._nc, EVENTS, window, batch) as reader:
+            while True:
+                messages = await reader.next()
+                if messages:
+                    events = [event for place, msg in messages for event in await self._events(place, msg)]
+                    yield Batch(tuple(events), messages[-1][0].sequence)
 
     async def read(self, window: Window) -> AsyncIterator[Event]:
         last = window.last if window.last is not None else await self.last_sequence()
-        consumer = await self._consumers.ephemeral(EVENTS, window, window.first)
-        try:
-            if consumer.pending == 0 or window.first > last:
-                return
-            async for messages in Pull(self._nc, EVENTS, consumer.name, 1000).lists():
-                for msg in messages:
-                    place = place_of(msg)
-                    if place.sequence <= last:
-                        for event in await self._events(msg):
-                            yield event
-                    if place.sequence >= last or place.pending == 0:
+        if window.first > last:
+            return
+        async with Reader(self._nc, EVENTS, window, 1000) as reader:
+            while reader.pending:
+                for place, msg in await reader.next():
+                    if place.sequence > last:
                         return
-        finally:
-            await self._consumers.drop(EVENTS, consumer.name)
+                    for event in await self._events(place, msg):
+                        yield event
+                    if place.sequence == last:
+                        return
 
     async def subscribe(self, subscription: Subscription) -> AsyncIterator[Delivery]:
         await self._consumers.durable(EVENTS, subscription)
-        async with Deliveries(self._nc, subscription, self._bury) as deliveries:
+        async with Deliveries(self._nc, subscription, self._dead.bury) as deliveries:
             while True:
+                pull = Pull(self._nc, EVENTS, subscription.name, subscription.batch, deliveries.arrived)
                 try:
-                    async for messages in Pull(self._nc, EVENTS, subscription.name, subscription.batch).lists():
-                        for msg in messages:
-                            if (delivery := await deliveries.open(msg, self._resolve)) is not None:
-                                yield delivery
+                    async with pull:
+                        while True:
+                            for msg in await pull.next():
+                                if (delivery := await deliveries.open(msg, self._resolve)) is not None:
+                                    yield delivery
                 except ConsumerGone:
-                    await self._consumers.durable(EVENTS, subscription)
+                    # What is being worked on stays in hand: an acknowledgement finds its message on any connection.
+                    await deliveries.give_back(pull.left)
+                    await patiently(self._nc, lambda: self._consumers.durable(EVENTS, subscription))
 
     async def last_sequence(self) -> int:
         answer = await call(self._nc, f"STREAM.INFO.{EVENTS}")
@@ -138,85 +143,29 @@ class JetStreamLog:
         return found
 
     async def _resolve(self, msg: Msg) -> list[Event]:
-        events = decode(msg.data, place_of(msg).sequence)
-        return [await check_out(event, self.blobs) for event in events]
+        return await self._whole(decode(msg.data, msg.subject, place_of(msg).sequence))
 
-    async def _events(self, msg: Msg) -> list[Event]:
+    async def _events(self, place: Place, msg: Msg) -> list[Event]:
         try:
-            return await self._resolve(msg)
+            events = decode(msg.data, msg.subject, place.sequence)
+            return events if all(event.dataref is None for event in events) else await self._whole(events)
         except InvalidInput as error:
-            await self._bury(msg, error, "reader")
+            await self._dead.bury(msg, error, "reader")
             return []
+
+    async def _whole(self, events: list[Event]) -> list[Event]:
+        return [await check_out(event, self.blobs) for event in events]
 
     # dead letters
 
-    async def _bury(self, msg: Msg, error: StigmergyError, consumer: str) -> None:
-        """Keep a message nobody can handle, once for each consumer that gave up; readers of the log share one place."""
-        sequence = place_of(msg).sequence
-        extra = (
-            ("Stigmergy-Subject", msg.subject),
-            ("Stigmergy-Sequence", str(sequence)),
-            ("Stigmergy-Code", error.code),
-            ("Stigmergy-Consumer", consumer),
-            # Header values are lines of Latin-1: the reason travels encoded.
-            ("Stigmergy-Reason", base64.b64encode(error.message[:2000].encode()).decode()),
-        )
-        [result] = await self._publisher.store(
-            [Message(f"dead.{consumer}", msg.data, f"dead:{consumer}:{sequence}", extra=extra)]
-        )
-        _sequence(result)
-
-    async def dead_letters(self) -> AsyncIterator[DeadLetter]:
-        window = Window(("dead.>",))
-        consumer = await self._consumers.ephemeral(DEAD_LETTERS, window, 1)
-        try:
-            if consumer.pending == 0:
-                return
-            async for messages in Pull(self._nc, DEAD_LETTERS, consumer.name, 100).lists():
-                for msg in messages:
-                    yield _dead_letter(msg)
-                    if place_of(msg).pending == 0:
-                        return
-        finally:
-            await self._consumers.drop(DEAD_LETTERS, consumer.name)
+    def dead_letters(self) -> AsyncIterator[DeadLetter]:
+        return self._dead.all()
 
     async def retry_dead_letter(self, sequence: int) -> int:
-        try:
-            found = (await call(self._nc, f"STREAM.MSG.GET.{DEAD_LETTERS}", {"seq": sequence}))["message"]
-        except ApiRefused as error:
-            if error.number in NOT_FOUND:
-                raise InvalidInput(
-                    f"there is no dead letter {sequence}", hint="`stig events dead` lists them"
-                ) from error
-            raise
-        headers = _header_lines(base64.b64decode(found.get("hdrs", "")))
-        subject, raw = headers.get("Stigmergy-Subject", ""), base64.b64decode(found.get("data", ""))
-        if not subject.startswith("events."):
-            raise InvalidEvent(f"dead letter {sequence} was no event", hint="send the command again instead")
-        [result] = await self._publisher.store([Message(subject, raw, f"retry:{DEAD_LETTERS}:{sequence}")])
-        await call(self._nc, f"STREAM.MSG.DELETE.{DEAD_LETTERS}", {"seq": sequence})
-        return _sequence(result)
+        return await self._dead.retry(sequence)
 
 
 def _sequence(result: Ack | StigmergyError) -> int:
     if isinstance(result, StigmergyError):
         raise result
     return result.sequence
-
-
-def _dead_letter(msg: Msg) -> DeadLetter:
-    headers = msg.headers or {}
-    return DeadLetter(
-        sequence=place_of(msg).sequence,
-        subject=headers.get("Stigmergy-Subject", ""),
-        reason=base64.b64decode(headers.get("Stigmergy-Reason", "")).decode(),
-        code=headers.get("Stigmergy-Code", ""),
-        consumer=headers.get("Stigmergy-Consumer", ""),
-        original_sequence=int(headers.get("Stigmergy-Sequence", "0")),
-        raw=msg.data,
-    )
-
-
-def _header_lines(raw: bytes) -> dict[str, str]:
-    pairs = (line.split(":", 1) for line in raw.decode().split("\r\n")[1:] if ":" in line)
-    return {name.strip(): value.strip() for name, value in pairs}

@@ -24,5 +24,6 @@ class Place(NamedTuple):
 def place_of(msg: Msg) -> Place:
     """The place of a message that JetStream delivered."""
     fields = msg.reply.split(".")
-    first = 4 if len(fields) == 9 else 6
-    return Place(*(int(value) for value in fields[first : first + 5]))
+    at = 4 if len(fields) == 9 else 6
+    delivered, sequence, order, time_ns, pending = fields[at : at + 5]
+    return Place(int(delivered), int(sequence), int(order), int(time_ns), int(pending))

@@ -1,4 +1,4 @@
-"""Pulling messages continuously: one request is always open, so the server hands over a message as it arrives.
+"""Pulling messages continuously: a request is always open, so the server hands over a message as it arrives.
 
 ``fetch`` of nats-py first asks without waiting, and asks again if there was nothing: two round trips and a timer a
 message on a quiet log. A request that stays open costs none, and its size is the bound on what is in flight.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from schemas.errors import LogUnavailable
@@ -21,91 +23,139 @@ from schemas.errors import LogUnavailable
 _HEARTBEAT_S = 1.0
 _SILENCE_S = 3.0
 _EXPIRES_S = 30.0
+_TICK_S = 0.2
+_DRAIN_S = 1.0
+# Well under the 128 MiB at which nats-py throws messages of a subscription away.
+_REQUEST_BYTES = 16 * 1024 * 1024
 _SECOND = 1_000_000_000
 
 
 class ConsumerGone(LogUnavailable):
-    """The server no longer knows the consumer: it was deleted, or the server lost it in a restart."""
+    """The server no longer knows the consumer, or its request was lost on the way: messages may be missing."""
 
 
 class Pull:
-    """An endless sequence of message lists from one consumer.
+    """An endless sequence of message lists from one consumer. An asynchronous context manager.
+
+    Two requests of half a batch take turns, so that the server need never wait for the next one.
 
     Args:
         stream, consumer: names.
         batch: most messages that are on their way at once.
+        arrived: called with each message as it arrives, long before :meth:`next` hands it out, maybe.
     """
 
-    def __init__(self, nc: Client, stream: str, consumer: str, batch: int) -> None:
+    def __init__(
+        self, nc: Client, stream: str, consumer: str, batch: int, arrived: Callable[[Msg], None] | None = None
+    ) -> None:
         self._nc = nc
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._batch = batch
+        self._size = max(1, batch // 2)
+        self._most = batch
         self._inbox = nc.new_inbox()
-        self._arrived: deque[Msg] = deque()
+        self._arrived: list[Msg] = []
+        self._on_arrival = arrived
         self._wake = asyncio.Event()
         self._numbers = itertools.count(1)
-        self._number = 0
-        self._open = 0
+        self._open = 0  # messages asked for and not yet here; the server serves open requests alternately
+        self._failure: LogUnavailable | None = None
+        self._subscription: Subscription | None = None
 
-    async def lists(self) -> AsyncIterator[list[Msg]]:
-        """Lists of messages, never empty. Raises :class:`ConsumerGone`."""
-        subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_message)
+    async def __aenter__(self) -> Self:
         try:
-            while True:
-                if self._open <= 0:
-                    await self._request()
-                if not self._arrived:
-                    await self._wait()
-                if messages := self._drain():
-                    yield messages
-        finally:
-            await self._unsubscribe(subscription)
+            self._subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_message)
+        except (NatsError, OSError) as error:
+            raise LogUnavailable(f"the connection to NATS is closed: {error}") from error
+        self._connection = self._nc.stats["reconnects"]
+        self._heard = self._ticked = asyncio.get_running_loop().time()
+        self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._watch)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._subscription is None or self._nc.is_closed or self._nc.is_draining:
+            return
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                # Draining hears of what is under way right now: ``arrived`` must know, to give it back.
+                if self._nc.is_connected:
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]
+                else:
+                    await self._subscription.unsubscribe()
+        except (NatsError, OSError, TimeoutError):
+            return  # the connection went away in this moment, and the subscription with it
+
+    @property
+    def left(self) -> list[Msg]:
+        """What arrived and was not handed out."""
+        return self._arrived
+
+    async def next(self) -> list[Msg]:
+        """Messages in order, never none. Raises :class:`ConsumerGone`, or LogUnavailable if the connection is shut."""
+        while not self._arrived:
+            if self._failure is not None:
+                raise self._failure
+            await self._ask()
+            self._wake.clear()
+            await self._wake.wait()
+        messages, self._arrived = self._arrived, []
+        await self._ask()
+        return messages
 
     async def _on_message(self, msg: Msg) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        if not msg.reply.startswith("$JS.ACK"):
+            self._on_status(msg)
+            return
         self._arrived.append(msg)
+        if self._on_arrival is not None:
+            self._on_arrival(msg)
+        self._open -= 1
         self._wake.set()
 
-    async def _request(self) -> None:
-        self._number = next(self._numbers)
-        self._open = self._batch
-        ask = {
-            "batch": self._batch,
-            "expires": int(_EXPIRES_S * _SECOND),
-            "idle_heartbeat": int(_HEARTBEAT_S * _SECOND),
-        }
-        try:
-            await self._nc.publish(self._subject, msgspec.json.encode(ask), reply=f"{self._inbox}.{self._number}")
-        except (NatsError, OSError):
-            self._open = 0
-            await asyncio.sleep(0.1)
-
-    async def _wait(self) -> None:
-        self._wake.clear()
-        try:
-            await asyncio.wait_for(self._wake.wait(), _SILENCE_S)
-        except TimeoutError:
-            self._open = 0  # not even a heartbeat: the request was lost with a connection or a leader
-
-    def _drain(self) -> list[Msg]:
-        messages: list[Msg] = []
-        while self._arrived:
-            msg = self._arrived.popleft()
-            if msg.reply.startswith("$JS.ACK"):
-                messages.append(msg)
-                self._open -= 1
-            else:
-                self._on_status(msg)
-        return messages
+    async def _ask(self) -> None:
+        while self._failure is None and self._open + len(self._arrived) <= self._most - self._size:
+            reply = f"{self._inbox}.{next(self._numbers)}"
+            self._open += self._size
+            ask = {
+                "batch": self._size,
+                "max_bytes": _REQUEST_BYTES,
+                "expires": int(_EXPIRES_S * _SECOND),
+                "idle_heartbeat": int(_HEARTBEAT_S * _SECOND),
+            }
+            try:
+                await self._nc.publish(self._subject, msgspec.json.encode(ask), reply=reply)
+            except (NatsError, OSError) as error:
+                self._fail(ConsumerGone(f"the request could not be sent: {error}"))
 
     def _on_status(self, msg: Msg) -> None:
         headers = msg.headers or {}
         status, text = headers.get("Status", ""), headers.get("Description", "")
-        if status == "100" or not msg.subject.endswith(f".{self._number}"):
+        if status == "100":
             return
         if status == "503" or (status == "409" and ("Deleted" in text or "Shutdown" in text)):
-            raise ConsumerGone(f"the consumer is gone: {text or 'nobody answers'}")
-        self._open = 0  # 404, 408 or 409: this request is over, the next one goes on
+            self._fail(ConsumerGone(f"the consumer is gone: {text or 'nobody answers'}"))
+            return
+        # 404, 408 or 409: this request is over, with so many messages still to come; the next one goes on.
+        self._open -= int(headers.get("Nats-Pending-Messages", self._size))
+        self._wake.set()
 
-    async def _unsubscribe(self, subscription: object) -> None:
-        if not self._nc.is_closed:
-            await subscription.unsubscribe()  # type: ignore[attr-defined]
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._ticked > 2 * _TICK_S:
+            self._heard = now  # this process was busy, not the server silent: what came meanwhile is still unread
+        self._ticked = now
+        if self._nc.is_closed:
+            self._fail(LogUnavailable("the connection to NATS was closed"))
+        elif self._nc.stats["reconnects"] != self._connection:
+            self._fail(ConsumerGone("the connection was lost, and the request with it"))
+        elif self._open > 0 and now - self._heard > _SILENCE_S:
+            self._fail(ConsumerGone(f"the server has been silent for {_SILENCE_S:.0f} s"))
+        self._timer = loop.call_later(_TICK_S, self._watch)
+
+    def _fail(self, failure: LogUnavailable) -> None:
+        self._failure = failure
+        self._wake.set()

@@ -69,6 +69,7 @@ def _submitted(mission: Mission, fact: Fact, event: missions.MissionSubmitted) -
         objective=event.objective,
         workflow=event.workflow,
         inputs=event.inputs,
+        submission=fact.cause,
         submitted_at=fact.at,
         status=MissionStatus.RUNNING,
     )

@@ -16,8 +16,9 @@ class Fact(NamedTuple):
     at: datetime
     sequence: int = 0
     id: str = ""
+    cause: str = ""
 
     @classmethod
     def of(cls, event: Event) -> Fact:
         """Parse an event. Raises :class:`~schemas.errors.InvalidEvent` if this release cannot read it."""
-        return cls(parse(event), moment_of(event), event.sequence, event.id)
+        return cls(parse(event), moment_of(event), event.sequence, event.id, event.causationid or "")

@@ -21,6 +21,7 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Protocol, TypeGuard
 
 from schemas.errors import InvalidWorkflow
@@ -83,6 +84,7 @@ def spell(steps: Sequence[Step]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) or step == EVERY else f".{step}" for step in steps).lstrip(".")
 
 
+@lru_cache(maxsize=4096)  # the tasks of a thousand branches say the same few things
 def parse(path: str) -> Reference:
     """The reference whose path (without ``${`` and ``}``) is given. Raises :class:`InvalidWorkflow`."""
     if not _PATH.fullmatch(path):
@@ -90,6 +92,8 @@ def parse(path: str) -> Reference:
             f"${{{path}}} is no reference",
             hint="write names with dots between them, [*] for every branch, [n] for one: ${task.output.field[0]}",
         )
+    if "[" not in path:
+        return Reference(tuple(path.split(".")))
     found = (step.groups() for step in _STEP.finditer(path))
     return Reference(tuple(every or (int(number) if number else name) for every, number, name in found))
 

@@ -11,6 +11,7 @@ class FleetLost(Payload):
     """A worker fell silent for longer than its lease."""
 
     TYPE: ClassVar[str] = "fleet.lost"
+    KEYED: ClassVar[bool] = True
     worker: str
     silent_s: float
 
@@ -18,4 +19,7 @@ class FleetLost(Payload):
         return (self.worker,)
 
     def about(self) -> str | None:
+        return self.worker
+
+    def key(self) -> str | None:
         return self.worker

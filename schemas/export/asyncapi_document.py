@@ -8,7 +8,7 @@ every event, therefore reading is written once, for ``anyone``.
 
 from __future__ import annotations
 
-from schemas.export.channels import PARAMETERS, REPLY, Channel, channels
+from schemas.export.channels import ANSWER_TO, PARAMETERS, REPLY, Channel, channels
 from schemas.export.messages import messages, schemas
 from schemas.export.shapes import Schema
 
@@ -68,6 +68,7 @@ def _operation(action: str, role: str, channel: Channel) -> Schema:
     }
     if channel.name.startswith("commands."):
         operation["reply"] = {
+            "address": {"location": f"$message.header#/{ANSWER_TO}"},
             "channel": {"$ref": f"#/channels/{REPLY}"},
             "messages": [{"$ref": f"#/channels/{REPLY}/messages/{REPLY}"}],
         }

@@ -14,6 +14,8 @@ from schemas.subjects import FRAMED
 CLIENT = "client"
 ANYONE = "anyone"
 REPLY = "commands.reply"
+ANSWER_TO = "Stigmergy-Answer-To"
+"""Header with the inbox for the answer. The reply subject is taken: JetStream acknowledges the command there."""
 
 PARAMETERS: dict[str, str] = {
     "tenant": "The isolation border: 1 to 128 letters, digits, '-', '_', ':', '@' or '~'.",

@@ -12,7 +12,7 @@ from schemas.envelope import NO_MISSION, Event
 from schemas.events.base import Payload
 from schemas.export.shapes import Schema
 
-_TOKEN = "[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127}"
+_WORD = "[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127}"
 _NAME = "[A-Za-z0-9][A-Za-z0-9_:@~-]*"
 _UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _MOMENT = r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})"
@@ -24,8 +24,8 @@ RULES: dict[str, Schema] = {
     "source": {"minLength": 1, "format": "uri-reference"},
     "type": {"pattern": rf"^{_NAME}\.{_NAME}$"},
     "time": {"pattern": f"^{_MOMENT}$", "format": "date-time"},
-    "tenant": {"pattern": f"^{_TOKEN}$"},
-    "mission": {"pattern": f"^({NO_MISSION}|{_TOKEN})$"},
+    "tenant": {"pattern": f"^{_WORD}$"},
+    "mission": {"pattern": f"^({NO_MISSION}|{_WORD})$"},
     "subject": {"minLength": 1},
     "datacontenttype": {"const": "application/json", "description": "media type of the payload"},
     "dataversion": {"minimum": 1},

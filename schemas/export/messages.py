@@ -14,7 +14,7 @@ from schemas.attempts import AttemptOrder
 from schemas.commands import CommandReply
 from schemas.envelope import FRAME, SINGLE
 from schemas.events.registry import payload_types
-from schemas.export.channels import REPLY, nouns
+from schemas.export.channels import ANSWER_TO, REPLY, nouns
 from schemas.export.documents import ENVELOPE, command_types, put_beside
 from schemas.export.envelopes import envelope_schema, event_schema
 from schemas.export.shapes import Schema, definitions, require
@@ -51,7 +51,8 @@ def messages() -> dict[str, Schema]:
         if noun not in UNFRAMED:
             found[f"{noun}.{FRAMED}"] = _frame(noun)
     for verb, command in commands.items():
-        found[f"commands.{verb}"] = _message(f"commands.{verb}", JSON, _summary(command), references[command])
+        asked = _message(f"commands.{verb}", JSON, _summary(command), references[command])
+        found[f"commands.{verb}"] = asked | {"headers": _answer_header()}
     found[REPLY] = _message(REPLY, JSON, _summary(CommandReply), references[CommandReply])
     about = f"{_summary(AttemptOrder)} It travels through the Celery queue of its skill, not through NATS."
     found[ORDER] = _message(ORDER, JSON, about, references[AttemptOrder])
@@ -66,6 +67,11 @@ def _frame(noun: str) -> Schema:
 
 def _message(name: str, content_type: str, summary: str, payload: Schema) -> Schema:
     return {"name": name, "title": name, "summary": summary, "contentType": content_type, "payload": payload}
+
+
+def _answer_header() -> Schema:
+    inbox: Schema = {"type": "string", "minLength": 1, "description": "subject that the answer is published to"}
+    return {"type": "object", "properties": {ANSWER_TO: inbox}}
 
 
 def _event(name: str) -> Schema:

@@ -1,0 +1,116 @@
+"""Commands on JetStream: a work queue, and an inbox for the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from events.commands import Handler, no_answer, refusal_of
+from events.jetstream.api import call
+from events.jetstream.dead_letters import DeadLetters
+from events.jetstream.publisher import Message, Publisher
+from events.jetstream.pull import ConsumerGone, Pull
+from events.jetstream.reader import patiently
+from schemas.commands import Command, CommandReply, parse_command
+from schemas.errors import InvalidCommand, StigmergyError
+from schemas.subjects import COMMANDS, of_command
+
+_log = logging.getLogger(__name__)
+_CONSUMER = "orchestrator"
+_SECOND = 1_000_000_000
+_ANSWER_TO = "Stigmergy-Answer-To"
+_AT_ONCE = 64
+
+
+class JetStreamCommands:
+    """A :class:`~events.commands.CommandBus` over NATS. Use :meth:`open`."""
+
+    def __init__(self, nc: Client, publisher: Publisher) -> None:
+        self._nc = nc
+        self._publisher = publisher
+        self._dead = DeadLetters(nc, publisher)
+
+    @classmethod
+    async def open(cls, nc: Client) -> JetStreamCommands:
+        publisher = Publisher(nc)
+        await publisher.open()
+        return cls(nc, publisher)
+
+    async def send(self, command: Command, *, timeout_s: float = 10.0) -> CommandReply:
+        inbox = self._nc.new_inbox()
+        subscription = await self._nc.subscribe(inbox, max_msgs=1)
+        try:
+            message = Message(
+                of_command(command.tenant, command.verb),
+                command.model_dump_json().encode(),
+                command.id,
+                "application/json",
+                extra=((_ANSWER_TO, inbox),),
+            )
+            [stored] = await self._publisher.store([message])
+            if isinstance(stored, StigmergyError):
+                raise stored
+            answer = await subscription.next_msg(timeout=timeout_s)
+            return CommandReply.model_validate_json(answer.data)
+        except TimeoutError:
+            raise no_answer(command, timeout_s) from None
+        finally:
+            if not self._nc.is_closed:
+                await subscription.unsubscribe()
+
+    async def serve(self, handler: Handler) -> None:
+        working: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await patiently(self._nc, self._ensure_consumer)
+                try:
+                    async with Pull(self._nc, COMMANDS, _CONSUMER, _AT_ONCE) as pull:
+                        while True:
+                            for msg in await pull.next():
+                                task = asyncio.create_task(self._handle(msg, handler))
+                                working.add(task)
+                                task.add_done_callback(working.discard)
+                except ConsumerGone:
+                    continue
+        finally:
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+
+    async def _ensure_consumer(self) -> None:
+        config: dict[str, Any] = {
+            "name": _CONSUMER,
+            "durable_name": _CONSUMER,
+            "ack_policy": "explicit",
+            "ack_wait": 30 * _SECOND,
+            "max_ack_pending": 4 * _AT_ONCE,
+            "deliver_policy": "all",
+        }
+        request = {"stream_name": COMMANDS, "config": config, "action": ""}
+        await call(self._nc, f"CONSUMER.CREATE.{COMMANDS}.{_CONSUMER}", request)
+
+    async def _handle(self, msg: Msg, handler: Handler) -> None:
+        try:
+            reply = await handler(parse_command(msg.data))
+        except InvalidCommand as error:
+            await self._dead.bury(msg, error, "commands")
+            reply = refusal_of(error)
+        except StigmergyError as error:
+            if error.retryable:
+                _log.warning("command %s comes again: %s", msg.subject, error)
+                await self._nc.publish(msg.reply, b'-NAK {"delay": 1000000000}')
+                return
+            await self._dead.bury(msg, error, "commands")
+            reply = CommandReply(accepted=False, code=error.code, reason=error.message, hint=error.hint)
+        await self._nc.publish(msg.reply, b"+ACK")
+        inbox = (msg.headers or {}).get(_ANSWER_TO)
+        if inbox:
+            try:
+                await self._nc.publish(inbox, reply.model_dump_json().encode())
+            except (NatsError, ValueError) as error:
+                _log.warning("the sender of %s cannot be answered: %s", msg.subject, error)

@@ -1,0 +1,107 @@
+"""Messages nobody can handle: kept with the reason, once for each consumer that gave up."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from urllib.parse import quote, unquote
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from events.jetstream.place import Place, place_of
+from events.jetstream.publisher import Message, Publisher
+from events.jetstream.reader import Reader
+from events.port import DeadLetter, Guard, Window
+from schemas.errors import Conflict, InvalidEvent, InvalidInput, StigmergyError
+from schemas.subjects import DEAD_LETTERS
+
+_READABLE = " !\"#$&'()*+,/:;<=>?@[]^`{|}"
+
+
+class DeadLetters:
+    """The stream of dead letters, ``dead.<consumer>.<original sequence>``."""
+
+    def __init__(self, nc: Client, publisher: Publisher) -> None:
+        self._nc = nc
+        self._publisher = publisher
+
+    async def bury(self, msg: Msg, error: StigmergyError, consumer: str) -> None:
+        """Keep a message with the reason. Burying it again for the same consumer changes nothing.
+
+        Raises:
+            LogUnavailable, DiskFull: it could not be kept.
+        """
+        sequence = place_of(msg).sequence
+        extra = (
+            ("Stigmergy-Subject", _header(msg.subject)),
+            ("Stigmergy-Sequence", str(sequence)),
+            ("Stigmergy-Code", error.code),
+            ("Stigmergy-Consumer", consumer),
+            ("Stigmergy-Reason", _header(error.message[:2000])),
+        )
+        subject = f"dead.{consumer}.{sequence}"
+        message = Message(subject, msg.data, f"dead:{consumer}:{sequence}", guard=Guard(subject, 0), extra=extra)
+        [result] = await self._publisher.store([message])
+        # The guard remembers longer than the window of message ids: a conflict says that it is kept already.
+        if isinstance(result, StigmergyError) and not isinstance(result, Conflict):
+            raise result
+
+    async def all(self) -> AsyncIterator[DeadLetter]:
+        """Every dead letter, oldest first."""
+        async with Reader(self._nc, DEAD_LETTERS, Window(("dead.>",)), 100) as reader:
+            while reader.pending:
+                for place, msg in await reader.next():
+                    yield _letter(place, msg)
+
+    async def retry(self, sequence: int) -> int:
+        """Put the original bytes back on their subject; returns their new sequence.
+
+        Raises:
+            InvalidInput: there is no such letter, or it was no event.
+            LogUnavailable, DiskFull: the log cannot take it now.
+        """
+        subject, raw = await self._original(sequence)
+        if not subject.startswith("events."):
+            raise InvalidEvent(f"dead letter {sequence} was no event", hint="send the command again instead")
+        [result] = await self._publisher.store([Message(subject, raw, f"retry:{DEAD_LETTERS}:{sequence}")])
+        if isinstance(result, StigmergyError):
+            raise result
+        await call(self._nc, f"STREAM.MSG.DELETE.{DEAD_LETTERS}", {"seq": sequence})
+        return result.sequence
+
+    async def _original(self, sequence: int) -> tuple[str, bytes]:
+        try:
+            found = (await call(self._nc, f"STREAM.MSG.GET.{DEAD_LETTERS}", {"seq": sequence}))["message"]
+        except ApiRefused as error:
+            if error.number in NOT_FOUND:
+                raise InvalidInput(
+                    f"there is no dead letter {sequence}", hint="`stig events dead` lists them"
+                ) from error
+            raise
+        headers = _header_lines(base64.b64decode(found.get("hdrs", "")))
+        return unquote(headers.get("Stigmergy-Subject", "")), base64.b64decode(found.get("data", ""))
+
+
+def _letter(place: Place, msg: Msg) -> DeadLetter:
+    headers = msg.headers or {}
+    return DeadLetter(
+        sequence=place.sequence,
+        subject=unquote(headers.get("Stigmergy-Subject", "")),
+        reason=unquote(headers.get("Stigmergy-Reason", "")),
+        code=headers.get("Stigmergy-Code", ""),
+        consumer=headers.get("Stigmergy-Consumer", ""),
+        original_sequence=int(headers.get("Stigmergy-Sequence", "0")),
+        raw=msg.data,
+    )
+
+
+def _header(value: str) -> str:
+    """One line of ASCII, still readable: a header's value can be no more than that."""
+    return quote(value, safe=_READABLE)
+
+
+def _header_lines(raw: bytes) -> dict[str, str]:
+    pairs = (line.split(":", 1) for line in raw.decode().split("\r\n")[1:] if ":" in line)
+    return {name.strip(): value.strip() for name, value in pairs}

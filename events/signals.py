@@ -1,0 +1,53 @@
+"""Signals: quick, unstored, for whoever listens at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from events.memory import matches
+
+Listener = Callable[[bytes], None]
+
+
+class Signals(Protocol):
+    """Publishes and hears signals."""
+
+    async def send(self, subject: str, payload: bytes) -> None: ...
+
+    async def listen(self, pattern: str, listener: Listener) -> None:
+        """Call ``listener`` with the payload of every signal that matches, until the connection is closed."""
+
+
+class NatsSignals:
+    """Signals over core NATS."""
+
+    def __init__(self, nc: Client) -> None:
+        self._nc = nc
+
+    async def send(self, subject: str, payload: bytes) -> None:
+        await self._nc.publish(subject, payload)
+
+    async def listen(self, pattern: str, listener: Listener) -> None:
+        async def hear(msg: Msg) -> None:
+            listener(msg.data)
+
+        await self._nc.subscribe(pattern, cb=hear)
+
+
+class MemorySignals:
+    """Signals within one process, for unit tests."""
+
+    def __init__(self) -> None:
+        self._listeners: list[tuple[str, Listener]] = []
+
+    async def send(self, subject: str, payload: bytes) -> None:
+        for pattern, listener in list(self._listeners):
+            if matches(subject, pattern):
+                listener(payload)
+
+    async def listen(self, pattern: str, listener: Listener) -> None:
+        self._listeners.append((pattern, listener))

@@ -1,0 +1,1 @@
+"""HTTP, for those who are not on the bus."""

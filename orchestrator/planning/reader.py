@@ -1,0 +1,146 @@
+"""From a document to a plan: every key known, every value of its type. Whether it is a graph is judged elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.planning.fields import NAME, FieldReader, Key
+from orchestrator.planning.findings import Path
+from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
+from orchestrator.planning.node import Node
+from orchestrator.planning.shorthand import duration, expectation
+from schemas.plan import GoalSpec, Group, Plan, RetryPolicy, TaskSpec
+
+
+def _duration(node: Node) -> float:
+    return duration(node.plain)
+
+
+def _names(node: Node) -> Any:
+    plain = node.plain
+    return (plain,) if isinstance(plain, str) else tuple(plain) if isinstance(plain, list) else plain
+
+
+_TASK: dict[str, Key] = {
+    **{name: Key(name) for name in ("skill", "intent", "title", "workspace", "goal", "priority")},
+    "inputs": Key("inputs"),
+    "needs": Key("needs", _names),
+    "timeout": Key("timeout_s", _duration),
+}
+_RETRY: dict[str, Key] = {
+    **{name: Key(name) for name in ("max_attempts", "factor", "on_violation")},
+    "delay": Key("delay_s", _duration),
+    "max_delay": Key("max_delay_s", _duration),
+}
+_GOAL: dict[str, Key] = {
+    **{name: Key(name) for name in ("title", "parent", "optional", "error_threshold")},
+    "deadline": Key("deadline_s", _duration),
+}
+_GROUP: dict[str, Key] = {
+    **{name: Key(name) for name in ("title", "key", "goal", "optional_branches")},
+    "for_each": Key("items"),
+    "as": Key("variable"),
+    "needs": Key("needs", _names),
+}
+_INPUT: dict[str, Key] = {name: Key(name) for name in ("type", "description", "required", "default")}
+_TOP = ("workflow", "title", "description", "inputs", "deadline", "goals", "tasks", "groups", "result")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a document says, as far as it can be read."""
+
+    name: str
+    title: str
+    description: str
+    inputs: Mapping[str, InputSpec]
+    plan: Plan
+
+
+class Reader(FieldReader):
+    """Reads one document; ``findings`` holds what is wrong with it, and makes the draft worthless unless empty."""
+
+    def read(self, root: Node) -> Draft:
+        """The draft of the workflow."""
+        top = self.known_keys(root, _TOP, (), "a workflow") or {}
+        if "workflow" not in top and not self.findings:
+            self.note((), "'workflow' is missing", "name it: workflow: my-workflow")
+        name = self.text(top, "workflow")
+        if name and not NAME.fullmatch(name):
+            self.note(("workflow",), f"{name!r} cannot be a name", "use a letter, then letters, digits, '-' and '_'")
+        plan = Plan(
+            goals=tuple(self.entries(top, ("goals",), self._goal)),
+            tasks=tuple(self.entries(top, ("tasks",), self._task)),
+            groups=tuple(self.entries(top, ("groups",), self._group)),
+            result=self.mapping(top, ("result",)),
+            deadline_s=self.converted(top["deadline"], _duration, ("deadline",)) if "deadline" in top else None,
+        )
+        inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
+        return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
+
+    def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
+        entries = self.known_keys(node, [*_TASK, "expects", "retry"], path, f"task {id_!r}")
+        if entries is None:
+            return None
+        if "skill" not in entries:
+            if len(node.mapping or ()) == len(entries):  # else a misspelt key is what is missing
+                self.note(path, f"task {id_!r} has no skill", "say who does it: skill: echo")
+            return None
+        extra: dict[str, Any] = {"id": id_}
+        if "expects" in entries:
+            extra["expects"] = self._expects(entries["expects"], (*path, "expects"))
+        if "retry" in entries:
+            extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
+        return self.made(TaskSpec, entries, _TASK, extra, path)
+
+    def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
+        listed = node.value if isinstance(node.value, list) else [node]
+        found = (self.converted(one, lambda n: expectation(n.plain), (*path, at)) for at, one in enumerate(listed))
+        return tuple(one for one in found if one is not None)
+
+    def _retry(self, node: Node, path: Path) -> RetryPolicy | None:
+        if isinstance(node.value, int) and not isinstance(node.value, bool):
+            node = Node({"max_attempts": node}, node.mark, {"max_attempts": node.mark})
+        entries = self.known_keys(node, _RETRY, path, "retry")
+        return None if entries is None else self.made(RetryPolicy, entries, _RETRY, {}, path)
+
+    def _goal(self, id_: str, node: Node, path: Path) -> GoalSpec | None:
+        entries = self.known_keys(node, _GOAL, path, f"goal {id_!r}")
+        return None if entries is None else self.made(GoalSpec, entries, _GOAL, {"id": id_}, path)
+
+    def _group(self, id_: str, node: Node, path: Path) -> Group | None:
+        entries = self.known_keys(node, [*_GROUP, "tasks"], path, f"group {id_!r}")
+        if entries is None:
+            return None
+        if "for_each" not in entries:
+            self.note(
+                path, f"group {id_!r} has no 'for_each'", 'say what to go through: for_each: "${task.output.list}"'
+            )
+            return None
+        if "as" in entries and not NAME.fullmatch(str(entries["as"].value)):
+            self.note((*path, "as"), f"{entries['as'].plain!r} cannot be a name", "write a word: as: item")
+        tasks = tuple(self.entries(entries, (*path, "tasks"), self._task))
+        return self.made(Group, entries, _GROUP, {"id": id_, "tasks": tasks}, path)
+
+    def _input(self, name: str, node: Node, path: Path) -> InputSpec | None:
+        if isinstance(node.value, str):
+            node = Node({"type": node}, node.mark, {"type": node.mark})
+        entries = self.known_keys(node, _INPUT, path, f"input {name!r}")
+        if entries is None:
+            return None
+        plain = {key: inner.plain for key, inner in entries.items()}
+        type_, mend = plain.get("type", "any"), type_finding(str(plain.get("type", "any")))
+        if mend is not None:
+            self.note((*path, "type"), f"{type_!r} is no type", mend)
+            return None
+        required = plain.get("required", "default" not in plain)
+        if not isinstance(required, bool):
+            self.note((*path, "required"), f"'required' is {describe(required)}", "write true or false")
+            return None
+        if required and "default" in plain:
+            self.note((*path, "required"), f"input {name!r} is required and has a default", "remove one of the two")
+        if plain.get("default") is not None and not fits(plain["default"], type_):
+            self.note((*path, "default"), f"the default is {describe(plain['default'])}, not of type {type_}")
+        return InputSpec(name, type_, str(plain.get("description") or ""), required, plain.get("default"))

@@ -1,0 +1,40 @@
+"""The planner that fills in templates."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from orchestrator.planning.findings import suggestion
+from orchestrator.planning.template import Template
+from schemas.errors import InvalidWorkflow
+from schemas.plan import Plan
+
+
+class TemplatePlanner:
+    """A :class:`~orchestrator.planning.port.Planner` over a fixed set of templates.
+
+    Args:
+        templates: by name, such as :func:`~orchestrator.planning.builtin.builtin_templates` gives them.
+        known_skills: what workers can do; None accepts every skill.
+    """
+
+    def __init__(self, templates: Mapping[str, Template], known_skills: Collection[str] | None = None) -> None:
+        self._templates = dict(templates)
+        self._known_skills = known_skills
+
+    def template(self, name: str) -> Template:
+        """The template of that name. Raises :class:`InvalidWorkflow`, naming those there are."""
+        template = self._templates.get(name)
+        if template is None:
+            mend = suggestion(name, self._templates, "no templates are installed")
+            raise InvalidWorkflow(f"no workflow is called {name!r}", hint=mend)
+        return template
+
+    def complete(self, template_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The inputs to record for the mission, defaults filled in. Raises :class:`InvalidWorkflow`."""
+        return self.template(template_name).complete(inputs)
+
+    async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
+        """The plan of the template. The objective is for people here; templates do not read it."""
+        return self.template(template_name).plan(inputs, known_skills=self._known_skills)

@@ -1,0 +1,128 @@
+"""The orchestrator as a process: commands in, decisions on the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+from events.commands import CommandBus
+from events.port import Log
+from orchestrator.core.advance import advance
+from orchestrator.core.decide import decide
+from orchestrator.core.evolve import FOLDED_TYPES, evolve
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import Mission, MissionStatus
+from orchestrator.desks import Desk, Desks
+from orchestrator.planning import Planner, check_plan
+from orchestrator.recording import Clock, Recorder
+from schemas.commands import Command, CommandReply, SubmitMission
+from schemas.errors import InvalidInput, LogUnavailable, Refused
+from schemas.events import Payload
+from schemas.events.command import CommandRefused
+from schemas.plan import Plan
+
+_log = logging.getLogger(__name__)
+_TRIES = 20
+
+
+class MissionRules:
+    """How missions are folded and moved on; see :mod:`orchestrator.core`."""
+
+    nouns = tuple(sorted({name.partition(".")[0] for name in FOLDED_TYPES}))
+
+    def fresh(self, tenant: str, mission: str) -> Mission:
+        return Mission(tenant=tenant, id=mission)
+
+    def evolve(self, state: Mission, fact: Fact) -> Mission:
+        return evolve(state, fact)
+
+    def advance(self, state: Mission, now: datetime) -> list[Payload]:
+        return advance(state, now)
+
+    def timer(self, state: Mission) -> datetime | None:
+        return state.next_timer
+
+    def seen(self, state: Mission) -> dict[str, int]:
+        return dict(state.seen)
+
+    def ended(self, state: Mission) -> bool:
+        return state.status.ended or state.status is MissionStatus.NEW
+
+    def read(self, state: Mission, fact: Fact) -> None:
+        """Nothing to do: what follows is decided by :meth:`advance`."""
+
+    def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:
+        """The log is all that an orchestrator acts upon."""
+
+
+class Orchestrator:
+    """Turns commands and outcomes into decisions. Any number of them may run.
+
+    Args:
+        log, commands: the bus.
+        planner: makes a plan of an objective.
+        name: who this is, a token unique among the running orchestrators.
+        clock: gives the present instant, aware.
+    """
+
+    def __init__(self, log: Log, commands: CommandBus, planner: Planner, *, name: str, clock: Clock) -> None:
+        self._log = log
+        self._commands = commands
+        self._planner = planner
+        self._clock = clock
+        self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
+        self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock)
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Serve until cancelled. ``ready`` is set when commands are taken."""
+        await self.desks.load_open()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.desks.follow())
+            group.create_task(self._commands.serve(self.handle))
+            if ready is not None:
+                ready.set()
+
+    async def handle(self, command: Command) -> CommandReply:
+        """Carry out one command, or refuse it and leave a note of the refusal on the log."""
+        try:
+            plan = None
+            if isinstance(command, SubmitMission):
+                command, plan = await self._plan(command)
+            await self._carry_out(command, plan)
+        except (Refused, InvalidInput) as error:
+            await self._note_refusal(command, error)
+            return CommandReply(
+                accepted=False, mission=command.mission, code=error.code, reason=error.message, hint=error.hint
+            )
+        return CommandReply(accepted=True, mission=command.mission)
+
+    async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
+        """The plan, and the command with the inputs that it leaves to their defaults."""
+        if command.plan is not None:
+            check_plan(command.plan)
+            return command, command.plan
+        inputs = self._planner.complete(command.workflow, command.inputs)
+        plan = await self._planner.plan(command.objective, command.workflow, inputs)
+        return command.model_copy(update={"inputs": inputs}), plan
+
+    async def _carry_out(self, command: Command, plan: Plan | None) -> None:
+        desk = await self.desks.at(command.tenant, command.mission)
+        for _ in range(_TRIES):
+            async with desk.lock:
+                payloads = decide(desk.state, command, self._clock(), plan=plan)
+                if not payloads or await self._record(desk, command, payloads):
+                    self.desks.touch(desk)
+                    return
+        raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
+
+    async def _record(self, desk: Desk[Mission], command: Command, payloads: list[Payload]) -> bool:
+        if isinstance(command, SubmitMission):
+            desk.correlation, desk.traceparent = command.id, command.traceparent
+        return await self.desks.record(desk, payloads, cause=command.id)
+
+    async def _note_refusal(self, command: Command, error: Refused | InvalidInput) -> None:
+        payload = CommandRefused(verb=command.verb, code=error.code, reason=error.message[:2000], hint=error.hint)
+        event = self._recorder.event(command.tenant, command.mission, payload, command.id, command.id)
+        await self._log.append([event])

@@ -1,0 +1,1 @@
+"""The task-queue manager: situation, parametrisation, dispatch, leases, judgement."""

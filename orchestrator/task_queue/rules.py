@@ -1,0 +1,157 @@
+"""What the task-queue manager decides: dispatch, confirm or object, let a lease end. Pure but for the situation it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from orchestrator.core.facts import Fact
+from orchestrator.task_queue import floor as floors
+from orchestrator.task_queue.allocation import Allocation, allocate
+from orchestrator.task_queue.dispatch import Dispatch
+from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from orchestrator.task_queue.judging import judge
+from orchestrator.task_queue.parametrise import action_for
+from orchestrator.task_queue.situation import Situation
+from schemas.attempts import AttemptOrder, Failure
+from schemas.errors import InvalidInput
+from schemas.events import Payload
+from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
+from schemas.events.world import WorldConfirmed, WorldViolated
+
+_MOST = 2000
+TIMEOUT_MARGIN_S = 5.0
+"""A worker ends an attempt at its timeout by itself; only one that does not is overruled, this much later."""
+
+
+class DispatchRules:
+    """The rules of :class:`~orchestrator.desks.Desks` for this role.
+
+    Args:
+        situation: what is known of the workers.
+        send: takes what was dispatched, once it is on the log.
+        on_fact: told of every fresh fact.
+    """
+
+    nouns: tuple[str, ...] = ("mission", "task", "action", "attempt", "world")
+
+    def __init__(
+        self,
+        situation: Situation,
+        send: Callable[[Dispatch], None],
+        on_fact: Callable[[Floor, Fact], None],
+    ) -> None:
+        self._situation = situation
+        self._send = send
+        self._on_fact = on_fact
+
+    def fresh(self, tenant: str, mission: str) -> Floor:
+        return Floor(tenant=tenant, mission=mission)
+
+    def evolve(self, state: Floor, fact: Fact) -> Floor:
+        return floors.evolve(state, fact)
+
+    def timer(self, state: Floor) -> datetime | None:
+        """None: leases are looked at by the manager's own tick, for all missions at once."""
+        return None
+
+    def seen(self, state: Floor) -> dict[str, int]:
+        return dict(state.seen)
+
+    def ended(self, state: Floor) -> bool:
+        return state.ended
+
+    def read(self, state: Floor, fact: Fact) -> None:
+        self._on_fact(state, fact)
+
+    def recorded(self, state: Floor, facts: Sequence[tuple[Payload, str]]) -> None:
+        for payload, identifier in facts:
+            if isinstance(payload, ActionDispatched):
+                order = payload.order.model_copy(update={"cause": identifier})
+                self._send(Dispatch(payload.queue, payload.priority, order))
+
+    def advance(self, state: Floor, now: datetime) -> list[Payload]:
+        """Dispatch what is ready, judge what was reported; the judgements first, for others wait for them."""
+        waiting = sorted(state.agenda, key=state.agenda.__getitem__)[:_MOST]
+        decided = [self._decide(state, state.attempts[task], now) for task in waiting]
+        facts = [payload for payload in decided if payload is not None]
+        return sorted(facts, key=lambda payload: not payload.TYPE.startswith("world."))
+
+    def _decide(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
+        if opened.stage is Stage.REPORTED:
+            return _judged(opened)
+        return self._dispatched(state, opened, now)
+
+    def _dispatched(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
+        ready = opened.ready
+        chosen = allocate(ready, self._situation, (now - opened.since).total_seconds())
+        if chosen is None:
+            return None
+        if isinstance(chosen, Failure):
+            return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
+        try:
+            return _order(state, opened, chosen)
+        except InvalidInput as error:
+            failure = Failure(code=error.code, message=error.message, hint=error.hint)
+            return ActionRefused(task=ready.task, attempt=ready.attempt, failure=failure)
+
+
+def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispatched:
+    ready = opened.ready
+    order = AttemptOrder(
+        tenant=state.tenant,
+        mission=state.mission,
+        task=ready.task,
+        attempt=ready.attempt,
+        skill=ready.skill,
+        action=action_for(ready),
+        workspace=ready.workspace,
+        expects=ready.expects,
+        timeout_s=ready.timeout_s,
+    )
+    return ActionDispatched(
+        task=ready.task,
+        attempt=ready.attempt,
+        order=order,
+        queue=chosen.queue,
+        priority=chosen.priority,
+        because=chosen.because,
+    )
+
+
+def _judged(opened: OpenAttempt) -> Payload | None:
+    ready, finished = opened.ready, opened.finished
+    if finished is None:
+        return None
+    violations = judge(ready.expects, finished)
+    if violations:
+        return WorldViolated(task=ready.task, attempt=ready.attempt, violations=violations)
+    return WorldConfirmed(
+        task=ready.task, attempt=ready.attempt, checks=tuple(expectation.kind for expectation in ready.expects)
+    )
+
+
+def expired(state: Floor, situation: Situation, now: datetime, monotonic: float) -> list[Payload]:
+    """The attempts whose lease has ended: their worker fell silent, or they ran past their time."""
+    facts: list[Payload] = []
+    for task in sorted(state.attempts):
+        opened = state.attempts[task]
+        if opened.stage is not Stage.STARTED or opened.worker is None:
+            continue
+        if situation.is_lost(opened.worker, monotonic):
+            message = f"worker {opened.worker} fell silent for more than {situation.lease_s:g} s"
+            failure = Failure(code="worker_lost", message=message, retryable=True)
+        elif now - opened.since > timedelta(seconds=opened.ready.timeout_s + TIMEOUT_MARGIN_S):
+            failure = Failure(
+                code="timed_out", message=f"the attempt ran longer than {opened.ready.timeout_s:g} s", retryable=True
+            )
+        else:
+            continue
+        facts.append(ActionExpired(task=task, attempt=opened.ready.attempt, worker=opened.worker, failure=failure))
+    return facts
+
+
+def unclaimed(state: Floor, now: datetime, after_s: float) -> list[OpenAttempt]:
+    """Attempts that were dispatched a while ago and that nobody has claimed."""
+    limit = timedelta(seconds=after_s)
+    return [o for o in state.attempts.values() if o.stage is Stage.DISPATCHED and now - o.since > limit]

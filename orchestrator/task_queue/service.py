@@ -1,0 +1,183 @@
+"""The task-queue manager as a process: follows the log, hears the workers, keeps attempts moving."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+import msgspec
+
+from events.port import Guard, Log, Write
+from events.signals import Signals
+from orchestrator.core.facts import Fact
+from orchestrator.desks import Desk, Desks
+from orchestrator.recording import Clock, Recorder
+from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
+from orchestrator.task_queue.floor import Floor, OpenAttempt
+from orchestrator.task_queue.rules import DispatchRules, expired, unclaimed
+from orchestrator.task_queue.situation import Situation
+from schemas.events.attempt import AttemptFinished
+from schemas.events.fleet import FleetLost
+from schemas.events.mission import MissionCancelled, MissionFailed
+from schemas.events.task import TaskCancelled
+from schemas.ids import uuid7
+from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop, reflex_subject
+from schemas.subjects import of_event
+
+_log = logging.getLogger(__name__)
+_TICK_S = 0.25
+_UNCLAIMED_S = 3.0
+_RESEND_S = 5.0
+_stops = msgspec.json.Encoder()
+_beats = msgspec.json.Decoder(Heartbeat)
+
+
+class TaskQueueManager:
+    """Brings ready tasks to workers and checks what came of them. Any number may run.
+
+    Args:
+        log, signals: the bus.
+        sender: makes the sender, given what it wants to know of skills.
+        name: who this is, a token unique among the running managers.
+        clock: gives the present instant; ``monotonic`` measures silences, in seconds.
+        tenant: whose workers it notes as lost.
+        lease_s: after this silence a worker's attempts are given to others.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        signals: Signals,
+        sender: Callable[[Spread], Sender],
+        *,
+        name: str,
+        clock: Clock,
+        tenant: str = "default",
+        lease_s: float = 3.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._signals = signals
+        self._clock = clock
+        self._tenant = tenant
+        self._monotonic = monotonic
+        self.situation = Situation(lease_s, monotonic())
+        self._sender = sender(self._spread)
+        self._recorder = Recorder(log, f"/task-queue/{name}", clock)
+        rules = DispatchRules(self.situation, self._sender.send, self._on_fact)
+        self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
+        self._resent: dict[tuple[str, str, int], float] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Serve until cancelled. ``ready`` is set when open missions are at hand."""
+        await self._signals.listen(HEARTBEATS, self._hear)
+        await self.desks.load_open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.desks.follow())
+                group.create_task(self._tick())
+                if ready is not None:
+                    ready.set()
+        finally:
+            await asyncio.to_thread(self._sender.close)
+
+    def _spread(self, skill: str) -> tuple[float | None, int]:
+        return self.situation.expected_s(skill), len(self.situation.offering(skill))
+
+    def _hear(self, raw: bytes) -> None:
+        try:
+            beat = _beats.decode(raw)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            _log.warning("not a heartbeat: %s", error)
+            return
+        known = self.situation.workers.get(beat.worker)
+        self.situation.hear(beat, self._monotonic())
+        if known is None or known.lost:
+            self._touch_waiting()
+
+    def _touch_waiting(self) -> None:
+        for desk in self.desks.all():
+            if desk.state.agenda:
+                self.desks.touch(desk)
+
+    def _on_fact(self, floor: Floor, fact: Fact) -> None:
+        match fact.payload:
+            case AttemptFinished() as event if event.outcome == "succeeded":
+                self.situation.took(_skill(floor, event.task), event.observation.duration_s)
+            case TaskCancelled() as event:
+                self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
+            case MissionCancelled() | MissionFailed():
+                self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
+
+    def _stop(self, stop: Stop) -> None:
+        task = asyncio.create_task(self._signals.send(reflex_subject(stop), _stops.encode(stop)))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now, monotonic = self._clock(), self._monotonic()
+            for worker, silent in list(self.situation.sweep(monotonic)):
+                await self._note_lost(worker, silent)
+            for desk in self.desks.all():
+                if expired(desk.state, self.situation, now, monotonic):
+                    await self.desks.decide(
+                        desk, partial(expired, situation=self.situation, now=now, monotonic=monotonic)
+                    )
+                elif desk.state.agenda:
+                    self.desks.touch(desk)
+                self._resend(desk, now, monotonic)
+            self._stop_strays()
+
+    async def _note_lost(self, worker: str, silent_s: float) -> None:
+        """Record the loss once, whichever manager notices it first."""
+        payload = FleetLost(worker=worker, silent_s=round(silent_s, 3))
+        event = self._recorder.event(self._tenant, "_", payload, uuid7(), None)
+        await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
+        _log.warning("worker %s fell silent %.1f s ago; its attempts go to others", worker, silent_s)
+
+    def _resend(self, desk: Desk[Floor], now: datetime, monotonic: float) -> None:
+        """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
+
+        Sending twice is harmless: the log lets one worker claim the attempt.
+        """
+        for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
+            key = (desk.mission, opened.ready.task, opened.ready.attempt)
+            if opened.order is None or monotonic - self._resent.get(key, 0.0) < _RESEND_S or not self._idle(opened):
+                continue
+            if len(self._resent) > 10_000:
+                self._resent.clear()
+            self._resent[key] = monotonic
+            self._sender.send(Dispatch(opened.queue, opened.priority, opened.order))
+
+    def _idle(self, opened: OpenAttempt) -> bool:
+        return any(not worker.beat.running for worker in self.situation.offering(opened.ready.skill))
+
+    def _stop_strays(self) -> None:
+        """Tell workers to stop what no longer counts; said again for as long as it is seen running."""
+        at_hand = {(desk.tenant, desk.mission): desk.state for desk in self.desks.all()}
+        for worker, running in self.situation.running():
+            floor = at_hand.get((running.tenant, running.mission))
+            if floor is not None and _superseded(floor, running, worker):
+                stop = Stop(running.tenant, running.mission, running.task, running.attempt, "it no longer counts")
+                self._stop(stop)
+
+
+def _superseded(floor: Floor, running: Running, worker: str) -> bool:
+    opened = floor.attempts.get(running.task)
+    if opened is None:
+        return floor.ended
+    return opened.ready.attempt > running.attempt or (
+        opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
+    )
+
+
+def _skill(floor: Floor, task: str) -> str:
+    opened = floor.attempts.get(task)
+    return opened.ready.skill if opened else ""

@@ -1,0 +1,80 @@
+"""What the task-queue manager knows of the workers, from their heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from schemas.signals import Heartbeat, Running
+
+_FORGET_S = 60.0
+_SMOOTHING = 0.2
+
+
+@dataclass
+class Worker:
+    """One worker process. ``heard_at`` is monotonic seconds."""
+
+    beat: Heartbeat
+    heard_at: float
+    lost: bool = False
+
+
+@dataclass
+class Situation:
+    """Who is there, who fell silent, and how long work of a skill takes.
+
+    Args:
+        lease_s: after this silence a worker counts as lost.
+        since: monotonic seconds at which listening began; before a lease has passed, nobody can be called silent.
+    """
+
+    lease_s: float
+    since: float
+    workers: dict[str, Worker] = field(default_factory=dict)
+    _durations: dict[str, float] = field(default_factory=dict)
+
+    def hear(self, beat: Heartbeat, now: float) -> None:
+        """Take in a heartbeat."""
+        self.workers[beat.worker] = Worker(beat, now)
+
+    def sweep(self, now: float) -> Iterator[tuple[str, float]]:
+        """Workers that have just become lost, with the seconds of their silence; long-lost ones are forgotten."""
+        for name, worker in list(self.workers.items()):
+            silent = now - worker.heard_at
+            if silent > _FORGET_S:
+                del self.workers[name]
+            elif silent > self.lease_s and not worker.lost:
+                worker.lost = True
+                if not worker.beat.leaving:
+                    yield name, silent
+
+    def is_lost(self, name: str, now: float) -> bool:
+        """Whether the worker's lease has ended."""
+        worker = self.workers.get(name)
+        heard = self.since if worker is None else worker.heard_at
+        return now - heard > self.lease_s
+
+    def offering(self, skill: str) -> list[Worker]:
+        """Living workers that take this skill."""
+        return [w for w in self.workers.values() if not w.lost and not w.beat.leaving and skill in w.beat.skills]
+
+    def skills(self) -> list[str]:
+        """All skills on offer."""
+        return sorted({s for w in self.workers.values() if not w.lost and not w.beat.leaving for s in w.beat.skills})
+
+    def running(self) -> Iterator[tuple[str, Running]]:
+        """Every attempt that a living worker says it has in hand."""
+        for name, worker in self.workers.items():
+            if not worker.lost:
+                for running in worker.beat.running:
+                    yield name, running
+
+    def took(self, skill: str, seconds: float) -> None:
+        """Learn how long an attempt of a skill took (exponential mean)."""
+        known = self._durations.get(skill)
+        self._durations[skill] = seconds if known is None else known + _SMOOTHING * (seconds - known)
+
+    def expected_s(self, skill: str) -> float | None:
+        """How long an attempt of this skill takes; None before the first."""
+        return self._durations.get(skill)

@@ -1,0 +1,1 @@
+"""Read models folded from the log, each the only writer of its store."""

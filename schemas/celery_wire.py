@@ -1,0 +1,45 @@
+"""What the sender and the receivers of Celery messages must agree on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ATTEMPTS_TASK = "stigmergy.attempts"
+"""The one Celery task: its argument is a list of orders, each :class:`~schemas.attempts.AttemptOrder` as JSON text."""
+
+PRIORITY_STEPS = (0, 3, 6, 9)
+"""Celery keeps one Redis list a step. In Redis 0 goes first, with us 9 does: see :func:`wire_priority`."""
+
+VISIBILITY_S = 3600
+"""How long Celery waits before it hands a message to somebody else. Leases on the log decide long before that, so this only
+says when Celery itself clears up after a lost worker."""
+
+
+def wire_priority(priority: int) -> int:
+    """Our priority (9 first) in the transport's terms (0 first)."""
+    return 9 - max(0, min(9, priority))
+
+
+def celery_settings(redis_url: str) -> dict[str, Any]:
+    """Settings that both sides share. There is no result backend: results are events."""
+    return {
+        "broker_url": redis_url,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+        "result_backend": None,
+        "enable_utc": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {
+            "priority_steps": list(PRIORITY_STEPS),
+            "queue_order_strategy": "priority",
+            "sep": ":",
+            "visibility_timeout": VISIBILITY_S,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+        "task_protocol": 2,
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+    }

@@ -1,0 +1,149 @@
+"""Settings: one frozen object, read once from ``STIGMERGY_*`` and handed down; nothing below reads the environment.
+
+No ``.env`` file is read: the platform works inside repositories it did not write, and such a file there could point it
+to a stranger's servers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, Secret, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import InvalidIdentifier, InvalidInput
+from schemas.ids import token
+
+PREFIX = "STIGMERGY_"
+
+
+class SecretUrl(Secret[str]):
+    """A URL that may carry a password: shown without its credentials, whole by :meth:`get_secret_value`."""
+
+    def _display(self) -> str:
+        return without_credentials(self.get_secret_value())
+
+
+def without_credentials(url: str) -> str:
+    """``url`` with user and password replaced by ``***``: fit for a screen or a log."""
+    head, at, tail = url.rpartition("@")
+    return f"{head.partition('://')[0]}://***@{tail}" if at else url
+
+
+def _tenant(value: str) -> str:
+    try:
+        return token(value, "tenant")
+    except InvalidIdentifier as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
+
+
+def _url_of(*schemes: str) -> AfterValidator:
+    def check(url: SecretUrl) -> SecretUrl:
+        for one in url.get_secret_value().split(","):
+            _check_one(one.strip(), schemes)
+        return url
+
+    return AfterValidator(check)
+
+
+def _check_one(url: str, schemes: tuple[str, ...]) -> None:
+    wanted = " or ".join(f"{scheme}://host:port" for scheme in schemes)
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in schemes and bool(parts.hostname or parts.path) and (parts.port or 1) > 0
+    except ValueError as error:
+        # urllib repeats the piece it cannot read, which may be half a password: keep it out of our message.
+        raise ValueError(f"is no URL: write {wanted}, special characters in a password as %XX") from error
+    if not complete:
+        raise ValueError(f"is not a URL of this server: write {wanted}")
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _absolute(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """What differs between a laptop and a cluster. Explicit arguments win over the environment.
+
+    A server whose URL is not set is the embedded one of :mod:`stigmergy.local`. Raises :class:`InvalidInput`, naming
+    each variable at fault and what would mend it, never its value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+    )
+
+    nats_url: Annotated[SecretUrl, _url_of("nats", "tls", "ws", "wss")] | None = None
+    """One or several (comma-separated) NATS servers; the token may be in the URL or in ``nats_token``."""
+    nats_token: SecretStr | None = None
+    """For the servers of ``nats_url``; the embedded one makes its own."""
+    nats_credentials: Annotated[Path, AfterValidator(_absolute)] | None = None
+    """A ``.creds`` file (JWT and seed) for a cluster with accounts; not together with ``nats_token``."""
+    nats_port: Port | None = None
+    """The port of the embedded NATS; a free one if unset, the same again at the next start."""
+    redis_url: Annotated[SecretUrl, _url_of("redis", "rediss", "unix")] | None = None
+    redis_port: Port | None = None
+    """The port of the embedded Valkey; a free one if unset, the same again at the next start."""
+    state_dir: Annotated[Path, AfterValidator(_absolute)] = Path(".stigmergy")
+    """Where the embedded servers keep data, logs and secrets; relative to the working directory at construction."""
+    tenant: Annotated[str, AfterValidator(_tenant)] = "default"
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
+    worker_lease_s: Seconds = 5.0
+    """Seconds without a heartbeat after which an attempt is given to another worker."""
+    heartbeat_s: Seconds = 1.0
+    """Seconds between two heartbeats of a worker."""
+    stop_grace_s: Seconds = 10.0
+    """Seconds that a process gets between SIGTERM and SIGKILL."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _explained(error) from None  # the original may quote a secret
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.heartbeat_s * 2 > self.worker_lease_s:
+            raise ValueError(
+                f"{PREFIX}HEARTBEAT_S must be at most half of {PREFIX}WORKER_LEASE_S: one late beat may not end it"
+            )
+        if self.nats_token is not None and self.nats_credentials is not None:
+            raise ValueError(f"set {PREFIX}NATS_TOKEN or {PREFIX}NATS_CREDENTIALS, not both")
+        if self.nats_credentials is not None and not self.nats_credentials.is_file():
+            raise ValueError(f"{PREFIX}NATS_CREDENTIALS must name a readable file")
+        return self
+
+    def revealed(self) -> dict[str, Any]:
+        """The fields with their secrets in clear and plain JSON types, for a child process's standard input only."""
+        shown = self.model_dump(mode="json", exclude_none=True)
+        for name, value in self:
+            if isinstance(value, Secret):
+                shown[name] = value.get_secret_value()
+        return shown
+
+    def environment(self) -> dict[str, str]:
+        """The variables that give another process the same settings, secrets in clear."""
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in self.revealed().items()}
+
+
+def _explained(error: ValidationError) -> InvalidInput:
+    faults = [(".".join(str(part) for part in fault["loc"][:1]), fault["msg"]) for fault in error.errors()]
+    named = [f"{PREFIX}{name.upper()}: {_plain(text)}" if name else _plain(text) for name, text in faults]
+    variables = ", ".join(f"{PREFIX}{name.upper()}" for name, _ in faults if name)
+    mend = f"correct or unset {variables}" if variables else "correct the variables named"
+    return InvalidInput("the settings are not valid: " + "; ".join(named), hint=mend)
+
+
+def _plain(text: str) -> str:
+    return text.removeprefix("Value error, ")

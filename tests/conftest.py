@@ -1,0 +1,52 @@
+"""Fixtures shared by all tests: throw-away servers, and clean streams on them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from nats.aio.client import Client
+
+from events.jetstream import connect, ensure_streams
+from events.jetstream.api import call
+from schemas.errors import ToolMissing
+from stigmergy.local.ephemeral import ThrowAwayServer, nats_server, valkey_server
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL, with its secret, of a NATS server with JetStream that all tests of a session share."""
+    yield from _url(nats_server(tmp_path_factory.mktemp("nats")))
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL, with its secret, of a Valkey server that all tests of a session share."""
+    yield from _url(valkey_server(tmp_path_factory.mktemp("valkey")))
+
+
+@pytest.fixture
+async def nats(nats_url: str) -> AsyncIterator[Client]:
+    """A connection to the shared server, whose streams are new and empty. Not for two tests at once."""
+    nc = await connect(nats_url, name="test")
+    answer = await call(nc, "STREAM.NAMES")
+    for name in answer.get("streams") or []:
+        await call(nc, f"STREAM.DELETE.{name}")
+    await ensure_streams(nc)
+    yield nc
+    await nc.close()
+
+
+def _url(server: AbstractContextManager[ThrowAwayServer]) -> Iterator[str]:
+    try:
+        running = server.__enter__()
+    except ToolMissing as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{error}: {error.hint}")
+    try:
+        yield running.url
+    finally:
+        server.__exit__(None, None, None)

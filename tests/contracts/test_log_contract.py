@@ -1,0 +1,565 @@
+"""What every log keeps to, in memory or on JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from nats.aio.client import Client
+
+from events import codec
+from events.codec import INLINE_LIMIT, encode
+from events.jetstream import JetStreamLog
+from events.jetstream.api import call
+from events.memory import MemoryLog
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Log, Subscription, Window, Write
+from schemas.envelope import Event, rfc3339
+from schemas.errors import Conflict, InvalidEvent, InvalidIdentifier, InvalidInput, PayloadTooLarge, UnknownType
+from schemas.ids import uuid7
+from schemas.subjects import guard_filter, mission_filter, noun_filter, of_event
+
+TENANT, MISSION = "acme", "m1"
+_count = itertools.count()
+
+
+def event(type_: str = "task.ready", *, mission: str = MISSION, data: bytes = b"{}") -> Event:
+    """A fresh event; its subject counts up, so that tests can compare orders."""
+    return Event(
+        id=uuid7(),
+        source="/test",
+        type=type_,
+        time=rfc3339(datetime.now(UTC)),
+        tenant=TENANT,
+        mission=mission,
+        subject=str(next(_count)),
+        data=msgspec.Raw(data),
+    )
+
+
+def payload(size: int) -> bytes:
+    return b'{"text":"' + b"x" * (size - 11) + b'"}'
+
+
+def ids(events: list[Event] | tuple[Event, ...]) -> list[str]:
+    return [each.id for each in events]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A log, and what any other client of the same bus could do to it."""
+
+    log: Log
+    publish: Callable[[str, bytes], Awaitable[None]]
+    message_sizes: Callable[[], Awaitable[int]]
+
+
+@pytest.fixture
+def memory() -> Bench:
+    log = MemoryLog()
+
+    async def publish(subject: str, raw: bytes) -> None:
+        await log.store(subject, raw, uuid7())
+
+    async def size() -> int:
+        return sum(len(stored.raw) for stored in log._messages)
+
+    return Bench(log, publish, size)
+
+
+@pytest.fixture
+async def jetstream(nats: Client) -> AsyncIterator[Bench]:
+    js = nats.jetstream()
+
+    async def publish(subject: str, raw: bytes) -> None:
+        await js.publish(subject, raw)
+
+    async def size() -> int:
+        return int((await call(nats, "STREAM.INFO.EVENTS"))["state"]["bytes"])
+
+    log = await JetStreamLog.open(nats)
+    yield Bench(log, publish, size)
+    await log.close()
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    made: Bench = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def log(bench: Bench) -> Log:
+    return bench.log
+
+
+async def read(log: Log, window: Window | None = None) -> list[Event]:
+    return [each async for each in log.read(window or Window())]
+
+
+async def follow(log: Log, window: Window, many: int, batch: int = 500) -> list[Event]:
+    """The first ``many`` events that a follower sees."""
+    seen: list[Event] = []
+    async with aclosing(log.follow(window, batch=batch)) as batches:  # type: ignore[type-var]
+        async for each in batches:
+            seen.extend(each.events)
+            if len(seen) >= many:
+                return seen
+    raise AssertionError("a follower never ends")
+
+
+async def take(deliveries: AsyncIterator[Delivery]) -> Delivery:
+    return await anext(deliveries)
+
+
+async def letters(log: Log) -> list[DeadLetter]:
+    return [letter async for letter in log.dead_letters()]
+
+
+def subscribe(
+    log: Log, name: str, **settings: object
+) -> contextlib.AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    subscription = msgspec.convert({"name": name, **settings}, Subscription)
+    return aclosing(log.subscribe(subscription))  # type: ignore[type-var]
+
+
+@pytest.mark.timeout(20)
+class TestWriting:
+    async def test_an_empty_log_has_sequence_zero_and_nothing_to_read(self, log: Log) -> None:
+        assert await log.last_sequence() == 0
+        assert await read(log) == []
+        assert await letters(log) == []
+
+    async def test_what_was_appended_is_read_as_it_was(self, log: Log) -> None:
+        written = event(data=b'{"skill":"code","text":"\xc3\xa4 \xe2\x9c\x93"}')
+        assert await log.append([written]) == 1
+        [found] = await read(log)
+        assert found == msgspec.structs.replace(written, sequence=1, index=0)
+        assert found.data_as_dict() == {"skill": "code", "text": "ä ✓"}
+        assert await log.last_sequence() == 1
+
+    async def test_events_of_one_noun_share_a_message_and_are_read_singly(self, log: Log) -> None:
+        written = [event("task.ready"), event("task.succeeded"), event("task.ready"), event("agent.joined")]
+        assert await log.append(written) == 2
+        found = await read(log)
+        assert ids(found) == ids(written)
+        assert [(each.sequence, each.index) for each in found] == [(1, 0), (1, 1), (1, 2), (2, 0)]
+
+    async def test_no_events_are_no_message(self, log: Log) -> None:
+        assert await log.append([]) == 0
+        assert await log.append([], guard=Guard(guard_filter(TENANT, MISSION, "task"), 7)) == 7
+        assert await log.last_sequence() == 0
+
+    async def test_a_guard_lets_one_chain_through(self, log: Log) -> None:
+        pattern = guard_filter(TENANT, MISSION, "task")
+        first = await log.append([event()], guard=Guard(pattern, 0))
+        await log.append([event("agent.joined")])  # another noun does not disturb
+        second = await log.append([event(), event()], guard=Guard(pattern, first))
+        with pytest.raises(Conflict):
+            await log.append([event()], guard=Guard(pattern, first))
+        assert (first, second, await log.last_sequence()) == (1, 3, 3)
+
+    async def test_a_guarded_append_of_many_frames_chains_them(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(codec, "FRAME_EVENTS", 2)
+        pattern = guard_filter(TENANT, MISSION, "task")
+        assert await log.append([event() for _ in range(5)], guard=Guard(pattern, 0)) == 3
+        with pytest.raises(Conflict):
+            await log.append([event() for _ in range(5)], guard=Guard(pattern, 2))
+        assert await log.last_sequence() == 3
+
+    async def test_a_keyed_event_is_written_once(self, log: Log) -> None:
+        claim, rival = event("attempt.started"), event("attempt.started")
+        subject = of_event(claim, "fix:1")
+        [won] = await log.write([Write((claim,), Guard(subject, 0), "fix:1")])
+        [lost] = await log.write([Write((rival,), Guard(subject, 0), "fix:1")])
+        [other] = await log.write([Write((event("attempt.started"),), Guard(of_event(rival, "fix:2"), 0), "fix:2")])
+        assert (won, other) == (Ack(1), Ack(2))
+        assert isinstance(lost, Conflict)
+        assert subject in str(lost)
+
+    async def test_a_repetition_is_acknowledged_and_stored_once(self, log: Log) -> None:
+        written = event()
+        write = Write((written,), Guard(of_event(written, "a"), 0), "a")
+        assert await log.write([write]) == [Ack(1)]
+        assert await log.write([write]) == [Ack(1, duplicate=True)]
+        assert await log.append([event()]) == 2
+        assert len(await read(log)) == 2
+
+    async def test_one_of_ten_rivals_wins(self, log: Log) -> None:
+        async def claim() -> Ack | Exception:
+            mine = event("attempt.started")
+            [result] = await log.write([Write((mine,), Guard(of_event(mine, "fix:1"), 0), "fix:1")])
+            return result
+
+        results = await asyncio.gather(*(claim() for _ in range(10)))
+        assert len([each for each in results if isinstance(each, Ack)]) == 1
+        assert len([each for each in results if isinstance(each, Conflict)]) == 9
+        assert len(await read(log)) == 1
+
+    async def test_each_message_of_a_pipeline_has_its_own_result(self, log: Log) -> None:
+        pattern = guard_filter(TENANT, MISSION, "task")
+        twice = event("agent.joined")
+        results = await log.write(
+            [
+                Write((event(),), Guard(pattern, 0)),
+                Write((event(),), Guard(pattern, 99)),
+                Write((twice,)),
+                Write((twice,)),
+                Write((event(mission="no.token"),)),
+                Write((event(), event("agent.joined"))),
+                Write(()),
+                Write((event(), event()), Guard(pattern, 1)),
+            ]
+        )
+        assert [results[at] for at in (0, 2, 3, 7)] == [Ack(1), Ack(2), Ack(2, duplicate=True), Ack(3)]
+        kinds = [type(results[at]) for at in (1, 4, 5, 6)]
+        assert kinds == [Conflict, InvalidIdentifier, InvalidEvent, InvalidEvent]
+        assert await log.last_sequence() == 3
+
+    async def test_a_long_pipeline_keeps_its_order(self, log: Log) -> None:
+        written = [event() for _ in range(2500)]
+        results = await log.write([Write((each,)) for each in written])
+        assert results == [Ack(number) for number in range(1, 2501)]
+        assert ids(await read(log)) == ids(written)
+
+    async def test_a_large_payload_takes_the_way_of_the_blob_store(self, bench: Bench) -> None:
+        data = payload(INLINE_LIMIT + 1)
+        await bench.log.append([event(data=data), event(data=b'{"small":1}')])
+        assert await bench.message_sizes() < 2000
+        large, small = await read(bench.log)
+        assert bytes(large.data) == data
+        assert large.dataref is None
+        assert small.data_as_dict() == {"small": 1}
+
+    async def test_a_payload_at_the_limit_stays_inline(self, bench: Bench) -> None:
+        await bench.log.append([event(data=payload(INLINE_LIMIT))])
+        assert await bench.message_sizes() > INLINE_LIMIT
+        [found] = await read(bench.log)
+        assert bytes(found.data) == payload(INLINE_LIMIT)
+
+    async def test_what_is_too_large_says_so(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+        frame = tuple(event(data=payload(60_000)) for _ in range(20))
+        [refused] = await log.write([Write(frame)])
+        assert isinstance(refused, PayloadTooLarge)
+        assert "1,2" in str(refused)
+        monkeypatch.setattr(codec, "PAYLOAD_LIMIT", 100_000)
+        with pytest.raises(PayloadTooLarge, match=r"task\.ready has 100,001 bytes; the limit is 100,000") as caught:
+            await log.append([event(data=payload(100_001))])
+        assert caught.value.hint
+        assert await log.append([event()]) == 1
+
+
+@pytest.mark.timeout(20)
+class TestReading:
+    async def test_a_follower_begins_anywhere_and_waits(self, log: Log) -> None:
+        old = [event() for _ in range(3)]
+        await log.write([Write((each,)) for each in old])
+        following = asyncio.create_task(follow(log, Window(first=2), 4))
+        await asyncio.sleep(0.05)
+        new = [event(), event()]
+        await log.write([Write((each,)) for each in new])
+        assert ids(await following) == ids(old[1:] + new)
+
+    async def test_a_follower_may_begin_after_the_end(self, log: Log) -> None:
+        await log.append([event()])
+        following = asyncio.create_task(follow(log, Window(first=2), 1))
+        await asyncio.sleep(0.05)
+        new = event()
+        await log.append([new])
+        assert ids(await following) == [new.id]
+
+    async def test_batches_say_where_they_end(self, log: Log) -> None:
+        await log.append([event(), event()])
+        await log.append([event()])
+        batches: list[Batch] = []
+        async with aclosing(log.follow(Window(), batch=1)) as found:  # type: ignore[type-var]
+            async for each in found:
+                batches.append(each)
+                if each.last == 2:
+                    break
+        assert sum(len(each.events) for each in batches) == 3
+        assert all(each.events[-1].sequence == each.last for each in batches)
+
+    async def test_a_small_batch_delivers_everything_in_order(self, log: Log) -> None:
+        written = [event() for _ in range(300)]
+        await log.write([Write((each,)) for each in written])
+        assert ids(await follow(log, Window(), 300, batch=7)) == ids(written)
+
+    async def test_several_filters_are_one_stream(self, log: Log) -> None:
+        written = [
+            event("task.ready"),
+            event("agent.joined"),
+            event("attempt.started"),
+            event("task.ready", mission="m2"),
+        ]
+        await log.write([Write((each,)) for each in written])
+        window = Window((noun_filter("task", mission=MISSION), noun_filter("attempt")))
+        assert ids(await follow(log, window, 2)) == [written[0].id, written[2].id]
+        assert ids(await read(log, window)) == [written[0].id, written[2].id]
+        assert ids(await read(log, Window((mission_filter(TENANT, "m2"),)))) == [written[3].id]
+
+    async def test_a_range_is_inclusive_at_both_ends(self, log: Log) -> None:
+        written = [event() for _ in range(6)]
+        await log.write([Write((each,)) for each in written])
+        assert ids(await read(log, Window(first=2, last=4))) == ids(written[1:4])
+        assert ids(await read(log, Window(first=5, last=99))) == ids(written[4:])
+        assert ids(await read(log, Window(last=1))) == ids(written[:1])
+
+    async def test_since_is_the_time_of_the_log(self, log: Log) -> None:
+        await log.append([event()])
+        await asyncio.sleep(0.02)
+        since = datetime.now(UTC)
+        await asyncio.sleep(0.02)
+        late = [event(), event("agent.joined")]
+        await log.append(late)
+        assert ids(await read(log, Window(since=since))) == ids(late)
+        assert ids(await read(log, Window(first=3, since=since))) == [late[1].id]
+        assert ids(await follow(log, Window(since=since), 2)) == ids(late)
+
+    async def test_an_empty_window_ends_at_once(self, log: Log) -> None:
+        await log.append([event()])
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        empty = [
+            Window((noun_filter("agent"),)),
+            Window(first=2),
+            Window(first=9, last=12),
+            Window(first=1, last=0),
+            Window(since=tomorrow),
+        ]
+        async with asyncio.timeout(1):
+            for window in empty:
+                assert await read(log, window) == []
+
+    async def test_a_filtered_window_ends_though_others_follow(self, log: Log) -> None:
+        first = event("agent.joined")
+        await log.append([first, event(), event("agent.joined")])
+        async with asyncio.timeout(1):
+            assert ids(await read(log, Window((noun_filter("agent"),), last=2))) == [first.id]
+
+    async def test_the_end_is_where_it_was_when_reading_began(self, log: Log) -> None:
+        await log.write([Write((event(),)) for _ in range(3)])
+        seen = 0
+        async for _ in log.read(Window()):
+            await log.append([event()])
+            seen += 1
+        assert seen == 3
+
+    async def test_missions_are_counted_without_reading(self, log: Log) -> None:
+        await log.append([event("mission.submitted", mission="m1"), event("mission.submitted", mission="m2")])
+        await log.append([event("mission.completed", mission="m2"), event("task.ready", mission="m3")])
+        await log.append([event("mission.paused", mission="m2"), event("mission.paused", mission="m2")])
+        assert await log.missions(["mission.submitted", "mission.completed", "mission.paused"]) == {
+            (TENANT, "m1"): {"mission.submitted": 1},
+            (TENANT, "m2"): {"mission.submitted": 1, "mission.completed": 1, "mission.paused": 2},
+        }
+        assert await log.missions(["mission.failed"]) == {}
+        with pytest.raises(UnknownType):
+            await log.missions(["mission.dreamt"])
+
+
+@pytest.mark.timeout(20)
+class TestSubscribing:
+    async def test_two_subscribers_share_the_work(self, log: Log) -> None:
+        written = [event() for _ in range(20)]
+        await log.write([Write((each,)) for each in written])
+        seen: list[tuple[str, str]] = []
+        done = asyncio.Event()
+
+        async def work(who: str) -> None:
+            async with subscribe(log, "pool", batch=2) as deliveries:
+                async for delivery in deliveries:
+                    seen.extend((who, each.id) for each in delivery.events)
+                    await delivery.ack()
+                    await asyncio.sleep(0.002)
+                    if len(seen) >= 20:
+                        done.set()
+
+        workers = [asyncio.create_task(work(who)) for who in "ab"]
+        await done.wait()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        assert sorted(id_ for _, id_ in seen) == sorted(ids(written))
+        assert {who for who, _ in seen} == {"a", "b"}
+
+    async def test_a_frame_is_one_delivery(self, log: Log) -> None:
+        written = [event(), event()]
+        await log.append(written)
+        async with subscribe(log, "frames") as deliveries:
+            delivery = await take(deliveries)
+            assert ids(delivery.events) == ids(written)
+            assert delivery.attempts == 1
+            await delivery.ack()
+
+    async def test_what_was_acknowledged_does_not_come_again(self, log: Log) -> None:
+        written = [event() for _ in range(3)]
+        await log.write([Write((each,)) for each in written])
+        async with subscribe(log, "durable") as deliveries:
+            for _ in range(2):
+                await (await take(deliveries)).ack()
+        async with subscribe(log, "durable") as deliveries:
+            delivery = await take(deliveries)
+            assert ids(delivery.events) == [written[2].id]
+            await delivery.ack()
+
+    async def test_a_subscription_may_begin_with_what_is_new(self, log: Log) -> None:
+        await log.append([event()])
+        async with subscribe(log, "news", start_new=True) as deliveries:
+            first = asyncio.ensure_future(take(deliveries))
+            await asyncio.sleep(0.1)
+            new = event()
+            await log.append([new])
+            delivery = await first
+            assert ids(delivery.events) == [new.id]
+            await delivery.ack()
+
+    async def test_filters_choose(self, log: Log) -> None:
+        wanted = event("agent.joined")
+        await log.append([event(), wanted])
+        async with subscribe(log, "agents", filters=(noun_filter("agent"),)) as deliveries:
+            delivery = await take(deliveries)
+            assert ids(delivery.events) == [wanted.id]
+            await delivery.ack()
+
+    async def test_a_retry_comes_again_after_its_delay(self, log: Log) -> None:
+        await log.append([event()])
+        loop = asyncio.get_running_loop()
+        async with subscribe(log, "again") as deliveries:
+            await (await take(deliveries)).retry()
+            second = await take(deliveries)
+            began = loop.time()
+            await second.retry(0.2)
+            assert loop.time() - began < 0.15  # it is the delivery that is late, not its giver
+            third = await take(deliveries)
+            assert loop.time() - began >= 0.15
+            assert (second.attempts, third.attempts) == (2, 3)
+            await third.ack()
+        assert await letters(log) == []
+
+    async def test_only_the_first_answer_counts(self, log: Log) -> None:
+        await log.append([event()])
+        async with subscribe(log, "once") as deliveries:
+            delivery = await take(deliveries)
+            await delivery.ack()
+            await delivery.retry()
+            await delivery.ack()
+            new = event()
+            await log.append([new])
+            after = await take(deliveries)
+            assert ids(after.events) == [new.id]
+            await after.ack()
+
+    async def test_a_rejected_message_is_a_dead_letter(self, log: Log) -> None:
+        await log.append([event(), event("agent.joined")])
+        async with subscribe(log, "picky") as deliveries:
+            await (await take(deliveries)).reject(InvalidInput("nö: no such tool\nat all, 100 %"))
+            await (await take(deliveries)).ack()
+        [letter] = await letters(log)
+        assert letter.reason == "nö: no such tool\nat all, 100 %"
+        assert (letter.code, letter.consumer, letter.original_sequence) == ("invalid_input", "picky", 1)
+        assert letter.subject == f"events.{TENANT}.{MISSION}.task.ready"
+
+    async def test_what_fails_too_often_is_a_dead_letter(self, log: Log) -> None:
+        await log.append([event()])
+        async with subscribe(log, "unlucky", max_deliver=3) as deliveries:
+            for attempt in (1, 2, 3):
+                delivery = await take(deliveries)
+                assert delivery.attempts == attempt
+                await delivery.retry()
+            following = asyncio.ensure_future(take(deliveries))
+            while not (found := await letters(log)):
+                await asyncio.sleep(0.01)
+            assert not following.done()
+            after = event()
+            await log.append([after])
+            delivery = await following
+            assert ids(delivery.events) == [after.id]
+            await delivery.ack()
+        assert [(letter.code, letter.original_sequence) for letter in found] == [("limit_exceeded", 1)]
+        assert "3 times" in found[0].reason
+
+    async def test_a_subscriber_that_leaves_gives_back_what_it_held(self, log: Log) -> None:
+        written = [event(), event("agent.joined")]
+        await log.append(written)
+        async with subscribe(log, "relay", ack_wait_s=10) as deliveries:
+            await take(deliveries)
+        async with asyncio.timeout(2), subscribe(log, "relay", ack_wait_s=10) as deliveries:
+            found = [await take(deliveries), await take(deliveries)]
+            for delivery in found:
+                await delivery.ack()
+        assert sorted(each.events[0].id for each in found) == sorted(ids(written))
+        assert max(each.attempts for each in found) == 2
+
+
+MALFORMED = {
+    "no JSON": ("events.acme.m1.task.ready", b"\xff\x00nonsense"),
+    "nothing": ("events.acme.m1.task.ready", b""),
+    "no event": ("events.acme.m1.task.ready", b'{"a":1}'),
+    "a list of something": ("events.acme.m1.task._", b"[1,2]"),
+    "an empty frame": ("events.acme.m1.task._", b"[]"),
+    "another specification": (
+        "events.acme.m1.task.ready",
+        encode([msgspec.structs.replace(event(), specversion="0.3")])[0],
+    ),
+    "another tenant": ("events.evil.m1.task.ready", encode([event()])[0]),
+    "another mission": ("events.acme.m2.task.ready", encode([event()])[0]),
+    "another type": ("events.acme.m1.agent.joined", encode([event("mission.completed")])[0]),
+    "another noun in a frame": ("events.acme.m1.task._", encode([event(), event("mission.completed")])[0]),
+    "a strange subject": ("events.wörld", b"hello"),
+    "a lost payload": (
+        "events.acme.m1.task.ready",
+        encode([msgspec.structs.replace(event(), dataref="sha256:" + "0" * 64)])[0],
+    ),
+}
+
+
+@pytest.mark.timeout(20)
+class TestWhatOthersPutOnTheBus:
+    @pytest.mark.parametrize("kind", MALFORMED)
+    async def test_readers_pass_over_it_and_keep_it(self, bench: Bench, kind: str) -> None:
+        subject, raw = MALFORMED[kind]
+        before, after = event(), event()
+        await bench.log.append([before])
+        await bench.publish(subject, raw)
+        await bench.log.append([after])
+        assert ids(await read(bench.log)) == [before.id, after.id]
+        assert ids(await follow(bench.log, Window(), 2)) == [before.id, after.id]
+        [letter] = await letters(bench.log)
+        assert (letter.subject, letter.raw, letter.original_sequence) == (subject, raw, 2)
+        assert letter.reason
+        assert letter.code in {"invalid_event", "blob_missing"}
+
+    async def test_a_subscription_passes_over_it_and_keeps_it(self, bench: Bench) -> None:
+        before, after = event(), event()
+        await bench.log.append([before])
+        for subject, raw in MALFORMED.values():
+            await bench.publish(subject, raw)
+        await bench.log.append([after])
+        async with subscribe(bench.log, "calm") as deliveries:
+            found = [await take(deliveries), await take(deliveries)]
+            for delivery in found:
+                await delivery.ack()
+        assert [each.events[0].id for each in found] == [before.id, after.id]
+        assert len(await letters(bench.log)) == len(MALFORMED)
+        assert {letter.consumer for letter in await letters(bench.log)} == {"calm"}
+
+    async def test_a_dead_letter_can_be_sent_again(self, bench: Bench) -> None:
+        log = bench.log
+        written = event()
+        await log.append([written])
+        async with subscribe(log, "second-chance") as deliveries:
+            await (await take(deliveries)).reject(InvalidInput("not today"))
+            [letter] = await letters(log)
+            assert await log.retry_dead_letter(letter.sequence) == 2
+            delivery = await take(deliveries)
+            assert ids(delivery.events) == [written.id]
+            await delivery.ack()
+        assert await letters(log) == []
+        with pytest.raises(InvalidInput, match="there is no dead letter"):
+            await log.retry_dead_letter(letter.sequence)

@@ -1,0 +1,1 @@
+"""Acts: the agents, and the processes that host them."""

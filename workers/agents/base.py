@@ -1,0 +1,40 @@
+"""What an agent is: a class with skills and a ``run``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from workers.context import Context
+
+
+class Agent(ABC):
+    """A role that does the tasks of its skills.
+
+    Class attributes:
+        skills: what it can do; one Celery queue each. Tasks name the skill, never the agent.
+        needs_project: whether its work needs the project's own dependencies (for the capability report).
+
+    One instance serves one worker process, one attempt at a time.
+    """
+
+    skills: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def run(self, context: Context) -> dict[str, Any] | None:
+        """Do one attempt at a task, and return its output: JSON values, or None for no output.
+
+        What the agent changes in ``context.workspace`` becomes the task's product. What it says is recorded, but the
+        system looks for itself whether the expectations hold.
+
+        Raises:
+            Retryable: it did not work this time; another attempt may.
+            Permanent: it cannot work; no further attempt is made.
+            Cancelled: raised by ``context.check()`` when the attempt was stopped; let it pass.
+        """
+
+    @property
+    def name(self) -> str:
+        """How it appears in events: the class's name in lower case."""
+        return type(self).__name__.lower()

@@ -1,0 +1,173 @@
+"""The life of one attempt, from the claim to the report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from schemas.attempts import AttemptOrder, Failure
+from schemas.errors import Cancelled, StigmergyError, TimedOut
+from schemas.events.attempt import AttemptFinished
+from schemas.expectations import Observation
+from schemas.signals import Running
+from workers.agents.base import Agent
+from workers.bench import Bench
+from workers.context import Context
+from workers.registry import Registry
+from workers.reporting import Reporter
+from workers.stopping import AttemptStopped, StopFlag
+from workers.watch import Watch
+
+_log = logging.getLogger(__name__)
+_REPORT_WITHIN_S = 0.05
+
+
+class Attempts:
+    """Makes the attempts of one worker process, one after another.
+
+    Args:
+        registry: who can do what.
+        bench: folders, stores and tools.
+        reporter: where to say what happens.
+        watch: knows what is in hand, and stops it when it is told to or when its time is up.
+    """
+
+    def __init__(self, registry: Registry, bench: Bench, reporter: Reporter, watch: Watch) -> None:
+        self._registry = registry
+        self._bench = bench
+        self._reporter = reporter
+        self._watch = watch
+
+    def make(self, orders: Sequence[AttemptOrder]) -> None:
+        """Claim the attempts of one message, make those that are ours, report. Loses nothing, raises only what is fatal.
+
+        The endings of short attempts are reported together, at the latest 0.05 s after the first.
+        """
+        for agent, same in self._by_agent(orders):
+            name = agent.name if agent is not None else "none"
+            claimed = self._reporter.claim(same, name)
+            ours = [order for order, won in zip(same, claimed, strict=True) if won]
+            self._make_claimed(agent, ours)
+
+    def _make_claimed(self, agent: Agent | None, orders: Sequence[AttemptOrder]) -> None:
+        endings: list[tuple[AttemptOrder, AttemptFinished]] = []
+        since = time.monotonic()
+        with self._watch.holding([running(order) for order in orders]):
+            for order in orders:
+                endings.append((order, self._make_one(agent, order)))
+                if time.monotonic() - since > _REPORT_WITHIN_S:
+                    self._reporter.report(endings)
+                    self._watch.done([running(order) for order, _ in endings])
+                    endings, since = [], time.monotonic()
+            if endings:
+                self._reporter.report(endings)
+
+    def _by_agent(self, orders: Sequence[AttemptOrder]) -> list[tuple[Agent | None, list[AttemptOrder]]]:
+        groups: dict[str, tuple[Agent | None, list[AttemptOrder]]] = {}
+        for order in orders:
+            try:
+                agent: Agent | None = self._registry.for_skill(order.skill)
+            except StigmergyError:
+                agent = None  # a queue of ours that somebody else filled: claim it and say so
+            groups.setdefault(agent.name if agent else "", (agent, []))[1].append(order)
+        return list(groups.values())
+
+    def _make_one(self, agent: Agent | None, order: AttemptOrder) -> AttemptFinished:
+        begun = time.monotonic()
+        stop = StopFlag()
+        context = Context(order, self._bench, self._reporter, stop)
+        output: dict[str, Any] = {}
+        failure: Failure | None = None
+        product: dict[str, Any] | None = None
+        changes: dict[str, str] | None = None
+        try:
+            output = self._watch.run(running(order), stop, order.timeout_s, _work(agent, context))
+            product, changes = _product(context)
+        except AttemptStopped:
+            failure = _failure(stop.error or Cancelled("stopped"))
+        except StigmergyError as error:
+            failure = _failure(error)
+        except Exception as error:  # noqa: BLE001 - whatever an agent raises is its failure, never the worker's
+            _log.exception("agent %s failed in %s", agent.name if agent else "?", order.task)
+            failure = Failure(code="agent_error", message=f"{type(error).__name__}: {error}"[:2000], retryable=True)
+        finally:
+            self._bench.tidy()
+        observation = Observation(
+            changes=changes,
+            tests=context.tests.model_dump(mode="json") if context.tests is not None else None,
+            exit_code=context.exit_code,
+            duration_s=round(time.monotonic() - begun, 6),
+            tools=context.tools,
+        )
+        return AttemptFinished(
+            task=order.task,
+            attempt=order.attempt,
+            worker=self._reporter.worker,
+            outcome=_outcome(failure),
+            output=output,
+            product=product,
+            observation=observation,
+            failure=failure,
+        )
+
+
+def running(order: AttemptOrder) -> Running:
+    """How an attempt appears in heartbeats."""
+    return Running(order.tenant, order.mission, order.task, order.attempt)
+
+
+def _work(agent: Agent | None, context: Context) -> Callable[[], dict[str, Any]]:
+    def run() -> dict[str, Any]:
+        if agent is None:
+            raise StigmergyError(
+                f"this worker has no agent for the skill {context.order.skill!r}",
+                hint="is another program sending to the queues of this stack?",
+            )
+        output = agent.run(context)
+        return _as_json(output)
+
+    return run
+
+
+def _as_json(output: Any) -> dict[str, Any]:
+    """The output as plain JSON values. Raises :class:`StigmergyError` if it is none."""
+    if output is None:
+        return {}
+    if not isinstance(output, dict):
+        raise StigmergyError(
+            f"an agent's output must be a dict or None, not {type(output).__name__}", hint="return {'result': …}"
+        )
+    try:
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(output))
+    except (TypeError, ValueError) as error:
+        raise StigmergyError(f"the agent's output is no JSON: {error}") from error
+    return plain
+
+
+def _product(context: Context) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
+    """The tree the agent left, and how it differs from the one it was given: by content, not by what the agent says."""
+    if context.opened is None:
+        same = context.base.model_dump(mode="json") if context.base is not None else None
+        return same, ({} if context.base is not None else None)
+    store = context.bench.workspaces
+    after = store.snapshot(context.opened, base=context.base)
+    if context.base is None:
+        return after.model_dump(mode="json"), {}
+    changes: dict[str, str] = {change.path: change.kind for change in store.changed(context.base, after)}
+    return after.model_dump(mode="json"), changes
+
+
+def _failure(error: StigmergyError) -> Failure:
+    return Failure(code=error.code, message=error.message[:2000], hint=error.hint[:1000], retryable=error.retryable)
+
+
+def _outcome(failure: Failure | None) -> Any:
+    if failure is None:
+        return "succeeded"
+    if failure.code == TimedOut.code:
+        return "timed_out"
+    return "cancelled" if failure.code == Cancelled.code else "failed"

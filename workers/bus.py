@@ -1,0 +1,167 @@
+"""The bus of one worker process: NATS lives in a thread with an event loop, agents live in ordinary threads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from nats.aio.client import Client
+
+from events.codec import frames
+from events.jetstream import JetStreamLog, connect
+from events.port import Ack, Window, Write
+from events.signals import NatsSignals
+from schemas.envelope import Event
+from schemas.errors import LogUnavailable, StigmergyError
+
+_log = logging.getLogger(__name__)
+_DEADLINE_S = 60.0
+_LINGER_S = 0.02
+_MOST_POSTED = 10_000
+
+
+class WorkerBus:
+    """Connects when it is made. Everything a thread asks for is done in order by one loop.
+
+    Args:
+        nats_url: where NATS is.
+        name: shown beside the connection.
+
+    Raises:
+        LogUnavailable: NATS does not answer.
+    """
+
+    def __init__(self, nats_url: str, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="bus", daemon=True)
+        self._thread.start()
+        self._posted: list[Event] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._nc: Client = self._wait(connect(nats_url, name=name))
+        self._log: JetStreamLog = self._wait(JetStreamLog.open(self._nc))
+        self._signals = NatsSignals(self._nc)
+        self._pulses: list[asyncio.Task[None]] = []
+
+    def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
+        return self._wait(self._after_posted(self._log.write(writes)))
+
+    def append(self, events: Sequence[Event]) -> None:
+        self._wait(self._after_posted(self._append(events)))
+
+    def post(self, event: Event) -> None:
+        self._loop.call_soon_threadsafe(self._take, event)
+
+    def read(self, filters: tuple[str, ...]) -> list[Event]:
+        async def collect() -> list[Event]:
+            return [event async for event in self._log.read(Window(filters))]
+
+        return self._wait(self._after_posted(collect()))
+
+    def put_blob(self, data: bytes) -> str:
+        """Store content that all machines share."""
+        return self._wait(self._log.blobs.put(data))
+
+    def get_blob(self, digest: str) -> bytes:
+        """Fetch content. Raises :class:`~events.blobs.port.BlobMissing`."""
+        return self._wait(self._log.blobs.get(digest))
+
+    def has_blob(self, digest: str) -> bool:
+        return self._wait(self._log.blobs.has(digest))
+
+    def listen(self, pattern: str, listener: Callable[[bytes], None]) -> None:
+        """Call ``listener`` in the bus's thread for every signal; it must be quick."""
+        self._wait(self._signals.listen(pattern, listener))
+
+    def pulse(self, subject: str, payload: Callable[[], bytes], every_s: float) -> Callable[[], None]:
+        """Send a signal again and again; returns a function that sends one at once."""
+
+        async def beat() -> None:
+            while True:
+                await self._signals.send(subject, payload())
+                await asyncio.sleep(every_s)
+
+        def now() -> None:
+            asyncio.run_coroutine_threadsafe(self._signals.send(subject, payload()), self._loop)
+
+        async def begin() -> None:
+            self._pulses.append(asyncio.get_running_loop().create_task(beat()))
+
+        self._wait(begin())
+        return now
+
+    def close(self) -> None:
+        """Write what was posted, then let go."""
+
+        async def end() -> None:
+            for pulse in self._pulses:
+                pulse.cancel()
+            await self._after_posted(asyncio.sleep(0))
+            await self._log.close()
+
+        self._wait(end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    def _wait[T](self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(_DEADLINE_S)
+        except TimeoutError:
+            future.cancel()
+            raise LogUnavailable(
+                f"the event log did not answer within {_DEADLINE_S:g} s", hint="is the NATS server running?"
+            ) from None
+
+    # in the loop's thread
+
+    def _take(self, event: Event) -> None:
+        if len(self._posted) >= _MOST_POSTED:
+            _log.error("the log is away and %d steps wait already; dropped %s", _MOST_POSTED, event.type)
+            return
+        self._posted.append(event)
+        if self._flushing is None or self._flushing.done():
+            self._flushing = self._loop.create_task(self._linger())
+
+    async def _linger(self) -> None:
+        await asyncio.sleep(_LINGER_S)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        while self._posted:
+            events, self._posted = self._posted, []
+            try:
+                await self._append(events)
+            except StigmergyError as error:
+                _log.error("%d steps of attempts could not be recorded: %s", len(events), error)
+
+    async def _after_posted[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Do ``work`` once everything that was posted before it is on the log."""
+        if self._flushing is not None and not self._flushing.done() and not self._posted:
+            await self._flushing
+        if self._posted:
+            await self._flush()
+        return await work
+
+    async def _append(self, events: Sequence[Event]) -> None:
+        for result in await self._log.write([Write(frame) for frame in frames(events)]):
+            if isinstance(result, StigmergyError):
+                raise result
+
+
+class BusBlobs:
+    """The blob store of the bus, for the workspace store: see :class:`workers.workspaces.Blobs`."""
+
+    def __init__(self, bus: WorkerBus) -> None:
+        self._bus = bus
+
+    def put(self, data: bytes) -> str:
+        return self._bus.put_blob(data)
+
+    def get(self, digest: str) -> bytes:
+        return self._bus.get_blob(digest)
+
+    def has(self, digest: str) -> bool:
+        return self._bus.has_blob(digest)

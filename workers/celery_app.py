@@ -1,0 +1,126 @@
+"""The Celery side of a worker: one task, which makes the attempts of one message.
+
+Messages are acknowledged late. A message that comes twice is harmless, because every attempt is claimed on the log; a
+message that never comes again is harmless too, because leases decide, not Celery's visibility timeout.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
+
+from schemas.celery_wire import ATTEMPTS_TASK, celery_settings
+from schemas.errors import StigmergyError
+from workers.process import WorkerProcess, WorkerSettings
+from workers.registry import Registry
+
+_log = logging.getLogger(__name__)
+_SETTINGS = "STIGMERGY_WORKER"
+_process: WorkerProcess | None = None
+
+
+def make_app(settings: WorkerSettings) -> Celery:
+    """The Celery application of a pool; pool children find their settings in the environment."""
+    app = Celery("stigmergy", set_as_current=True)
+    app.conf.update(celery_settings(settings.redis_url))
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=False,
+        broker_connection_max_retries=None,
+        broker_connection_retry=True,
+    )
+    app.task(name=ATTEMPTS_TASK, ignore_result=True)(_attempts)
+    return app
+
+
+def _attempts(orders: Sequence[str]) -> None:
+    if _process is None:
+        raise StigmergyError("this process has not joined the fleet")
+    _process.make(orders)
+
+
+def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork", log_level: str = "WARNING") -> int:
+    """Run a pool until it is told to stop (SIGTERM or Ctrl-C drain it). Returns the exit code.
+
+    Args:
+        concurrency: how many attempts at once.
+        pool: Celery's pool: ``prefork`` (a process each) or ``solo`` (this process, one attempt at a time).
+    """
+    os.environ[_SETTINGS] = json.dumps(asdict(settings))
+    # Before forking, so that a mistake is one clear error instead of a child that dies again and again.
+    registry = Registry(settings.imports, settings.skills)
+    app = make_app(settings)
+    queues = ",".join(f"stig.{skill}" for skill in registry.skills)
+    arguments = [
+        "worker",
+        f"--queues={queues}",
+        f"--concurrency={concurrency}",
+        f"--pool={pool}",
+        f"--loglevel={log_level}",
+        "--without-gossip",
+        "--without-mingle",
+        "--without-heartbeat",
+        f"--hostname=stig-{os.getpid()}@%h",
+    ]
+    try:
+        app.worker_main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def _settings() -> WorkerSettings:
+    fields: dict[str, Any] = json.loads(os.environ[_SETTINGS])
+    for name in ("skills", "imports"):
+        if fields[name] is not None:
+            fields[name] = tuple(fields[name])
+    return WorkerSettings(**fields)
+
+
+def _join(**_: object) -> None:
+    global _process
+    try:
+        _process = WorkerProcess(_settings())
+        _process.join()
+    except StigmergyError as error:
+        _log.error("cannot join the fleet: %s. %s", error.message, error.hint)
+        sys.exit(1)
+
+
+def _leave(**_: object) -> None:
+    global _process
+    if _process is not None:
+        _process.leave("drained")
+        _process = None
+
+
+def _join_in_main(sender: Any = None, **_: object) -> None:
+    # Pools without child processes run attempts in this one.
+    if sender is not None and not getattr(sender.pool_cls, "__module__", "").endswith("prefork"):
+        _join()
+
+
+def _ready(**_: object) -> None:
+    if marker := os.environ.get("STIGMERGY_READY_FILE"):
+        Path(marker).touch()
+
+
+worker_process_init.connect(_join, weak=False)
+worker_process_shutdown.connect(_leave, weak=False)
+worker_init.connect(_join_in_main, weak=False)
+worker_shutdown.connect(_leave, weak=False)
+worker_ready.connect(_ready, weak=False)

@@ -1,0 +1,140 @@
+"""What an agent has in hand during one attempt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.attempts import AttemptOrder
+from schemas.errors import Cancelled, StigmergyError
+from schemas.events import Payload
+from schemas.events.agent import AgentActed, AgentThought
+from schemas.events.attempt import AttemptProgressed
+from schemas.events.tool import ToolCalled
+from schemas.test_report import TestReport
+from schemas.workspaces import Snapshot
+from workers.bench import Bench
+from workers.scratchpad import Scratchpad
+from workers.stopping import StopFlag
+
+if TYPE_CHECKING:
+    from workers.reporting import Reporter
+
+
+class ToolCall:
+    """A running tool call; set ``result`` to a short form of what it gave."""
+
+    def __init__(self) -> None:
+        self.result: dict[str, Any] = {}
+
+
+class Context:
+    """One attempt, seen from inside.
+
+    Attributes:
+        inputs: what the task was given.
+        scratchpad: notes that a later attempt at the same task will find.
+        base: snapshot of the workspace as it was handed over, if the task has one.
+    """
+
+    def __init__(self, order: AttemptOrder, bench: Bench, reporter: Reporter, stop: StopFlag) -> None:
+        self.order = order
+        self.inputs: dict[str, Any] = dict(order.action.parameters)
+        self.base = Snapshot.model_validate(order.workspace) if order.workspace is not None else None
+        self.bench = bench
+        self._reporter = reporter
+        self._stop = stop
+        self._folder: Path | None = None
+        self.scratchpad = Scratchpad(order, reporter)
+        self.tools: dict[str, int] = {}
+        self.tests: TestReport | None = None
+        self.exit_code: int | None = None
+
+    # the workspace
+
+    @property
+    def workspace(self) -> Path:
+        """The folder to work in; laid out when it is first asked for. An empty one if the task was given none."""
+        if self._folder is None:
+            self._folder = self.bench.folder_for(self.order)
+            if self.base is not None:
+                self.bench.workspaces.materialise(self.base, self._folder)
+            else:
+                self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    @property
+    def opened(self) -> Path | None:
+        """The folder, if anybody asked for it."""
+        return self._folder
+
+    # being stopped
+
+    def check(self) -> None:
+        """Raise :class:`~schemas.errors.Cancelled` or :class:`~schemas.errors.TimedOut` if the attempt is to stop."""
+        self._stop.check()
+
+    def cancelled(self) -> bool:
+        """Whether the attempt is to stop: for tools that poll."""
+        return self._stop.is_set()
+
+    # telling
+
+    def think(self, text: str) -> None:
+        """Record a step of reasoning."""
+        self._emit(AgentThought(**self._who(), text=text))
+
+    def act(self, text: str, **details: Any) -> None:
+        """Record a step of work."""
+        self._emit(AgentActed(**self._who(), text=text, details=details))
+
+    def progress(self, message: str, fraction: float | None = None) -> None:
+        """Say how far a long attempt is."""
+        self._emit(AttemptProgressed(**self._who(), message=message, fraction=fraction))
+
+    def emit(self, payload: Payload) -> None:
+        """Record any fact that workers may write."""
+        self._emit(payload)
+
+    @contextmanager
+    def tool(self, name: str, **parameters: Any) -> Iterator[ToolCall]:
+        """Record a tool call around the block: its parameters, duration and outcome."""
+        self.check()
+        call, begun = ToolCall(), time.monotonic()
+        self.tools[name] = self.tools.get(name, 0) + 1
+        outcome = "failed"
+        try:
+            yield call
+            outcome = "succeeded"
+        except Cancelled:
+            raise
+        except StigmergyError as error:
+            call.result = {"error": error.message}
+            raise
+        finally:
+            self._emit(
+                ToolCalled(
+                    **self._who(),
+                    tool=name,
+                    parameters=parameters,
+                    outcome=outcome,
+                    duration_s=round(time.monotonic() - begun, 6),
+                    result=call.result,
+                )
+            )
+
+    # what the system sees
+
+    def observed(self, tests: TestReport) -> None:
+        """Called by the test tool with what it saw; not for agents."""
+        self.tests = tests
+        self.exit_code = tests.exit_code
+
+    def _who(self) -> dict[str, Any]:
+        return {"task": self.order.task, "attempt": self.order.attempt}
+
+    def _emit(self, payload: Payload) -> None:
+        self._reporter.emit(self.order, payload)

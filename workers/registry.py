@@ -1,0 +1,112 @@
+"""Finding agents: those that come with us, and those that the user names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from schemas.errors import InvalidInput
+from schemas.ids import token
+from workers import agents as builtin
+from workers.agents.base import Agent
+
+
+class Registry:
+    """The agents of one worker, by skill.
+
+    Args:
+        imports: modules with agents of the user's own; they go before ours where both offer a skill.
+        skills: what the worker shall take; None for everything found.
+
+    Raises:
+        InvalidInput: a module cannot be imported, has no agents, or a skill is offered by nobody.
+    """
+
+    def __init__(self, imports: Iterable[str] = (), skills: Iterable[str] | None = None) -> None:
+        found: dict[str, Agent] = {}
+        for kind in _builtin_agents():
+            _offer(found, kind)
+        for name in imports:
+            kinds = _agents_in(_import(name))
+            if not kinds:
+                raise InvalidInput(
+                    f"module {name!r} has no agents",
+                    hint="an agent is a subclass of stigmergy.Agent with skills and run()",
+                )
+            for kind in kinds:
+                _offer(found, kind)
+        self._by_skill = found if skills is None else _chosen(found, skills)
+
+    @property
+    def skills(self) -> tuple[str, ...]:
+        """What the worker takes."""
+        return tuple(sorted(self._by_skill))
+
+    @property
+    def agents(self) -> dict[str, tuple[str, ...]]:
+        """Agent's name to its skills."""
+        cards: dict[str, list[str]] = {}
+        for skill, agent in sorted(self._by_skill.items()):
+            cards.setdefault(agent.name, []).append(skill)
+        return {name: tuple(skills) for name, skills in cards.items()}
+
+    def for_skill(self, skill: str) -> Agent:
+        """The agent for a skill. Raises :class:`InvalidInput`."""
+        try:
+            return self._by_skill[skill]
+        except KeyError:
+            raise InvalidInput(f"this worker has no agent for the skill {skill!r}") from None
+
+
+def _builtin_agents() -> list[type[Agent]]:
+    modules = [importlib.import_module(f"{builtin.__name__}.{m.name}") for m in pkgutil.iter_modules(builtin.__path__)]
+    return [kind for module in modules for kind in _agents_in(module)]
+
+
+def _agents_in(module: object) -> list[type[Agent]]:
+    kinds = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Agent)]
+    own = [
+        kind for kind in kinds if not inspect.isabstract(kind) and kind.__module__ == getattr(module, "__name__", "")
+    ]
+    return sorted(own, key=lambda kind: kind.__name__)
+
+
+def _import(name: str) -> object:
+    """A module by its dotted name, or by the path of its file; the working directory is searched as well."""
+    where = str(Path.cwd())
+    if name.endswith(".py") or "/" in name:
+        path = Path(name).resolve()
+        where, name = str(path.parent), path.stem
+    if where not in sys.path:
+        sys.path.insert(0, where)
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InvalidInput(
+            f"cannot import {name!r}: {error}", hint="run the command where the module lies, or install its package"
+        ) from error
+    except Exception as error:
+        raise InvalidInput(f"importing {name!r} failed: {type(error).__name__}: {error}") from error
+
+
+def _offer(found: dict[str, Agent], kind: type[Agent]) -> None:
+    if not kind.skills:
+        raise InvalidInput(f"agent {kind.__name__} has no skills", hint='add for instance: skills = ("summarise",)')
+    agent = kind()
+    for skill in kind.skills:
+        found[token(skill, "skill")] = agent
+
+
+def _chosen(found: dict[str, Agent], skills: Iterable[str]) -> dict[str, Agent]:
+    wanted = list(skills)
+    unknown = [skill for skill in wanted if skill not in found]
+    if unknown:
+        raise InvalidInput(
+            f"no agent has the skill {unknown[0]!r}; there are: {', '.join(sorted(found))}",
+            hint="--import names a module with agents of your own",
+        )
+    return {skill: found[skill] for skill in wanted}

@@ -1,0 +1,115 @@
+"""A worker's word: events from its threads to the log, claims included."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from events.port import Ack, Guard, Write
+from schemas.attempts import AttemptOrder
+from schemas.envelope import Event, rfc3339
+from schemas.errors import Conflict, StigmergyError
+from schemas.events import Payload, parse
+from schemas.events.agent import AgentRemembered
+from schemas.events.attempt import AttemptStarted
+from schemas.ids import uuid7
+from schemas.subjects import noun_filter, of_event
+from workers.scratchpad import apply_note
+
+
+class Bus(Protocol):
+    """The log, for callers in ordinary threads. Every call has a deadline."""
+
+    def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
+        """Append and wait for the acknowledgements."""
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Append events and wait; raises what the log refuses."""
+
+    def post(self, event: Event) -> None:
+        """Append an event soon, in order with everything else, without waiting."""
+
+    def read(self, filters: tuple[str, ...]) -> list[Event]:
+        """All events of these subjects so far."""
+
+
+class Reporter:
+    """Turns what happens in a worker into events."""
+
+    def __init__(self, bus: Bus, worker: str) -> None:
+        self._bus = bus
+        self.worker = worker
+
+    def claim(self, orders: Sequence[AttemptOrder], agent: str) -> list[bool]:
+        """Claim attempts; True where this worker may make it.
+
+        The log takes one ``attempt.started`` for each attempt: the claim is an append that expects none before it, under a
+        fresh id, because a repeated id would be acknowledged even to a loser.
+        """
+        writes = []
+        for order in orders:
+            payload = AttemptStarted(task=order.task, attempt=order.attempt, worker=self.worker, agent=agent)
+            event = self.event(order, payload)
+            writes.append(Write((event,), Guard(of_event(event, payload.key()), 0), payload.key()))
+        claimed = []
+        for result in self._bus.write(writes):
+            if isinstance(result, StigmergyError) and not isinstance(result, Conflict):
+                raise result
+            claimed.append(isinstance(result, Ack))
+        return claimed
+
+    def emit(self, order: AttemptOrder, payload: Payload) -> None:
+        """Record a step on the way; it arrives in order, but nobody waits for it."""
+        self._bus.post(self.event(order, payload))
+
+    def report(self, endings: Sequence[tuple[AttemptOrder, Payload]]) -> None:
+        """Record how attempts ended, and wait until the log has it."""
+        self._bus.append([self.event(order, payload) for order, payload in endings])
+
+    def announce(self, payload: Payload, tenant: str) -> None:
+        """Record something about the worker itself."""
+        self._bus.append([_event(self.worker, payload, tenant, "_", None, None, None)])
+
+    def notes_of(self, order: AttemptOrder) -> dict[str, Any]:
+        """The scratchpad that earlier attempts at the task left."""
+        notes: dict[str, Any] = {}
+        for event in self._bus.read((noun_filter("agent", tenant=order.tenant, mission=order.mission),)):
+            if event.type == AgentRemembered.TYPE and event.subject == order.task:
+                payload = parse(event)
+                if isinstance(payload, AgentRemembered):
+                    apply_note(notes, payload)
+        return notes
+
+    def event(self, order: AttemptOrder, payload: Payload) -> Event:
+        """The envelope of something that belongs to an attempt."""
+        return _event(
+            self.worker, payload, order.tenant, order.mission, order.cause or None, order.correlation, order.traceparent
+        )
+
+
+def _event(
+    worker: str,
+    payload: Payload,
+    tenant: str,
+    mission: str,
+    cause: str | None,
+    correlation: str | None,
+    traceparent: str | None,
+) -> Event:
+    return Event(
+        id=uuid7(),
+        source=f"/worker/{worker}",
+        type=payload.TYPE,
+        time=rfc3339(datetime.now(UTC)),
+        tenant=tenant,
+        mission=mission,
+        subject=payload.about(),
+        dataversion=payload.VERSION,
+        causationid=cause,
+        correlationid=correlation,
+        traceparent=traceparent,
+        data=msgspec.Raw(payload.__pydantic_serializer__.to_json(payload, exclude_defaults=True)),
+    )

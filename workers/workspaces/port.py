@@ -1,0 +1,80 @@
+"""Where the packs of workspaces are shared: immutable bytes under the name of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Protocol, runtime_checkable
+
+from schemas.errors import InvalidInput, Unavailable
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+
+
+class BlobMissing(Unavailable, KeyError):
+    """No blob of this digest is here: it was never put, or it has been collected."""
+
+    code = "blob_missing"
+    retryable = False
+
+    def __str__(self) -> str:
+        return self.message  # KeyError would show the repr
+
+
+class BlobCorrupt(Unavailable):
+    """The bytes that came back are not those that were put."""
+
+    code = "blob_corrupt"
+    retryable = False
+
+
+@runtime_checkable
+class Blobs(Protocol):
+    """Immutable bytes, named by their SHA-256. Putting the same bytes twice is harmless."""
+
+    def put(self, data: bytes) -> str:
+        """Keep ``data`` and return its digest, ``sha256:`` and 64 hexadecimal digits. A damaged copy is mended.
+
+        Raises:
+            DiskFull: there is no room for it.
+        """
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of this digest.
+
+        Raises:
+            BlobMissing: there are none; it is a KeyError too.
+            BlobCorrupt: they are damaged.
+            InvalidInput: ``digest`` is no digest.
+        """
+
+    def has(self, digest: str) -> bool:
+        """Whether something is kept under this digest; its content is not read."""
+
+
+def digest_of(data: bytes) -> str:
+    """The digest that names ``data``."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def hex_of(digest: str) -> str:
+    """The 64 hexadecimal digits of a digest, safe as a file name; InvalidInput when it is none."""
+    match = _DIGEST.fullmatch(digest)
+    if match is None:
+        raise InvalidInput(f"{digest[:80]!r} is no digest", hint="a digest is sha256: and 64 hexadecimal digits")
+    return match[1]
+
+
+def verified(data: bytes, digest: str) -> bytes:
+    """``data`` if it is what ``digest`` names, else BlobCorrupt."""
+    if digest_of(data) != digest:
+        raise BlobCorrupt(
+            f"the blob {digest} is damaged: its {len(data)} bytes have another checksum",
+            hint="put the snapshot again from a machine that still has it, or run the task again",
+        )
+    return data
+
+
+def missing(digest: str) -> BlobMissing:
+    """The error for a digest that nobody put."""
+    return BlobMissing(f"there is no blob {digest}", hint="it may have been collected: run the task that made it again")
