@@ -46,13 +46,15 @@ def subject_of(events: Sequence[Event], key: str | None = None) -> str:
     first = events[0]
     if len(events) == 1:
         return of_event(first, key)
-    places = {(event.tenant, event.mission, event.type.partition(".")[0]) for event in events}
-    if len(places) > 1 or key is not None:
+    tenant, mission, noun = first.tenant, first.mission, first.type.partition(".")[0]
+    prefix = f"{noun}."
+    same = all(e.mission == mission and e.type.startswith(prefix) and e.tenant == tenant for e in events)
+    if not same or key is not None:
         raise InvalidEvent(
             f"{len(events)} events cannot travel in one message: a frame has one noun, one mission, and no key",
             hint="events.codec.frames cuts events into messages",
         )
-    return of_frame(first.tenant, first.mission, first.type.partition(".")[0])
+    return of_frame(tenant, mission, noun)
 
 
 def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:
@@ -71,20 +73,21 @@ def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:
     if not events:
         raise InvalidEvent(f"message {sequence} is an empty frame")
     kind, tenant, mission, noun, verb, *_ = (*subject.split("."), "", "", "", "")
-    single = f"{noun}.{verb}"
+    single, prefix = f"{noun}.{verb}", f"{noun}." if verb == FRAMED else "\0"
     for index, event in enumerate(events):
         if event.specversion != "1.0" or not event.id:
             raise InvalidEvent(f"message {sequence} is no CloudEvent 1.0 of ours: id and specversion 1.0 are needed")
-        fits = event.type == single or (verb == FRAMED and event.type.partition(".")[0] == noun)
+        fits = event.type.startswith(prefix) or event.type == single
         if not fits or event.mission != mission or event.tenant != tenant or kind != "events":
             raise InvalidEvent(
                 f"message {sequence} came as {subject!r} but says it is {event.type!r} of mission {event.mission!r} "
                 f"of tenant {event.tenant!r}"
             )
         # The event was made a few lines above and nobody else has it yet: stamping it in place saves a copy an event.
-        # Both are stamped always: what the writer said of them counts for nothing.
-        _stamp(event, "sequence", sequence)
-        _stamp(event, "index", index)
+        if event.sequence != sequence:
+            _stamp(event, "sequence", sequence)
+        if event.index != index:
+            _stamp(event, "index", index)
     return events
 
 

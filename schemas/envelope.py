@@ -3,8 +3,8 @@
 Specification: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 
 The envelope is a msgspec structure and its ``data`` stays raw JSON until somebody asks for it: a reader that only
-counts, routes or copies events never pays for parsing them (1 µs an event instead of 7). The typed payloads are pydantic models, see
-``schemas.events``.
+counts, routes or copies events never pays for parsing them (1 µs an event instead of 7). The typed payloads are
+pydantic models, see ``schemas.events``.
 
 Several events of one noun may travel in one message: a *frame*, in the CloudEvents JSON Batch Format. Readers of the
 log see single events; ``sequence`` and ``index`` say where each one stands.
@@ -80,7 +80,7 @@ def rfc3339(moment: datetime) -> str:
 
 
 def moment_of(event: Event) -> datetime:
-    """When the event happened at its source, as an aware datetime. Raises :class:`InvalidEvent` if it cannot be read."""
+    """When the event happened at its source, as an aware datetime. Raises :class:`InvalidEvent` for no RFC 3339."""
     try:
         return datetime.fromisoformat(event.time)
     except ValueError as error:

@@ -19,6 +19,7 @@ class Role(StrEnum):
     ORCHESTRATOR = "orchestrator"
     TASK_QUEUE_MANAGER = "task-queue-manager"
     WORKER = "worker"
+    CLIENT = "client"
 
 
 OWNERS: Mapping[str, Role] = MappingProxyType(
@@ -35,6 +36,7 @@ OWNERS: Mapping[str, Role] = MappingProxyType(
         "tool": Role.WORKER,
         "worker": Role.WORKER,
         "workspace": Role.WORKER,
+        "note": Role.CLIENT,
     }
 )
 

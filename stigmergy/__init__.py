@@ -1,0 +1,59 @@
+"""Stigmergy: teams of agents on an event log. This is all that users import.
+
+::
+
+    from stigmergy import Agent, Client, Context
+
+Everything else is the inside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schemas.envelope import Event as Event
+    from schemas.errors import Permanent as Permanent
+    from schemas.errors import Retryable as Retryable
+    from schemas.errors import StigmergyError as StigmergyError
+    from schemas.events import Payload as Payload
+    from schemas.plan import GoalSpec as GoalSpec
+    from schemas.plan import Group as Group
+    from schemas.plan import Plan as Plan
+    from schemas.plan import RetryPolicy as RetryPolicy
+    from schemas.plan import TaskSpec as TaskSpec
+    from stigmergy.client import Client as Client
+    from stigmergy.client import MissionHandle as MissionHandle
+    from stigmergy.settings import Settings as Settings
+    from stigmergy.sync_client import SyncClient as SyncClient
+    from workers.agents.base import Agent as Agent
+    from workers.context import Context as Context
+
+_HOMES = {
+    "Agent": "workers.agents.base",
+    "Client": "stigmergy.client",
+    "Context": "workers.context",
+    "Event": "schemas.envelope",
+    "GoalSpec": "schemas.plan",
+    "Group": "schemas.plan",
+    "MissionHandle": "stigmergy.client",
+    "Payload": "schemas.events",
+    "Permanent": "schemas.errors",
+    "Plan": "schemas.plan",
+    "Retryable": "schemas.errors",
+    "RetryPolicy": "schemas.plan",
+    "Settings": "stigmergy.settings",
+    "StigmergyError": "schemas.errors",
+    "SyncClient": "stigmergy.sync_client",
+    "TaskSpec": "schemas.plan",
+}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: a module with one agent in it should not load a client."""
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stigmergy' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

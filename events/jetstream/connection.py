@@ -63,10 +63,10 @@ class _QuickClient(Client):
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
         lines = headers.split(b"\r\n") if headers else []
         if not lines or lines[0] != b"NATS/1.0" or not headers.isascii():
-            return await super()._process_headers(headers)  # type: ignore[no-any-return,no-untyped-call]
+            return await super()._process_headers(headers)
         pairs = [line.decode().partition(":") for line in lines[1:] if line]
         if any(not name or name[-1] in " \t" or name[0] in " \t" for name, _, _ in pairs):
-            return await super()._process_headers(headers)  # type: ignore[no-any-return,no-untyped-call]
+            return await super()._process_headers(headers)
         return {name: value.strip() for name, _, value in pairs}
 
 

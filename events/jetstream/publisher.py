@@ -111,12 +111,16 @@ class Publisher:
         """
         answers: list[_Answer] = [_UNANSWERED] * len(messages)
         left = list(range(len(messages)))
-        deadline = asyncio.get_running_loop().time() + _GIVE_UP_S
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _GIVE_UP_S
         while left:
             for number, waiting in (await self._send_in_order(messages, left)).items():
                 answers[number] = await waiting.future
-            left = [number for number in left if _passing(answers[number])]
-            if left and (asyncio.get_running_loop().time() > deadline or self._nc.is_closed):
+            still = [number for number in left if _passing(answers[number])]
+            if len(still) < len(left):  # it moves: a long call may meet more than one outage
+                deadline = clock() + _GIVE_UP_S
+            left = still
+            if left and (clock() > deadline or self._nc.is_closed):
                 break
             if left:
                 await asyncio.sleep(_PAUSE_S)

@@ -12,11 +12,12 @@ from schemas import events as package
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent, NewerVersion, UnknownType
 from schemas.events.base import Payload
+from schemas.ownership import OWNERS
 
 
 @cache
 def payload_types() -> dict[str, type[Payload]]:
-    """All event types by name, found by importing every file of ``schemas.events``."""
+    """All event types by name: every file of ``schemas.events``, and classes of users with nouns of their own."""
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     found: dict[str, type[Payload]] = {}
@@ -24,7 +25,8 @@ def payload_types() -> dict[str, type[Payload]]:
     while waiting:
         kind = waiting.pop()
         waiting.extend(kind.__subclasses__())
-        if kind.TYPE and kind.__module__.startswith(f"{package.__name__}."):
+        ours = kind.__module__.startswith(f"{package.__name__}.")
+        if kind.TYPE and (ours or kind.TYPE.partition(".")[0] not in OWNERS):
             found[kind.TYPE] = kind
     return dict(sorted(found.items()))
 
@@ -32,6 +34,9 @@ def payload_types() -> dict[str, type[Payload]]:
 def type_named(name: str) -> type[Payload]:
     """The class of an event type. Raises :class:`UnknownType`."""
     kind = payload_types().get(name)
+    if kind is None:
+        payload_types.cache_clear()  # a class of the user's may have been defined since
+        kind = payload_types().get(name)
     if kind is None:
         raise UnknownType(f"unknown event type {name!r}", hint="`stig schema list` shows the types of this release")
     return kind

@@ -63,7 +63,7 @@ def test_tokens(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["", ".", "a.b", "a b", "*", ">", "_", "-a", "ä", "a\n", "9" * 129, "a/b"])
 def test_what_is_no_token(value: str) -> None:
-    with pytest.raises(InvalidIdentifier, match="mission .* is not a valid identifier") as caught:
+    with pytest.raises(InvalidIdentifier, match=r"mission .* is not a valid identifier") as caught:
         token(value, "mission")
     assert caught.value.hint
     assert len(str(caught.value)) < 120

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from events.memory import matches
@@ -30,7 +32,7 @@ def test_a_type_is_noun_and_verb(type_: str) -> None:
 
 @pytest.mark.parametrize("value", ["", "*", ">", "a.b", "a b"])
 def test_wildcards_cannot_be_smuggled_in(value: str) -> None:
-    for attempt in (
+    attempts: list[Callable[[], str]] = [
         lambda: of_event(event(tenant=value)),
         lambda: of_event(event(mission=value)),
         lambda: of_frame("acme", "m1", value),
@@ -38,7 +40,8 @@ def test_wildcards_cannot_be_smuggled_in(value: str) -> None:
         lambda: of_command("acme", value),
         lambda: mission_filter(value, "m1"),
         lambda: guard_filter("acme", value, "task"),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(InvalidIdentifier):
             attempt()
 

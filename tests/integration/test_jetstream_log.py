@@ -7,7 +7,7 @@ import logging
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +62,7 @@ async def opened(url: str) -> JetStreamLog:
     return await JetStreamLog.open(nc)
 
 
-def subscribing(log: JetStreamLog, subscription: Subscription) -> aclosing[AsyncIterator[Delivery]]:
+def subscribing(log: JetStreamLog, subscription: Subscription) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
     return aclosing(log.subscribe(subscription))  # type: ignore[type-var]
 
 
@@ -203,19 +203,24 @@ class TestFailingServers:
         await other.close()
         await log.close()
 
-    async def test_a_follower_survives_a_silent_server(self, server: ThrowAwayServer) -> None:
+    async def test_a_follower_survives_a_silent_server(
+        self, server: ThrowAwayServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("events.jetstream.pull._HEARTBEAT_S", 0.2)
+        monkeypatch.setattr("events.jetstream.pull._SILENCE_S", 0.6)
+        monkeypatch.setattr("events.jetstream.publisher._TRY_S", 0.6)
         log = await opened(server.url)
         seen: list[int] = []
 
         async def follow() -> None:
             async for batch in log.follow(Window()):
-                seen.append(batch.last)
+                seen[:] = [batch.last]
 
         reader = asyncio.create_task(follow())
         await log.append([event()])
         server.pause()
         writing = asyncio.create_task(log.append([event()]))
-        await asyncio.sleep(4.0)  # longer than anybody waits for an acknowledgement or a heartbeat
+        await asyncio.sleep(1.2)  # longer than anybody waits for an acknowledgement or a heartbeat
         server.resume()
         assert await writing == 2
         async with asyncio.timeout(10):
@@ -338,7 +343,7 @@ class TestConnecting:
     async def test_the_wrong_secret_fails_at_once(self, nats_url: str) -> None:
         address = nats_url.rpartition("@")[2]
         async with asyncio.timeout(1):
-            with pytest.raises(LogUnavailable, match="(?i)authorization") as caught:
+            with pytest.raises(LogUnavailable, match=r"(?i)authorization") as caught:
                 await connect(f"nats://wr0ng@{address}", name="test")
         assert "wr0ng" not in str(caught.value)
 
@@ -351,7 +356,7 @@ class TestConnecting:
     async def test_nats_without_jetstream(self, nats_url: str, tmp_path: Path) -> None:
         ports = tmp_path / "ports"
         ports.mkdir()
-        arguments = [nats_binary(), "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", ports]
+        arguments = [str(nats_binary()), "-a", "127.0.0.1", "-p", "-1", "--ports_file_dir", str(ports)]
         process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL)
         try:
             async with asyncio.timeout(5):
@@ -365,6 +370,21 @@ class TestConnecting:
         finally:
             process.kill()
             process.wait()
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"",
+            b"NATS/1.0\r\nNats-Msg-Id: 1\r\nContent-Type:application/json\r\n\r\n",
+            b"NATS/1.0\r\nA: b: c\r\nA: second\r\nEmpty:\r\n\r\n",
+            b"NATS/1.0\r\nA: caf\xc3\xa9\r\n\r\n",
+            b"NATS/1.0 100 Idle Heartbeat\r\n\r\n",
+            b"NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 5\r\nNats-Pending-Bytes: 0\r\n\r\n",
+            b"NATS/1.0 503\r\n\r\n",
+        ],
+    )
+    async def test_headers_are_read_as_nats_py_reads_them(self, nats: Client, raw: bytes) -> None:
+        assert await nats._process_headers(raw) == await Client()._process_headers(raw)
 
     async def test_a_server_that_starts_late_is_waited_for(self, server: ThrowAwayServer) -> None:
         server.kill()
@@ -390,7 +410,7 @@ class TestConnecting:
             await anext(batches)
         async with subscribing(log, Subscription("brief")) as deliveries:
             await anext(deliveries)
-        waiting = asyncio.create_task(anext(log.follow(Window(first=99))))  # type: ignore[arg-type]
+        waiting = asyncio.ensure_future(anext(log.follow(Window(first=99))))
         await asyncio.sleep(0.05)
         await log.close()
         with pytest.raises(LogUnavailable, match="closed"):

@@ -13,7 +13,7 @@ from workers.environments import Environment
 from workers.sandboxes import Completed, Limits, Sandbox
 from workers.tools.pytest_suite.copying import throw_away_copy
 from workers.tools.pytest_suite.invocation import COVERAGE_DATA, COVERAGE_JSON, XML_NAME, Invocation, node_ids
-from workers.tools.pytest_suite.junit import UnreadableReport, read_cases
+from workers.tools.pytest_suite.junit import XML_CAP, UnreadableReport, read_cases
 
 USAGE_ERROR = 4
 NO_TESTS = 5
@@ -137,7 +137,7 @@ class _Suite:
         data = f"--data-file={invocation.report / COVERAGE_DATA}"
         command = [str(invocation.environment.python), "-m", "coverage", "json", data, "-i", "-q", "-o", str(target)]
         done = self._start(invocation, command)
-        if not done.ok or target.is_symlink() or not target.is_file():
+        if not done.ok or target.is_symlink() or not target.is_file() or target.stat().st_size > XML_CAP:
             note = f"coverage was not measured: {_last_line(done.stderr or done.stdout) or done.ended_by}"
             return report.model_copy(update={"notes": (*report.notes, note)})
         try:

@@ -1,0 +1,249 @@
+"""The public API: submit missions, follow them, await their results, publish events of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from events.port import Window
+from schemas.commands import (
+    CancelMission,
+    Command,
+    CommandReply,
+    PauseMission,
+    ResumeMission,
+    RetryMission,
+    SubmitMission,
+)
+from schemas.envelope import NO_MISSION, Event, rfc3339
+from schemas.errors import InvalidInput, Refused, StigmergyError, TimedOut
+from schemas.events import check_readable, parse
+from schemas.ids import token, uuid7
+from schemas.ownership import OWNERS, Role
+from schemas.plan import Plan
+from schemas.signals import HEARTBEATS, Heartbeat
+from schemas.subjects import mission_filter
+from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, read_mission
+from stigmergy.settings import Settings
+from stigmergy.wiring import Bus, instance_name, now, open_bus
+
+
+class Client:
+    """A connection to a running stack: the embedded one of the state directory, or the servers in ``STIGMERGY_*``.
+
+    ::
+
+        async with Client() as client:
+            mission = await client.submit("Say hello", workflow="hello", inputs={"name": "Ada"})
+            outcome = await mission.outcome(timeout_s=30)
+            print(outcome.status, outcome.result)
+
+    Raises:
+        Unavailable: no stack runs and none is configured.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, name: str = "client") -> None:
+        self.settings = settings or Settings()
+        self._name = name
+        self._stack = AsyncExitStack()
+        self._bus: Bus | None = None
+
+    async def __aenter__(self) -> Self:
+        self._bus = await self._stack.enter_async_context(open_bus(self.settings, name=self._name, create=True))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        self._bus = None
+
+    @property
+    def bus(self) -> Bus:
+        """What the connection carries; for those who need more than this class offers."""
+        if self._bus is None:
+            raise StigmergyError("the client is not connected", hint="use it as: async with Client() as client")
+        return self._bus
+
+    # missions
+
+    async def submit(
+        self,
+        objective: str,
+        *,
+        workflow: str = "",
+        plan: Plan | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        mission: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        timeout_s: float = 15.0,
+    ) -> MissionHandle:
+        """Submit an objective with a workflow's name, or with a plan made by hand.
+
+        Args:
+            mission: an id of one's own; submitting the same id twice is refused.
+            timeout_s: how long to wait for an orchestrator to accept it.
+
+        Raises:
+            Refused, InvalidWorkflow: it cannot be done; the message says why.
+            TimedOut: it is kept, but no orchestrator has answered.
+        """
+        command = SubmitMission(
+            id=uuid7(),
+            tenant=self.settings.tenant,
+            mission=mission or uuid7(),
+            objective=objective,
+            workflow=workflow,
+            plan=plan,
+            inputs=dict(inputs or {}),
+            labels=dict(labels or {}),
+            by=self._name,
+        )
+        await self.command(command, timeout_s=timeout_s)
+        return MissionHandle(self, command.mission)
+
+    async def command(self, command: Command, *, timeout_s: float = 15.0) -> CommandReply:
+        """Send any command. Raises :class:`Refused` with the orchestrator's reason."""
+        reply = await self.bus.commands.send(command, timeout_s=timeout_s)
+        if not reply.accepted:
+            raise Refused(reply.reason, hint=reply.hint)
+        return reply
+
+    def mission(self, mission: str) -> MissionHandle:
+        """A handle on a mission that was submitted earlier."""
+        return MissionHandle(self, token(mission, "mission"))
+
+    async def missions(self) -> list[MissionRow]:
+        """All missions, newest first."""
+        return await list_missions(self.bus.log, self.settings.tenant)
+
+    # events
+
+    async def publish(
+        self, type: str, data: Mapping[str, Any], *, mission: str = NO_MISSION, subject: str | None = None
+    ) -> Event:
+        """Publish one event and wait until the log has it.
+
+        Raises:
+            UnknownType, InvalidEvent: the type is not known, or the data does not fit it.
+            InvalidInput: the noun belongs to a role of the system.
+        """
+        event = Event(
+            id=uuid7(),
+            source=f"/client/{self._name}",
+            type=type,
+            time=rfc3339(now()),
+            tenant=self.settings.tenant,
+            mission=mission,
+            subject=subject,
+            data=msgspec.Raw(msgspec.json.encode(data)),
+        )
+        return await self.publish_event(event)
+
+    async def publish_event(self, event: Event) -> Event:
+        """Publish an event made elsewhere; publishing it again changes nothing. Raises as :meth:`publish`."""
+        check_readable(event)
+        parse(event)
+        noun = event.type.partition(".")[0]
+        if OWNERS.get(noun, Role.CLIENT) is not Role.CLIENT:
+            raise InvalidInput(
+                f"{event.type} may only be written by the {OWNERS[noun].value}",
+                hint="use a command for what you want to happen, or a type of your own for what you know",
+            )
+        await self.bus.log.append([event])
+        return event
+
+    def events(
+        self, filters: Sequence[str] | None = None, *, first: int | None = None, follow: bool = True
+    ) -> AsyncIterator[Event]:
+        """Events of this tenant in the order of the log.
+
+        Args:
+            filters: subjects; all events of the tenant if left out.
+            first: sequence to begin with; from now on if left out.
+            follow: wait for new ones at the end, or stop there.
+        """
+        return self._events(tuple(filters or (f"events.{self.settings.tenant}.>",)), first, follow)
+
+    async def _events(self, filters: tuple[str, ...], first: int | None, follow: bool) -> AsyncIterator[Event]:
+        log = self.bus.log
+        start = first if first is not None else await log.last_sequence() + 1
+        if follow:
+            async for batch in log.follow(Window(filters, start)):
+                for event in batch.events:
+                    yield event
+        else:
+            async for event in log.read(Window(filters, start)):
+                yield event
+
+    async def workers(self, *, listen_s: float = 1.3) -> list[Heartbeat]:
+        """Who is there: listens for one heartbeat interval."""
+        beats: dict[str, Heartbeat] = {}
+
+        def hear(raw: bytes) -> None:
+            beat = msgspec.json.decode(raw, type=Heartbeat)
+            beats[beat.worker] = beat
+
+        await self.bus.signals.listen(HEARTBEATS, hear)
+        await asyncio.sleep(listen_s)
+        return sorted((beat for beat in beats.values() if not beat.leaving), key=lambda beat: beat.worker)
+
+
+class MissionHandle:
+    """One mission, from outside."""
+
+    def __init__(self, client: Client, mission: str) -> None:
+        self._client = client
+        self.id = mission
+
+    async def view(self) -> MissionView:
+        """The mission as it is now. Raises :class:`InvalidInput` if there is none of this id."""
+        return await read_mission(self._client.bus.log, self._tenant, self.id)
+
+    def events(self, *, follow: bool = True) -> AsyncIterator[Event]:
+        """The mission's events from the first on; with ``follow`` the iteration does not end by itself."""
+        return self._client.events([mission_filter(self._tenant, self.id)], first=1, follow=follow)
+
+    async def outcome(self, *, timeout_s: float | None = None) -> MissionView:
+        """Wait until the mission has ended, whichever way. Raises :class:`TimedOut`."""
+        fold = MissionFold(self._tenant, self.id)
+        try:
+            async with asyncio.timeout(timeout_s):
+                async for event in self.events():
+                    fold.add(event)
+                    if fold.state.status.ended:
+                        break
+        except TimeoutError:
+            raise TimedOut(
+                f"mission {self.id} has not ended within {timeout_s:g} s; it is {fold.state.status.value}",
+                hint=f"it goes on: stig mission show {self.id}",
+            ) from None
+        return fold.view()
+
+    async def pause(self, reason: str = "") -> None:
+        """Let what runs end, start nothing new."""
+        await self._client.command(PauseMission(**self._address(), reason=reason))
+
+    async def resume(self) -> None:
+        """Go on after a pause."""
+        await self._client.command(ResumeMission(**self._address()))
+
+    async def cancel(self, reason: str = "") -> None:
+        """Stop what runs, and end the mission."""
+        await self._client.command(CancelMission(**self._address(), reason=reason))
+
+    async def retry(self, *tasks: str) -> None:
+        """Give the failed tasks of a failed mission new attempts."""
+        await self._client.command(RetryMission(**self._address(), tasks=tasks))
+
+    @property
+    def _tenant(self) -> str:
+        return self._client.settings.tenant
+
+    def _address(self) -> dict[str, Any]:
+        return {"id": uuid7(), "tenant": self._tenant, "mission": self.id, "by": instance_name()}

@@ -1,0 +1,212 @@
+"""Missions as people look at them: folded from the log, on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from events.port import Log, Window
+from orchestrator.core.evolve import evolve
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import Mission, MissionStatus, TaskState
+from schemas.attempts import Failure
+from schemas.envelope import Event, moment_of
+from schemas.errors import InvalidEvent, InvalidInput
+from schemas.events import parse
+from schemas.events.mission import MissionSubmitted
+from schemas.plan import ROOT_GOAL
+from schemas.subjects import mission_filter
+
+_STATUS = {
+    "mission.submitted": "running",
+    "mission.paused": "paused",
+    "mission.resumed": "running",
+    "mission.reopened": "running",
+    "mission.completed": "completed",
+    "mission.failed": "failed",
+    "mission.cancelled": "cancelled",
+}
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TaskView(_View):
+    """One task, for people and programs."""
+
+    id: str
+    skill: str
+    title: str
+    goal: str
+    status: str
+    attempt: int
+    reason: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    output: dict[str, Any]
+
+
+class GoalView(_View):
+    """One goal with its progress, rolled up from below."""
+
+    id: str
+    parent: str | None
+    title: str
+    status: str
+    total: int
+    succeeded: int
+    failed: int
+    progress: float
+
+
+class MissionView(_View):
+    """One mission as it is at ``sequence``."""
+
+    id: str
+    tenant: str
+    status: str
+    objective: str
+    workflow: str
+    inputs: dict[str, Any]
+    result: dict[str, Any]
+    failure: Failure | None
+    reason: str
+    submitted_at: datetime | None
+    ended_at: datetime | None
+    sequence: int
+    goals: tuple[GoalView, ...]
+    tasks: tuple[TaskView, ...]
+
+    @property
+    def ended(self) -> bool:
+        return MissionStatus(self.status).ended
+
+
+class MissionRow(_View):
+    """One line of a list of missions."""
+
+    id: str
+    status: str
+    objective: str
+    workflow: str
+    submitted_at: datetime
+    ended_at: datetime | None
+
+
+class MissionFold:
+    """Folds a mission's events as they come."""
+
+    def __init__(self, tenant: str, mission: str) -> None:
+        self.state = Mission(tenant=tenant, id=mission)
+        self.sequence = 0
+
+    def add(self, event: Event) -> None:
+        """One more event; what this release cannot read changes nothing."""
+        self.sequence = max(self.sequence, event.sequence)
+        try:
+            self.state = evolve(self.state, Fact.of(event))
+        except InvalidEvent:
+            return
+
+    def view(self) -> MissionView:
+        """The mission as it is now."""
+        state = self.state
+        return MissionView(
+            id=state.id,
+            tenant=state.tenant,
+            status=state.status.value,
+            objective=state.objective,
+            workflow=state.workflow,
+            inputs=state.inputs,
+            result=state.result,
+            failure=state.failure,
+            reason=state.reason,
+            submitted_at=state.submitted_at,
+            ended_at=state.ended_at,
+            sequence=self.sequence,
+            goals=_goals(state),
+            tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
+        )
+
+
+async def read_mission(log: Log, tenant: str, mission: str) -> MissionView:
+    """A mission, folded from its events. Raises :class:`InvalidInput` if there is none of that id."""
+    fold = MissionFold(tenant, mission)
+    async for event in log.read(Window((mission_filter(tenant, mission),))):
+        fold.add(event)
+    if fold.state.status is MissionStatus.NEW:
+        raise InvalidInput(f"there is no mission {mission!r}", hint="`stig mission list` shows them")
+    return fold.view()
+
+
+async def list_missions(log: Log, tenant: str) -> list[MissionRow]:
+    """All missions of a tenant, newest first. Reads a handful of events a mission."""
+    rows: dict[str, MissionRow] = {}
+    filters = tuple(f"events.{tenant}.*.{name}" for name in _STATUS)
+    async for event in log.read(Window(filters)):
+        if event.type == MissionSubmitted.TYPE:
+            rows[event.mission] = _row(event)
+        elif (row := rows.get(event.mission)) is not None:
+            status = _STATUS[event.type]
+            ended_at = moment_of(event) if MissionStatus(status).ended else None
+            rows[event.mission] = row.model_copy(update={"status": status, "ended_at": ended_at})
+    return sorted(rows.values(), key=lambda row: row.submitted_at, reverse=True)
+
+
+def _row(event: Event) -> MissionRow:
+    payload = parse(event)
+    assert isinstance(payload, MissionSubmitted)
+    return MissionRow(
+        id=event.mission,
+        status="running",
+        objective=payload.objective,
+        workflow=payload.workflow,
+        submitted_at=moment_of(event),
+        ended_at=None,
+    )
+
+
+def _in_plan_order(state: Mission) -> list[str]:
+    order = [spec.id for spec in state.plan.tasks]
+    for group in state.plan.groups:
+        branches: Iterable[str] = state.groups[group.id].branches or ()
+        order += [f"{group.id}.{branch}.{spec.id}" for branch in branches for spec in group.tasks]
+    begun = {name: task.started_at for name, task in state.tasks.items()}
+    known = [name for name in order if name in state.tasks]
+    return sorted(known, key=lambda name: (begun[name] is None, str(begun[name]), order.index(name)))
+
+
+def _task(task: TaskState) -> TaskView:
+    return TaskView(
+        id=task.spec.id,
+        skill=task.spec.skill,
+        title=task.spec.title,
+        goal=task.spec.goal,
+        status=task.status.value,
+        attempt=task.attempt,
+        reason=task.reason,
+        started_at=task.started_at,
+        ended_at=task.ended_at,
+        output=task.finished.output if task.finished is not None else {},
+    )
+
+
+def _goals(state: Mission) -> tuple[GoalView, ...]:
+    views = [
+        GoalView(
+            id=name,
+            parent=goal.spec.parent,
+            title=goal.spec.title or (state.objective if name == ROOT_GOAL else name),
+            status=goal.status.value,
+            total=goal.total,
+            succeeded=goal.succeeded,
+            failed=goal.failed,
+            progress=round(goal.progress, 4),
+        )
+        for name, goal in state.goals.items()
+    ]
+    return tuple(sorted(views, key=lambda view: (len(state.goal_path[view.id]), view.id)))

@@ -1,0 +1,96 @@
+"""The client for programs without an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from schemas.envelope import NO_MISSION, Event
+from schemas.plan import Plan
+from stigmergy.client import Client, MissionHandle
+from stigmergy.missions import MissionRow, MissionView
+from stigmergy.settings import Settings
+
+
+class SyncClient:
+    """As :class:`~stigmergy.client.Client`, with calls that block.
+
+    The loop runs in a thread of its own, so that the connection stays alive between calls::
+
+        with SyncClient() as client:
+            outcome = client.run("Say hello", workflow="hello", inputs={"name": "Ada"})
+    """
+
+    def __init__(self, settings: Settings | None = None, *, name: str = "client") -> None:
+        self._client = Client(settings, name=name)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="stigmergy-client", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._wait(self._client.__aenter__())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._wait(self._client.__aexit__(None, None, None))
+        self._stop()
+
+    def submit(
+        self,
+        objective: str,
+        *,
+        workflow: str = "",
+        plan: Plan | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        mission: str | None = None,
+    ) -> str:
+        """Submit an objective; returns the mission's id. Raises as :meth:`Client.submit`."""
+        handle = self._wait(
+            self._client.submit(objective, workflow=workflow, plan=plan, inputs=inputs, mission=mission)
+        )
+        return handle.id
+
+    def outcome(self, mission: str, *, timeout_s: float | None = None) -> MissionView:
+        """Wait until a mission has ended. Raises :class:`TimedOut`."""
+        return self._wait(self._client.mission(mission).outcome(timeout_s=timeout_s))
+
+    def run(self, objective: str, *, timeout_s: float | None = None, **arguments: Any) -> MissionView:
+        """Submit, and wait for the end."""
+        return self.outcome(self.submit(objective, **arguments), timeout_s=timeout_s)
+
+    def view(self, mission: str) -> MissionView:
+        """A mission as it is now."""
+        return self._wait(self._client.mission(mission).view())
+
+    def missions(self) -> list[MissionRow]:
+        """All missions, newest first."""
+        return self._wait(self._client.missions())
+
+    def publish(self, type: str, data: Mapping[str, Any], *, mission: str = NO_MISSION) -> Event:
+        """Publish one event and wait until the log has it. Raises as :meth:`Client.publish`."""
+        return self._wait(self._client.publish(type, data, mission=mission))
+
+    def events(self, mission: str) -> Iterator[Event]:
+        """The events of a mission so far."""
+        return iter(self._wait(self._collect(self._client.mission(mission))))
+
+    @staticmethod
+    async def _collect(handle: MissionHandle) -> list[Event]:
+        return [event async for event in handle.events(follow=False)]
+
+    def _wait[T](self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()

@@ -1,0 +1,142 @@
+"""The composition root: the one place where ports meet their adapters."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from nats.aio.client import Client as NatsClient
+
+from events.jetstream import JetStreamLog, connect, ensure_streams
+from events.jetstream.commands import JetStreamCommands
+from events.signals import NatsSignals
+from orchestrator.planning import TemplatePlanner, builtin_templates
+from orchestrator.service import Orchestrator
+from orchestrator.task_queue.dispatch import CelerySender
+from orchestrator.task_queue.service import TaskQueueManager
+from schemas.errors import Unavailable
+from schemas.ids import uuid7
+from stigmergy.local import LocalStack
+from stigmergy.settings import Settings
+from workers.process import WorkerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """One connection to NATS and what is spoken over it."""
+
+    nc: NatsClient
+    log: JetStreamLog
+    commands: JetStreamCommands
+    signals: NatsSignals
+
+
+def now() -> datetime:
+    """The clock of every process of ours: aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def instance_name() -> str:
+    """A token that no other process has."""
+    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()).strip("-") or "host"
+    return f"{host[:40]}-{os.getpid()}-{uuid7()[-6:]}"
+
+
+def nats_url(settings: Settings) -> str:
+    """Where NATS is: the configured server, or the embedded one of the state directory if it runs.
+
+    Raises:
+        Unavailable: neither.
+    """
+    if settings.nats_url is not None:
+        return _with_token(settings)
+    url = LocalStack(settings).endpoints().nats_url.get_secret_value()
+    if not url:
+        raise _nothing_runs(settings, "NATS", "STIGMERGY_NATS_URL")
+    return url
+
+
+def redis_url(settings: Settings) -> str:
+    """Where Redis is; as :func:`nats_url`."""
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    url = LocalStack(settings).endpoints().redis_url.get_secret_value()
+    if not url:
+        raise _nothing_runs(settings, "Redis", "STIGMERGY_REDIS_URL")
+    return url
+
+
+def _with_token(settings: Settings) -> str:
+    assert settings.nats_url is not None
+    url = settings.nats_url.get_secret_value()
+    if settings.nats_token is None:
+        return url
+    secret = settings.nats_token.get_secret_value()
+    return ",".join(part if "@" in part else part.replace("://", f"://{secret}@", 1) for part in url.split(","))
+
+
+def _nothing_runs(settings: Settings, what: str, variable: str) -> Unavailable:
+    return Unavailable(
+        f"no {what} is configured and none runs in {settings.state_dir}",
+        hint=f"`stig dev --detach` starts everything on this machine; {variable} names a server that is there",
+    )
+
+
+@asynccontextmanager
+async def open_bus(settings: Settings, *, name: str, create: bool = False) -> AsyncIterator[Bus]:
+    """Connect; with ``create`` the streams are made or migrated first. Raises :class:`LogUnavailable`."""
+    nc = await connect(nats_url(settings), name=name)
+    try:
+        if create:
+            await ensure_streams(nc)
+        log = await JetStreamLog.open(nc)
+        yield Bus(nc, log, await JetStreamCommands.open(nc), NatsSignals(nc))
+    finally:
+        if not nc.is_closed:
+            await nc.close()
+
+
+def make_orchestrator(bus: Bus) -> Orchestrator:
+    """An orchestrator over a bus, with the templates that come with us."""
+    planner = TemplatePlanner(builtin_templates())
+    return Orchestrator(bus.log, bus.commands, planner, name=instance_name(), clock=now)
+
+
+def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
+    """A task-queue manager over a bus, sending to Celery's queues in Redis."""
+    url = redis_url(settings)
+    return TaskQueueManager(
+        bus.log,
+        bus.signals,
+        lambda spread: CelerySender(url, spread),
+        name=instance_name(),
+        clock=now,
+        tenant=settings.tenant,
+        lease_s=settings.worker_lease_s,
+    )
+
+
+def worker_settings(
+    settings: Settings,
+    *,
+    skills: tuple[str, ...] | None,
+    imports: tuple[str, ...],
+    sandbox: str | None,
+    may_exit: bool,
+) -> WorkerSettings:
+    """What a worker process needs to know."""
+    return WorkerSettings(
+        nats_url=nats_url(settings),
+        redis_url=redis_url(settings),
+        state_dir=str(settings.state_dir),
+        tenant=settings.tenant,
+        skills=skills,
+        imports=imports,
+        sandbox=sandbox,
+        heartbeat_s=settings.heartbeat_s,
+        may_exit=may_exit,
+    )
