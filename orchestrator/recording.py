@@ -10,7 +10,7 @@ import msgspec
 
 from events.port import Guard, Log
 from schemas.envelope import Event, rfc3339
-from schemas.events import Payload
+from schemas.events import Payload, parse
 from schemas.ids import derive
 from schemas.subjects import guard_filter
 
@@ -75,8 +75,13 @@ class Recorder:
         correlation: str | None,
         traceparent: str | None = None,
     ) -> Event:
-        """The envelope of one fact."""
-        return Event(
+        """The envelope of one fact.
+
+        Raises:
+            InvalidEvent: what was decided could not be read again. Only checked for the few events of missions
+                themselves: one that cannot be read would leave a mission standing still.
+        """
+        event = Event(
             id=derive(cause, payload.TYPE, *payload.identity()),
             source=self._source,
             type=payload.TYPE,
@@ -90,6 +95,9 @@ class Recorder:
             traceparent=traceparent,
             data=msgspec.Raw(payload.__pydantic_serializer__.to_json(payload, exclude_defaults=True)),
         )
+        if payload.TYPE.startswith("mission."):
+            parse(event)
+        return event
 
 
 def filters_for(nouns: Iterable[str], *, tenant: str = "*", mission: str = "*") -> tuple[str, ...]:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 
 class _Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FilesChangedWithin(_Shape):
+class _Expected(_Shape):
+    @model_serializer(mode="wrap")
+    def _with_kind(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Defaults are left out on the wire, but the kind is what tells one expectation from another.
+        return {"kind": getattr(self, "kind"), **plain(self)}  # noqa: B009 - declared by every subclass
+
+
+class FilesChangedWithin(_Expected):
     """Only files that match one of the patterns may differ from the workspace the task was given.
 
     Patterns are those of :func:`fnmatch.fnmatchcase` over POSIX paths; ``at_least`` asks for a real change.
@@ -22,20 +29,20 @@ class FilesChangedWithin(_Shape):
     at_least: int = 0
 
 
-class FilesUnchanged(_Shape):
+class FilesUnchanged(_Expected):
     """The workspace is as it was."""
 
     kind: Literal["files_unchanged"] = "files_unchanged"
 
 
-class TestsPass(_Shape):
+class TestsPass(_Expected):
     """The observed test report has no failure, no error, and at least one passing test."""
 
     __test__ = False
     kind: Literal["tests_pass"] = "tests_pass"
 
 
-class TestsNoWorse(_Shape):
+class TestsNoWorse(_Expected):
     """Every test that passed in the baseline passes still, and no test fails that did not fail there."""
 
     __test__ = False
@@ -43,21 +50,21 @@ class TestsNoWorse(_Shape):
     baseline: dict[str, Any] | str = Field(description="a test report, or a reference to one")
 
 
-class ExitCode(_Shape):
+class ExitCode(_Expected):
     """The last observed process ended with this code."""
 
     kind: Literal["exit_code"] = "exit_code"
     code: int = 0
 
 
-class OutputHas(_Shape):
+class OutputHas(_Expected):
     """The output has these keys, and none of them is null."""
 
     kind: Literal["output_has"] = "output_has"
     keys: tuple[str, ...]
 
 
-class MaxDuration(_Shape):
+class MaxDuration(_Expected):
     """The attempt took at most this many seconds, by the worker's monotonic clock."""
 
     kind: Literal["max_duration"] = "max_duration"

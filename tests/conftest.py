@@ -9,10 +9,14 @@ from contextlib import AbstractContextManager
 import pytest
 from nats.aio.client import Client
 
-from events.jetstream import connect, ensure_streams
+from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.api import call
+from events.memory import MemoryLog
+from events.port import Log
 from schemas.errors import ToolMissing
+from schemas.ids import uuid7
 from stigmergy.local.ephemeral import ThrowAwayServer, nats_server, valkey_server
+from tests.contracts.log_bench import Bench
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +54,44 @@ def _url(server: AbstractContextManager[ThrowAwayServer]) -> Iterator[str]:
         yield running.url
     finally:
         server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def memory_bench() -> Bench:
+    log = MemoryLog()
+
+    async def publish(subject: str, raw: bytes) -> None:
+        await log.store(subject, raw, uuid7())
+
+    async def size() -> int:
+        return sum(len(stored.raw) for stored in log._messages)
+
+    return Bench(log, publish, size)
+
+
+@pytest.fixture
+async def jetstream_bench(nats: Client) -> AsyncIterator[Bench]:
+    js = nats.jetstream()
+
+    async def publish(subject: str, raw: bytes) -> None:
+        await js.publish(subject, raw)
+
+    async def size() -> int:
+        return int((await call(nats, "STREAM.INFO.EVENTS"))["state"]["bytes"])
+
+    log = await JetStreamLog.open(nats)
+    yield Bench(log, publish, size)
+    await log.close()
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    """A log of each kind, empty, and what any other client of its bus could do to it."""
+    made: Bench = request.getfixturevalue(f"{request.param}_bench")
+    return made
+
+
+@pytest.fixture
+def log(bench: Bench) -> Log:
+    """A log of each kind, empty."""
+    return bench.log

@@ -150,6 +150,10 @@ def _as_json(output: Any) -> dict[str, Any]:
 
 def _product(context: Context) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
     """The tree the agent left, and how it differs from the one it was given: by content, not by what the agent says."""
+    if context.delivered is not None and context.base is not None:
+        store = context.bench.workspaces
+        changes: dict[str, str] = {c.path: c.kind for c in store.changed(context.base, context.delivered)}
+        return context.delivered.model_dump(mode="json"), changes
     if context.opened is None:
         same = context.base.model_dump(mode="json") if context.base is not None else None
         return same, ({} if context.base is not None else None)
@@ -157,7 +161,7 @@ def _product(context: Context) -> tuple[dict[str, Any] | None, dict[str, str] | 
     after = store.snapshot(context.opened, base=context.base)
     if context.base is None:
         return after.model_dump(mode="json"), {}
-    changes: dict[str, str] = {change.path: change.kind for change in store.changed(context.base, after)}
+    changes = {change.path: change.kind for change in store.changed(context.base, after)}
     return after.model_dump(mode="json"), changes
 
 

@@ -8,9 +8,14 @@ from functools import cached_property
 from pathlib import Path
 
 from schemas.attempts import AttemptOrder
+from schemas.errors import ToolMissing
 from workers.environments import EnvironmentStore
-from workers.sandboxes import Sandbox, choose
+from workers.sandboxes import Capabilities, Sandbox, choose
+from workers.sandboxes.choose import FOREIGN_CODE
 from workers.workspaces import Blobs, WorkspaceStore
+
+_LEAST = Capabilities(tree_memory=True)
+"""What no run goes without. A machine without bubblewrap still works; every report says what its sandbox lacks."""
 
 
 @dataclass
@@ -34,16 +39,30 @@ class Bench:
 
     @cached_property
     def environments(self) -> EnvironmentStore:
-        return EnvironmentStore(self.state_dir / "environments")
+        return EnvironmentStore(self.state_dir / "environments", sandbox=self.sandbox)
 
     @cached_property
     def sandbox(self) -> Sandbox:
-        return choose(prefer=self.sandbox_name)
+        """The strongest sandbox that works here, or the one that the operator insists on."""
+        if self.sandbox_name is not None:
+            return choose(_LEAST, prefer=self.sandbox_name)
+        try:
+            return choose()
+        except ToolMissing:
+            return choose(_LEAST)
 
-    def folder_for(self, order: AttemptOrder) -> Path:
-        """A folder of its own for an attempt; removed by :meth:`tidy`."""
-        name = f"{order.mission}.{order.task}.{order.attempt}"
-        folder = self.state_dir / "attempts" / name
+    @cached_property
+    def lacking(self) -> str:
+        """What the sandbox does not hold, in words for a report; empty if it holds everything."""
+        missing = self.sandbox.capabilities.lacking(FOREIGN_CODE)
+        if not missing:
+            return ""
+        return f"the sandbox {self.sandbox.name!r} of this machine lacks {', '.join(missing)}; bubblewrap has it all"
+
+    def folder_for(self, order: AttemptOrder, name: str = "") -> Path:
+        """A folder of its own for an attempt, not there yet; removed by :meth:`tidy`."""
+        place = f"{order.mission}.{order.task}.{order.attempt}{'.' if name else ''}{name}"
+        folder = self.state_dir / "attempts" / place
         if folder.exists():  # left by a worker that was killed in the same attempt
             shutil.rmtree(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)

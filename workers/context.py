@@ -48,12 +48,11 @@ class Context:
         self._reporter = reporter
         self._stop = stop
         self._folder: Path | None = None
+        self.delivered: Snapshot | None = None
         self.scratchpad = Scratchpad(order, reporter)
         self.tools: dict[str, int] = {}
         self.tests: TestReport | None = None
         self.exit_code: int | None = None
-
-    # the workspace
 
     @property
     def workspace(self) -> Path:
@@ -70,6 +69,14 @@ class Context:
     def opened(self) -> Path | None:
         """The folder, if anybody asked for it."""
         return self._folder
+
+    def scratch(self, name: str) -> Path:
+        """A further folder of this attempt's own, not there yet; what is in it is thrown away afterwards."""
+        return self.bench.folder_for(self.order, name)
+
+    def deliver(self, product: Snapshot) -> None:
+        """Name the task's product, where it is not what lies in the workspace."""
+        self.delivered = product
 
     # being stopped
 

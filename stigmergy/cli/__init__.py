@@ -1,1 +1,1 @@
-"""The command line, noun verb."""
+"""The command line ``stig``. Nothing heavy is imported before a command needs it."""

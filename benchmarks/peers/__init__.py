@@ -1,0 +1,1 @@
+"""What users would take instead, doing the same work."""

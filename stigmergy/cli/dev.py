@@ -1,0 +1,150 @@
+"""``stig dev``, ``stig status``, ``stig down``: everything on one machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stigmergy.cli import screen
+from stigmergy.cli.options import Imports, Json
+
+if TYPE_CHECKING:
+    from stigmergy.local import Endpoints, LocalStack
+    from stigmergy.settings import Settings
+
+
+def dev(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready; it goes on behind.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="How many attempts at once. [default: one a processor, at least 2]")
+    ] = None,
+    nats_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of NATS. [default: a free one, kept]")
+    ] = None,
+    redis_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of Valkey. [default: a free one, kept]")
+    ] = None,
+    imports: Imports = None,
+) -> None:
+    """Start NATS, Valkey, the roles and a pool of workers on this machine.
+
+    Data, logs and secrets lie in .stigmergy in the working directory (STIGMERGY_STATE_DIR names another place).
+    Ctrl-C stops everything; the data stay.
+
+    \b
+    Examples:
+      stig dev
+      stig dev --detach --workers 8
+      stig dev --import my_agents
+    """
+    from stigmergy.cli.borrowed import now_for_good
+    from stigmergy.local import LocalStack
+
+    _check_imports(imports)
+    settings = _settings(nats_port, redis_port)
+    stack = LocalStack(settings)
+    console = screen.err()
+    console.print(f"[bold]stigmergy[/]  [dim]{screen.plain(str(settings.state_dir))}[/]")
+    up(stack, settings, workers, imports or (), detach=detach)
+    now_for_good(settings)
+
+
+def up(
+    stack: LocalStack, settings: Settings, workers: int | None, imports: list[str] | tuple[str, ...], *, detach: bool
+) -> None:
+    """Start the processes with a line for each; in the foreground it returns when all has stopped."""
+    from contextlib import ExitStack
+
+    from stigmergy.cli.processes import default_workers, stack_processes
+    from stigmergy.cli.starting import told_progress
+
+    console = screen.err()
+    processes = stack_processes(workers or default_workers(), imports)
+    with ExitStack() as watching:
+        watching.enter_context(told_progress(stack, console.print))
+
+        def ready(_: Endpoints) -> None:
+            watching.close()
+            console.print(_how_to_go_on(detach=detach))
+
+        stack.up(processes, detach=detach, on_ready=ready)
+    if not detach:
+        console.print("[dim]stopped; the data stay[/]")
+
+
+def _how_to_go_on(*, detach: bool) -> str:
+    lines = [
+        "",
+        "  stig run hello               a first mission",
+        "  stig run repair PATH         mend a Python repository",
+        "  stig events tail             watch what happens",
+    ]
+    lines.append("  stig down                    stop everything" if detach else "  Ctrl-C                       stop everything")
+    return "\n".join(lines) + "\n"
+
+
+def status(as_json: Json = False) -> None:
+    """Show what runs on this machine. Exit code 1 if something should run and does not.
+
+    \b
+    Examples:
+      stig status
+      stig status --json
+    """
+    from stigmergy.local import LocalStack
+    from stigmergy.settings import Settings
+
+    settings = Settings()
+    rows = LocalStack(settings).status()
+    broken = any(row.state in ("dead", "restarting") for row in rows)
+    if as_json:
+        screen.print_json({"state_dir": str(settings.state_dir), "rows": [row.model_dump(mode="json") for row in rows]})
+        raise typer.Exit(int(broken))
+    if not rows:
+        screen.out().print(f"nothing runs in {screen.plain(str(settings.state_dir))}; [bold]stig dev[/] starts it")
+        return
+    table = screen.table("part", "state", "up", "pid", "memory", "restarts", "where", "note", right=("pid", "memory", "restarts"))
+    for row in rows:
+        where = row.endpoint.rpartition("@")[2]
+        memory = screen.size(row.memory_bytes) if row.memory_bytes else ""
+        note = "" if row.note == "ready" else screen.plain(row.note.partition("\n")[0])
+        state = "starting" if row.state == "running" and not row.ready else row.state
+        up_s = screen.span(row.uptime_s) if row.uptime_s is not None else ""
+        table.add_row(
+            row.name, screen.status(state), up_s, str(row.pid or ""), memory, str(row.restarts or ""), where, note
+        )
+    screen.out().print(table)
+    raise typer.Exit(int(broken))
+
+
+def down() -> None:
+    """Stop everything on this machine; the data stay.
+
+    \b
+    Example:
+      stig down
+    """
+    from stigmergy.cli.borrowed import now_for_good
+    from stigmergy.local import LocalStack
+    from stigmergy.settings import Settings
+
+    settings = Settings()
+    stopped = LocalStack(settings).down()
+    now_for_good(settings)
+    typer.echo("stopped; the data stay" if stopped else f"nothing runs in {settings.state_dir}")
+
+
+def _settings(nats_port: int | None, redis_port: int | None) -> Settings:
+    from stigmergy.settings import Settings
+
+    ports = {"nats_port": nats_port, "redis_port": redis_port}
+    return Settings(**{name: port for name, port in ports.items() if port is not None})
+
+
+def _check_imports(imports: list[str] | None) -> None:
+    """A mistake in a module is one clear error here, not the end of a log there."""
+    if imports:
+        from workers.registry import Registry
+
+        Registry(imports)

@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="A module or .py file with agents of your own; may be repeated."),
+]
+MissionId = Annotated[
+    str, typer.Argument(metavar="ID", help="A mission's id, the beginning of one that is unique, or: last.")
+]
