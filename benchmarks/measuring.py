@@ -14,7 +14,7 @@ import psutil
 from schemas.errors import Unavailable
 
 SETTLE_S = 0.3
-"""Processor time is read this long after the end was seen: acknowledgements and results are still being written then."""
+"""Processor time is read so long after the end was seen: acknowledgements and results are still being written then."""
 
 SUBMITTER = "submitter"
 Reading = Mapping[str, Mapping[tuple[int, float], float]]
@@ -118,9 +118,7 @@ def _tree(part: str, root: int) -> dict[tuple[int, float], float]:
     return found
 
 
-def _difference(
-    part: str, before: Mapping[tuple[int, float], float], now: Mapping[tuple[int, float], float]
-) -> float:
+def _difference(part: str, before: Mapping[tuple[int, float], float], now: Mapping[tuple[int, float], float]) -> float:
     for pid, birth in before:
         if (pid, birth) not in now:
             raise _lost(part, pid)

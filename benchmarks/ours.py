@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -136,7 +137,7 @@ def _of_chain(shape: Shape, executions: Sequence[Execution]) -> dict[str, Latenc
     starts = sorted(one.started_s for one in executions)
     return {
         "begin": Latency.of(one.begun_s - one.ready_s for one in executions),
-        "step": Latency.of(after - before for before, after in zip(starts, starts[1:], strict=False)),
+        "step": Latency.of(after - before for before, after in pairwise(starts)),
     }
 
 

@@ -52,7 +52,9 @@ def _await(child: subprocess.Popen[bytes], label: str, ready: Path, log: Path) -
     deadline = time.monotonic() + _READY_S
     while not ready.exists():
         if child.poll() is not None:
-            raise Unavailable(f"{label} ended with status {child.returncode}: {tail(log, 20)}", hint="see its log above")
+            raise Unavailable(
+                f"{label} ended with status {child.returncode}: {tail(log, 20)}", hint="see its log above"
+            )
         if time.monotonic() > deadline:
             raise Unavailable(f"{label} is not ready after {_READY_S:g} s: {tail(log, 20)}", hint="see its log above")
         time.sleep(0.02)

@@ -15,8 +15,8 @@ class Execution:
     """One execution of one task, as the side recorded it.
 
     Attributes:
-        ready_s, started_s, begun_s: when it could be sent, when a worker had it, when the agent's code began. Seconds on
-            one clock of the side.
+        ready_s, started_s, begun_s: when it could be sent, when a worker had it, when the agent's code began.
+            Seconds on one clock of the side.
         began, ended: places in the side's own order: the log's (message, index), or (nanoseconds, 0).
     """
 

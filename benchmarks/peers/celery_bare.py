@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +63,8 @@ class Steps:
     def begin(self, run: str, shape: Shape) -> None:
         """Write down the graph: what each task still waits for, and who waits for it."""
         with self.redis.pipeline() as pipe:
-            waiting: Mapping[str | bytes, Any] = {task: len(needs) for task, needs in shape.needs.items() if needs}
-            after: Mapping[str | bytes, Any] = {task: " ".join(them) for task, them in shape.dependents.items() if them}
+            waiting: dict[Any, Any] = {task: len(needs) for task, needs in shape.needs.items() if needs}
+            after: dict[Any, Any] = {task: " ".join(them) for task, them in shape.dependents.items() if them}
             if waiting:
                 pipe.hset(f"{run}:open", mapping=waiting)
                 pipe.hset(f"{run}:after", mapping=after)

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,9 @@ class CelerySide:
                 canvas = chain(*signatures.values())
             case "join":
                 last = signatures.pop(JOIN)
-                canvas = chord(group(signatures.values()), last)
+                canvas = chord(group(list(signatures.values())), last)
             case _:
-                canvas = group(signatures.values())
+                canvas = group(list(signatures.values()))
         return lambda: _waiting(canvas.apply_async())
 
     def _by_hand(self, run: str, shape: Shape) -> Callable[[float], object]:
@@ -115,7 +116,7 @@ def _waiting(result: Any) -> Callable[[float], object]:
 
 def _steps_of(executions: Sequence[Execution]) -> Latency | None:
     starts = sorted(one.started_s for one in executions)
-    return Latency.of(after - before for before, after in zip(starts, starts[1:], strict=False))
+    return Latency.of(after - before for before, after in pairwise(starts))
 
 
 @contextmanager

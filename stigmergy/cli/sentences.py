@@ -1,0 +1,114 @@
+"""One line about one event, in plain English, as rich markup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from stigmergy.cli.screen import counted, plain, span
+
+if TYPE_CHECKING:
+    from schemas.envelope import Event
+
+Data = dict[str, Any]
+
+STATE_CHANGES = frozenset(
+    "mission.submitted mission.extended mission.paused mission.resumed mission.reopened mission.completed "
+    "mission.failed mission.cancelled goal.achieved goal.failed attempt.started task.succeeded task.failed "
+    "task.retried task.skipped task.cancelled world.violated workspace.conflicted action.refused action.expired".split()
+)
+"""What a mission's progress consists of when it is told line by line."""
+
+STEPS = frozenset(
+    "agent.acted agent.thought tool.called world.violated workspace.conflicted task.retried task.failed "
+    "action.expired action.refused note.posted mission.extended".split()
+)
+"""What is worth a line below a progress that is drawn."""
+
+
+def sentence(event: Event) -> str:
+    """The line: mark, what it is about, what happened."""
+    data = event.data_as_dict()
+    told = _TOLD.get(event.type)
+    mark = _MARKS.get(event.type.partition(".")[2], _MARKS.get(event.type, "[dim]·[/]"))
+    if told is None:
+        return f"{mark} {event.type} [dim]{plain(_brief(data))}[/]"
+    return f"{mark} {told(data)}"
+
+
+def _brief(data: Data, most: int = 100) -> str:
+    shown = ", ".join(f"{name}={value}" for name, value in data.items() if value not in (None, "", [], {}))
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def short(text: str, most: int = 160) -> str:
+    """One line of a text, as markup."""
+    line = " ".join(text.split())
+    return plain(line if len(line) <= most else line[: most - 1] + "…")
+
+
+def _task(data: Data) -> str:
+    number = data.get("attempt", 1)
+    return plain(str(data.get("task", ""))) + (f" [dim]#{number}[/]" if number and number > 1 else "")
+
+
+def _failure(data: Data) -> str:
+    return short(str((data.get("failure") or {}).get("message", "")))
+
+
+def _violated(data: Data) -> str:
+    return f"{_task(data)} is not as expected: " + "; ".join(short(v["message"]) for v in data.get("violations", ()))
+
+
+def _called(data: Data) -> str:
+    result = _brief(data.get("result") or {}, 60)
+    failed = " [red]failed[/]" if data.get("outcome") == "failed" else ""
+    tail = f" [dim]{plain(result)}[/]" if result else ""
+    return f"{_task(data)} [dim]used[/] {plain(str(data.get('tool')))}{failed} [dim]{span(data.get('duration_s', 0))}[/]{tail}"
+
+
+_MARKS = {
+    "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
+    "failed": "[red]✗[/]", "violated": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
+    "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
+    "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
+    "started": "[cyan]▸[/]", "submitted": "[cyan]▸[/]",
+}  # fmt: skip
+
+_TOLD: dict[str, Callable[[Data], str]] = {
+    "mission.submitted": lambda d: f"mission: {short(d['objective'])}",
+    "mission.planned": lambda d: f"planned {counted(len(d['plan'].get('tasks', ())), 'task')}, "
+    f"{counted(len(d['plan'].get('groups', ())), 'group')}",
+    "mission.extended": lambda d: f"{plain(d['group'])} unfolds into {counted(len(d['branches']), 'branch', 'branches')}",
+    "mission.paused": lambda d: f"mission paused {short(d.get('reason', ''))}",
+    "mission.resumed": lambda d: "mission resumed",
+    "mission.reopened": lambda d: f"mission goes on: {plain(', '.join(d['tasks']))}",
+    "mission.completed": lambda d: "mission completed",
+    "mission.failed": lambda d: f"mission failed: {_failure(d)}",
+    "mission.cancelled": lambda d: f"mission cancelled {short(d.get('reason', ''))}",
+    "goal.achieved": lambda d: f"goal {plain(d['goal'])} achieved",
+    "goal.failed": lambda d: f"goal {plain(d['goal'])} given up: {_failure(d)}",
+    "task.ready": lambda d: f"{_task(d)} is ready",
+    "task.succeeded": lambda d: f"{_task(d)} succeeded",
+    "task.failed": lambda d: f"{_task(d)} failed: {_failure(d)}",
+    "task.retried": lambda d: f"{_task(d)} is tried again: {_failure(d)}",
+    "task.skipped": lambda d: f"{_task(d)} skipped: {short(d['reason'])}",
+    "task.cancelled": lambda d: f"{_task(d)} cancelled",
+    "action.dispatched": lambda d: f"{_task(d)} sent to {plain(d['queue'])}",
+    "action.refused": lambda d: f"{_task(d)} cannot be dispatched: {_failure(d)}",
+    "action.expired": lambda d: f"{_task(d)} lost: {_failure(d)}",
+    "attempt.started": lambda d: f"{_task(d)} started [dim]{plain(d['agent'])} on {plain(d['worker'])}[/]",
+    "attempt.finished": lambda d: f"{_task(d)} reported {plain(d['outcome'])}",
+    "attempt.progressed": lambda d: f"{_task(d)} [dim]{short(d['message'])}[/]",
+    "agent.acted": lambda d: f"{_task(d)} [dim]{short(d['text'])}[/]",
+    "agent.thought": lambda d: f"{_task(d)} [dim italic]{short(d['text'])}[/]",
+    "tool.called": _called,
+    "world.violated": _violated,
+    "world.confirmed": lambda d: f"{_task(d)} is as expected [dim]{plain(', '.join(d.get('checks', ())))}[/]",
+    "workspace.conflicted": lambda d: f"{plain(d['side'])} conflicts in {plain(', '.join(d['paths'][:4]))}",
+    "worker.joined": lambda d: f"worker {plain(d['worker'])} joined [dim]{plain(', '.join(d['skills']))}[/]",
+    "worker.left": lambda d: f"worker {plain(d['worker'])} left [dim]{short(d.get('reason', ''))}[/]",
+    "fleet.lost": lambda d: f"worker {plain(d['worker'])} is lost, silent for {d['silent_s']:.1f} s",
+    "note.posted": lambda d: f"note: {short(d['text'])}",
+    "command.refused": lambda d: f"{plain(d['verb'])} refused: {short(d['reason'])}",
+}
