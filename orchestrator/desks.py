@@ -42,8 +42,8 @@ class Rules[S](Protocol):
     def timer(self, state: S) -> datetime | None: ...
     def seen(self, state: S) -> dict[str, int]: ...
     def ended(self, state: S) -> bool: ...
-    def read(self, state: S, fact: Fact) -> None:
-        """Called after a fresh fact was folded: the place for effects that need no decision."""
+    def read(self, before: S, fact: Fact) -> None:
+        """Called with the state before a fresh fact that was folded: the place for effects that need no decision."""
 
     def recorded(self, state: S, facts: Sequence[tuple[Payload, str]]) -> None:
         """Called after a decision is on the log: the place for effects, such as sending a message."""
@@ -152,10 +152,11 @@ class Desks[S]:
             if event.type != "mission.submitted":
                 return None  # a late word about a mission that has ended
             desk = self._desks[key] = Desk(*key, self._rules.fresh(*key))
+        before = desk.state
         fact = self._fold_into(desk, event)
         if fact is None:
             return None
-        self._rules.read(desk.state, fact)
+        self._rules.read(before, fact)
         return desk
 
     def _fold_into(self, desk: Desk[S], event: Event) -> Fact | None:

@@ -50,7 +50,7 @@ class MissionRules:
     def ended(self, state: Mission) -> bool:
         return state.status.ended or state.status is MissionStatus.NEW
 
-    def read(self, state: Mission, fact: Fact) -> None:
+    def read(self, before: Mission, fact: Fact) -> None:
         """Nothing to do: what follows is decided by :meth:`advance`."""
 
     def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:

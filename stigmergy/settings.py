@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     """Seconds without a heartbeat after which an attempt is given to another worker."""
     heartbeat_s: Seconds = 1.0
     """Seconds between two heartbeats of a worker."""
+    skill_grace_s: Seconds = 20.0
+    """Seconds that a task waits for a worker with its skill before it fails."""
     stop_grace_s: Seconds = 10.0
     """Seconds that a process gets between SIGTERM and SIGKILL."""
 

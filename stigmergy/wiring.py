@@ -117,6 +117,7 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         clock=now,
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,
+        grace_s=settings.skill_grace_s,
     )
 
 

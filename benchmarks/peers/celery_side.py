@@ -111,7 +111,8 @@ class CelerySide:
 
 
 def _waiting(result: Any) -> Callable[[float], object]:
-    return lambda timeout_s: result.get(timeout=timeout_s)
+    # Its first look at the results of a group ends with a sleep of this length, by default half a second.
+    return lambda timeout_s: result.get(timeout=timeout_s, interval=0.01)
 
 
 def _steps_of(executions: Sequence[Execution]) -> Latency | None:

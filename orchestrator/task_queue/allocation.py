@@ -8,8 +8,6 @@ from orchestrator.task_queue.situation import Situation
 from schemas.attempts import Failure
 from schemas.events.task import TaskReady
 
-GRACE_S = 20.0
-
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
@@ -36,7 +34,7 @@ def allocate(ready: TaskReady, situation: Situation, waited_s: float) -> Allocat
     """
     offering = situation.offering(ready.skill)
     if not offering:
-        return _nobody(ready, situation) if waited_s > GRACE_S else None
+        return _nobody(ready, situation) if waited_s > situation.grace_s else None
     priority = min(9, ready.priority + (ready.attempt > 1))
     busy = sum(1 for worker in offering if worker.beat.running)
     because = f"{len(offering)} workers offer {ready.skill}, {busy} of them busy; priority {priority}"

@@ -6,7 +6,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +20,28 @@ from schemas.celery_wire import ATTEMPTS_TASK, celery_settings, wire_priority
 
 _log = logging.getLogger(__name__)
 _MOST_IN_MESSAGE = 50
+_AHEAD = 2
+"""Unclaimed messages a worker: one that it takes next, one that covers the time until this sender hears of it."""
 _WORTH_S = 0.05
 """A message may hold work for this long: more would keep idle workers waiting for what another one has in its hands."""
+
+
+type AttemptKey = tuple[str, str, str, int]
+"""Tenant, mission, task, attempt."""
+
+
+def key_of(order: AttemptOrder) -> AttemptKey:
+    """What tells an attempt from all others."""
+    return order.tenant, order.mission, order.task, order.attempt
+
+
+type _News = tuple[str, AttemptKey, Dispatch | None]
+
+
+@dataclass(slots=True)
+class _Message:
+    queue: str
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +59,14 @@ class Sender(Protocol):
     def send(self, dispatch: Dispatch) -> None:
         """Take one; never blocks, never fails: what cannot be sent now is sent later."""
 
+    def again(self, dispatch: Dispatch) -> None:
+        """Nobody claims it although somebody is idle: what was sent may be lost."""
+
+    def settled(self, attempt: AttemptKey) -> None:
+        """Told that an attempt was claimed, or that nobody needs to claim it any more."""
+
     def close(self) -> None:
-        """Send what is left, then stop."""
+        """Stop. What was not sent yet is sent by whoever finds it unclaimed on the log."""
 
 
 class Spread(Protocol):
@@ -50,48 +77,118 @@ class Spread(Protocol):
 
 
 class CelerySender:
-    """Sends over Celery's Redis transport.
+    """Sends over Celery's Redis transport, just enough to keep every worker busy.
 
-    Celery's producer is synchronous; in the event loop it would hold up everything else for 0.4 ms a message, and for as
-    long as Redis is away.
+    What is sent cannot be ordered or filled into messages any more. So a queue holds about two unclaimed messages a
+    worker, and the rest waits here: by the time it goes, it is known how long the work takes, and what came later
+    with a higher priority goes first.
+
+    Celery's producer is synchronous; in the event loop it would hold up everything else for 0.4 ms a message, and for
+    as long as Redis is away. Hence the thread.
     """
 
     def __init__(self, redis_url: str, spread: Spread) -> None:
         self._app = Celery("stigmergy.dispatch", set_as_current=False)
         self._app.conf.update(celery_settings(redis_url))
         self._spread = spread
-        self._waiting: queue.SimpleQueue[Dispatch | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
+        self._backlog: dict[tuple[str, int], deque[Dispatch]] = {}
+        self._waiting: set[AttemptKey] = set()
+        self._lost: list[Dispatch] = []
+        self._unclaimed: dict[AttemptKey, _Message] = {}
+        self._messages: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._thread.start()
 
     def send(self, dispatch: Dispatch) -> None:
-        self._waiting.put(dispatch)
+        self._news.put(("send", key_of(dispatch.order), dispatch))
+
+    def again(self, dispatch: Dispatch) -> None:
+        self._news.put(("again", key_of(dispatch.order), dispatch))
+
+    def settled(self, attempt: AttemptKey) -> None:
+        self._news.put(("settled", attempt, None))
 
     def close(self) -> None:
-        self._waiting.put(None)
-        self._thread.join(timeout=10)
+        self._news.put(None)
+        self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        closing = False
         with self._app.connection_for_write() as connection, self._app.amqp.Producer(connection) as producer:
-            while not closing:
-                taken = self._take()
-                closing = None in taken
-                for message in fill([item for item in taken if item is not None], self._spread):
-                    _persist(lambda m=message: self._publish(producer, m))  # type: ignore[misc]
+            while self._take_in():
+                for dispatch in self._lost:
+                    self._persist(producer, [dispatch])
+                self._lost.clear()
+                for place in sorted(self._backlog, key=lambda place: -place[1]):
+                    self._send_some(producer, place)
 
-    def _take(self) -> list[Dispatch | None]:
-        """Everything that waits now; blocks for the first."""
-        taken = [self._waiting.get()]
-        while not self._waiting.empty():
-            taken.append(self._waiting.get_nowait())
-        return taken
+    def _take_in(self) -> bool:
+        """Wait for news and sort it in. False when it is time to stop."""
+        news = [self._news.get()]
+        while not self._news.empty():
+            news.append(self._news.get_nowait())
+        for item in news:
+            if item is not None:
+                self._sort_in(*item)
+        return None not in news
+
+    def _sort_in(self, what: str, attempt: AttemptKey, dispatch: Dispatch | None) -> None:
+        if dispatch is None:
+            self._waiting.discard(attempt)
+            self._note_claimed(attempt)
+        elif attempt in self._unclaimed:
+            if what == "again":
+                self._lost.append(dispatch)
+        elif attempt not in self._waiting:
+            self._waiting.add(attempt)
+            self._backlog.setdefault((dispatch.queue, dispatch.priority), deque()).append(dispatch)
+
+    def _note_claimed(self, attempt: AttemptKey) -> None:
+        message = self._unclaimed.pop(attempt, None)
+        if message is None or message.claimed:
+            return
+        message.claimed = True
+        self._messages[message.queue] -= 1
+
+    def _send_some(self, producer: object, place: tuple[str, int]) -> None:
+        backlog = self._backlog[place]
+        while backlog:
+            seconds, workers = self._spread(backlog[0].order.skill)
+            if self._messages.get(place[0], 0) >= _AHEAD * max(1, workers):
+                return
+            size = fill(len(backlog), seconds, workers)
+            taken = [backlog.popleft() for _ in range(size)]
+            # What was settled while it waited, for instance cancelled, is not sent any more.
+            message = [dispatch for dispatch in taken if key_of(dispatch.order) in self._waiting]
+            if message:
+                self._remember(place[0], message)
+                self._persist(producer, message)
+        del self._backlog[place]
+
+    def _remember(self, queue_name: str, orders: Sequence[Dispatch]) -> None:
+        message, keys = _Message(queue_name), [key_of(dispatch.order) for dispatch in orders]
+        self._waiting.difference_update(keys)
+        self._unclaimed.update(dict.fromkeys(keys, message))
+        self._messages[queue_name] = self._messages.get(queue_name, 0) + 1
+
+    def _persist(self, producer: object, message: Sequence[Dispatch]) -> None:
+        """Publish until it succeeds; Redis may be away for a while."""
+        delay = 0.05
+        while True:
+            try:
+                self._publish(producer, message)
+            except (OperationalError, RedisError, OSError) as error:
+                _log.warning("the queue does not take attempts now, trying again in %.1f s: %s", delay, error)
+                time.sleep(delay)
+                delay = min(delay * 2, 2.0)
+            else:
+                return
 
     def _publish(self, producer: object, message: Sequence[Dispatch]) -> None:
         first = message[0]
         self._app.send_task(
             ATTEMPTS_TASK,
-            args=([dispatch.order.model_dump_json() for dispatch in message],),
+            args=([dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in message],),
             queue=first.queue,
             priority=wire_priority(first.priority),
             producer=producer,
@@ -100,35 +197,18 @@ class CelerySender:
         )
 
 
-def fill(dispatches: Sequence[Dispatch], spread: Spread) -> list[list[Dispatch]]:
-    """Cut what waits into messages: of one queue and priority, as many attempts as are worth one message.
+def fill(waiting: int, seconds: float | None, workers: int) -> int:
+    """How many of the waiting attempts go into one message.
 
-    While there are fewer attempts than workers each travels alone; beyond that a message holds work for at most
-    0.05 s, and every worker is left something.
+    One, as long as there are no more attempts than workers, or as nobody knows how long one takes. Beyond that as many
+    as are done in 0.05 s, while every worker is left a message.
+
+    Args:
+        waiting: attempts of one queue and priority, at least 1.
+        seconds: how long one takes, if known.
+        workers: how many take them.
     """
-    groups: dict[tuple[str, int], list[Dispatch]] = {}
-    for dispatch in dispatches:
-        groups.setdefault((dispatch.queue, dispatch.priority), []).append(dispatch)
-    messages: list[list[Dispatch]] = []
-    for group in groups.values():
-        seconds, workers = spread(group[0].order.skill)
-        size = 1
-        if seconds is not None:
-            worth = int(_WORTH_S / max(seconds, 1e-4))
-            size = max(1, min(_MOST_IN_MESSAGE, worth, len(group) // max(1, workers)))
-        messages += [group[i : i + size] for i in range(0, len(group), size)]
-    return sorted(messages, key=lambda message: -message[0].priority)
-
-
-def _persist(publish: Callable[[], None]) -> None:
-    """Publish until it succeeds; Redis may be away for a while."""
-    delay = 0.05
-    while True:
-        try:
-            publish()
-        except (OperationalError, RedisError, OSError) as error:
-            _log.warning("the queue does not take attempts now, trying again in %.1f s: %s", delay, error)
-            time.sleep(delay)
-            delay = min(delay * 2, 2.0)
-        else:
-            return
+    if seconds is None:
+        return 1
+    worth = int(_WORTH_S / max(seconds, 1e-4))
+    return max(1, min(_MOST_IN_MESSAGE, worth, waiting // max(1, workers)))

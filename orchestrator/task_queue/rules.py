@@ -30,7 +30,7 @@ class DispatchRules:
     Args:
         situation: what is known of the workers.
         send: takes what was dispatched, once it is on the log.
-        on_fact: told of every fresh fact.
+        on_fact: told of every fresh fact, with the floor as it was before.
     """
 
     nouns: tuple[str, ...] = ("mission", "task", "action", "attempt", "world")
@@ -61,8 +61,8 @@ class DispatchRules:
     def ended(self, state: Floor) -> bool:
         return state.ended
 
-    def read(self, state: Floor, fact: Fact) -> None:
-        self._on_fact(state, fact)
+    def read(self, before: Floor, fact: Fact) -> None:
+        self._on_fact(before, fact)
 
     def recorded(self, state: Floor, facts: Sequence[tuple[Payload, str]]) -> None:
         for payload, identifier in facts:

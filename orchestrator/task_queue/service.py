@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -19,8 +19,8 @@ from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimed
-from orchestrator.task_queue.situation import Situation
-from schemas.events.attempt import AttemptFinished
+from orchestrator.task_queue.situation import GRACE_S, Situation
+from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.25
 _UNCLAIMED_S = 3.0
 _RESEND_S = 5.0
+_IDLE_S = 2.0
 _stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
@@ -46,6 +47,7 @@ class TaskQueueManager:
         clock: gives the present instant; ``monotonic`` measures silences, in seconds.
         tenant: whose workers it notes as lost.
         lease_s: after this silence a worker's attempts are given to others.
+        grace_s: how long a task waits for the first worker of its skill before it fails.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TaskQueueManager:
         clock: Clock,
         tenant: str = "default",
         lease_s: float = 3.0,
+        grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
@@ -65,7 +68,7 @@ class TaskQueueManager:
         self._clock = clock
         self._tenant = tenant
         self._monotonic = monotonic
-        self.situation = Situation(lease_s, monotonic())
+        self.situation = Situation(lease_s, monotonic(), grace_s)
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         rules = DispatchRules(self.situation, self._sender.send, self._on_fact)
@@ -107,12 +110,25 @@ class TaskQueueManager:
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
         match fact.payload:
-            case AttemptFinished() as event if event.outcome == "succeeded":
-                self.situation.took(_skill(floor, event.task), event.observation.duration_s)
+            case AttemptStarted() as event:
+                self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
+                self.situation.active(event.worker, self._monotonic())
+            case AttemptFinished() as event:
+                self.situation.active(event.worker, self._monotonic())
+                if event.outcome == "succeeded":
+                    self.situation.took(_skill(floor, event.task), event.observation.duration_s)
             case TaskCancelled() as event:
+                self._settle(floor, [event.task])
                 self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
             case MissionCancelled() | MissionFailed():
+                self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
+
+    def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:
+        """What was not claimed yet need not be sent any more."""
+        for task in tasks:
+            if (opened := floor.attempts.get(task)) is not None:
+                self._sender.settled((floor.tenant, floor.mission, task, opened.ready.attempt))
 
     def _stop(self, stop: Stop) -> None:
         task = asyncio.create_task(self._signals.send(reflex_subject(stop), _stops.encode(stop)))
@@ -154,10 +170,11 @@ class TaskQueueManager:
             if len(self._resent) > 10_000:
                 self._resent.clear()
             self._resent[key] = monotonic
-            self._sender.send(Dispatch(opened.queue, opened.priority, opened.order))
+            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order))
 
     def _idle(self, opened: OpenAttempt) -> bool:
-        return any(not worker.beat.running for worker in self.situation.offering(opened.ready.skill))
+        idle_since = self._monotonic() - _IDLE_S
+        return any(worker.active_at < idle_since for worker in self.situation.offering(opened.ready.skill))
 
     def _stop_strays(self) -> None:
         """Tell workers to stop what no longer counts; said again for as long as it is seen running."""
@@ -172,7 +189,7 @@ class TaskQueueManager:
 def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     opened = floor.attempts.get(running.task)
     if opened is None:
-        return floor.ended
+        return True  # judged, cancelled or given up; or it has just ended, then there is nothing left to stop
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )

@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from schemas.signals import Heartbeat, Running
 
 _FORGET_S = 60.0
+GRACE_S = 20.0
 _SMOOTHING = 0.2
 
 
 @dataclass
 class Worker:
-    """One worker process. ``heard_at`` is monotonic seconds."""
+    """One worker process; times are monotonic seconds. ``active_at``: when it was last seen with work in hand."""
 
     beat: Heartbeat
     heard_at: float
+    active_at: float
     lost: bool = False
 
 
@@ -27,16 +29,25 @@ class Situation:
     Args:
         lease_s: after this silence a worker counts as lost.
         since: monotonic seconds at which listening began; before a lease has passed, nobody can be called silent.
+        grace_s: how long a task waits for the first worker of its skill before it fails.
     """
 
     lease_s: float
     since: float
+    grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
     _durations: dict[str, float] = field(default_factory=dict)
 
     def hear(self, beat: Heartbeat, now: float) -> None:
         """Take in a heartbeat."""
-        self.workers[beat.worker] = Worker(beat, now)
+        known = self.workers.get(beat.worker)
+        active_at = now if beat.running or known is None else known.active_at
+        self.workers[beat.worker] = Worker(beat, now, active_at)
+
+    def active(self, name: str, now: float) -> None:
+        """Take note that a worker began or ended an attempt."""
+        if (worker := self.workers.get(name)) is not None:
+            worker.active_at = now
 
     def sweep(self, now: float) -> Iterator[tuple[str, float]]:
         """Workers that have just become lost, with the seconds of their silence; long-lost ones are forgotten."""
@@ -57,11 +68,13 @@ class Situation:
 
     def offering(self, skill: str) -> list[Worker]:
         """Living workers that take this skill."""
-        return [w for w in self.workers.values() if not w.lost and not w.beat.leaving and skill in w.beat.skills]
+        return [w for w in list(self.workers.values()) if not w.lost and not w.beat.leaving and skill in w.beat.skills]
 
     def skills(self) -> list[str]:
         """All skills on offer."""
-        return sorted({s for w in self.workers.values() if not w.lost and not w.beat.leaving for s in w.beat.skills})
+        return sorted(
+            {s for w in list(self.workers.values()) if not w.lost and not w.beat.leaving for s in w.beat.skills}
+        )
 
     def running(self) -> Iterator[tuple[str, Running]]:
         """Every attempt that a living worker says it has in hand."""

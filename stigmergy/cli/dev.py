@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 def dev(
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when all is ready; it goes on behind.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Return when all is ready; it goes on behind.")
+    ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="How many attempts at once. [default: one a processor, at least 2]")
+        int | None,
+        typer.Option(min=1, max=256, help="How many attempts at once. [default: one a processor, at least 2]"),
     ] = None,
     nats_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of NATS. [default: a free one, kept]")
@@ -80,7 +83,9 @@ def _how_to_go_on(*, detach: bool) -> str:
         "  stig run repair PATH         mend a Python repository",
         "  stig events tail             watch what happens",
     ]
-    lines.append("  stig down                    stop everything" if detach else "  Ctrl-C                       stop everything")
+    lines.append(
+        "  stig down                    stop everything" if detach else "  Ctrl-C                       stop everything"
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +109,9 @@ def status(as_json: Json = False) -> None:
     if not rows:
         screen.out().print(f"nothing runs in {screen.plain(str(settings.state_dir))}; [bold]stig dev[/] starts it")
         return
-    table = screen.table("part", "state", "up", "pid", "memory", "restarts", "where", "note", right=("pid", "memory", "restarts"))
+    table = screen.table(
+        "part", "state", "up", "pid", "memory", "restarts", "where", "note", right=("pid", "memory", "restarts")
+    )
     for row in rows:
         where = row.endpoint.rpartition("@")[2]
         memory = screen.size(row.memory_bytes) if row.memory_bytes else ""

@@ -20,7 +20,8 @@ _NAME = 46
 _STEPS = 6
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "failed": "[red]✗[/]", "retrying": "[yellow]↻[/]",
-    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "waiting": "[dim]·[/]", "ready": "[dim]·[/]", "open": "[cyan]●[/]",
+    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "waiting": "[dim]·[/]", "ready": "[dim]·[/]",
+    "open": "[cyan]●[/]",
 }  # fmt: skip
 
 
@@ -85,9 +86,7 @@ def _inside(
     if goal.status != "achieved":
         yield from (line for task in own for line in _task_lines(task, watching, depth))
     for child in below.get(goal.id, ()):
-        begun = child.status != "open" or any(
-            task.status != "waiting" for task in tasks.get(child.id, ())
-        )
+        begun = child.status != "open" or any(task.status != "waiting" for task in tasks.get(child.id, ()))
         weight = {"open": 50 if begun else 30, "failed": 45}.get(child.status, 20)
         yield Line(_goal(child, depth, begun=begun), weight - depth if depth > 1 else 60)
         yield from _inside(child, below, tasks, watching, depth + 1)
@@ -122,7 +121,9 @@ def _task_lines(task: TaskView, watching: Watching, depth: int) -> Iterator[Line
     style = "dim" if task.status in ("waiting", "skipped", "cancelled", "succeeded") else "default"
     weight = {"retrying": 80, "ready": 40, "failed": 44}.get(task.status, 10)
     tint = "red" if task.status == "failed" else "dim"
-    yield Line(f"{'  ' * depth}{_MARKS.get(task.status, ' ')} [{style}]{name}[/{style}][{tint}]{detail}[/{tint}]", weight)
+    yield Line(
+        f"{'  ' * depth}{_MARKS.get(task.status, ' ')} [{style}]{name}[/{style}][{tint}]{detail}[/{tint}]", weight
+    )
 
 
 def _worker(name: str) -> str:

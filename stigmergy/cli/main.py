@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
-from stigmergy.cli import dev, doctor, events, mission, run, schema, serve, workers
+from stigmergy.cli import dev, doctor, events, mission, schema, serve, workers
 from stigmergy.cli.endings import BAD_INPUT, CODES_HELP, FAILED, INTERRUPTED, tell, tell_crash, tell_error
+from stigmergy.cli.run import app as run_app
 
 _HELP = f"""Teams of agents on an event log: run missions, watch them, ask afterwards what happened.
 
@@ -24,16 +26,26 @@ Begin here:
 {CODES_HELP}
 """
 
+
+class InThisOrder(TyperGroup):
+    """Lists the commands in the order of need, not groups after commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
+_ORDER = ["run", "mission", "events", "dev", "status", "down", "workers", "serve", "schema", "doctor"]
 app = typer.Typer(
     name="stig",
+    cls=InThisOrder,
     help=_HELP,
     rich_markup_mode=None,
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.add_typer(run.app, name="run")
-app.command("dev")(dev.dev)
+app.add_typer(run_app, name="run")
+app.command("dev", short_help="Start everything on this machine.")(dev.dev)
 app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
@@ -41,7 +53,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)
 app.add_typer(schema.app, name="schema")
-app.command("doctor")(doctor.doctor)
+app.command("doctor", short_help="Check this machine and the stack.")(doctor.doctor)
 
 # Typer brings its own copy of click from some release on; this is the common parent of its complaints in both.
 _Misuse: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

@@ -15,7 +15,9 @@ app = typer.Typer(help="Event types, and their schemas as files.", no_args_is_he
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is missing.")] = Path("stigmergy-schemas"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write; made if it is missing.")] = Path(
+        "stigmergy-schemas"
+    ),
 ) -> None:
     """Write JSON Schemas of all events and commands, and an AsyncAPI document.
 

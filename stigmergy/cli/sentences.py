@@ -13,15 +13,45 @@ if TYPE_CHECKING:
 Data = dict[str, Any]
 
 STATE_CHANGES = frozenset(
-    "mission.submitted mission.extended mission.paused mission.resumed mission.reopened mission.completed "
-    "mission.failed mission.cancelled goal.achieved goal.failed attempt.started task.succeeded task.failed "
-    "task.retried task.skipped task.cancelled world.violated workspace.conflicted action.refused action.expired".split()
+    {
+        "mission.submitted",
+        "mission.extended",
+        "mission.paused",
+        "mission.resumed",
+        "mission.reopened",
+        "mission.completed",
+        "mission.failed",
+        "mission.cancelled",
+        "goal.achieved",
+        "goal.failed",
+        "attempt.started",
+        "task.succeeded",
+        "task.failed",
+        "task.retried",
+        "task.skipped",
+        "task.cancelled",
+        "world.violated",
+        "workspace.conflicted",
+        "action.refused",
+        "action.expired",
+    }
 )
 """What a mission's progress consists of when it is told line by line."""
 
 STEPS = frozenset(
-    "agent.acted agent.thought tool.called world.violated workspace.conflicted task.retried task.failed "
-    "action.expired action.refused note.posted mission.extended".split()
+    {
+        "agent.acted",
+        "agent.thought",
+        "tool.called",
+        "world.violated",
+        "workspace.conflicted",
+        "task.retried",
+        "task.failed",
+        "action.expired",
+        "action.refused",
+        "note.posted",
+        "mission.extended",
+    }
 )
 """What is worth a line below a progress that is drawn."""
 
@@ -64,7 +94,8 @@ def _called(data: Data) -> str:
     result = _brief(data.get("result") or {}, 60)
     failed = " [red]failed[/]" if data.get("outcome") == "failed" else ""
     tail = f" [dim]{plain(result)}[/]" if result else ""
-    return f"{_task(data)} [dim]used[/] {plain(str(data.get('tool')))}{failed} [dim]{span(data.get('duration_s', 0))}[/]{tail}"
+    took = span(data.get("duration_s", 0))
+    return f"{_task(data)} [dim]used[/] {plain(str(data.get('tool')))}{failed} [dim]{took}[/]{tail}"
 
 
 _MARKS = {
@@ -77,9 +108,13 @@ _MARKS = {
 
 _TOLD: dict[str, Callable[[Data], str]] = {
     "mission.submitted": lambda d: f"mission: {short(d['objective'])}",
-    "mission.planned": lambda d: f"planned {counted(len(d['plan'].get('tasks', ())), 'task')}, "
-    f"{counted(len(d['plan'].get('groups', ())), 'group')}",
-    "mission.extended": lambda d: f"{plain(d['group'])} unfolds into {counted(len(d['branches']), 'branch', 'branches')}",
+    "mission.planned": lambda d: (
+        f"planned {counted(len(d['plan'].get('tasks', ())), 'task')}, "
+        f"{counted(len(d['plan'].get('groups', ())), 'group')}"
+    ),
+    "mission.extended": lambda d: (
+        f"{plain(d['group'])} unfolds into {counted(len(d['branches']), 'branch', 'branches')}"
+    ),
     "mission.paused": lambda d: f"mission paused {short(d.get('reason', ''))}",
     "mission.resumed": lambda d: "mission resumed",
     "mission.reopened": lambda d: f"mission goes on: {plain(', '.join(d['tasks']))}",

@@ -79,7 +79,7 @@ def _reads() -> list[str]:
         "dead.reader.*",
         "$O.BLOBS.>",
         f"$JS.API.STREAM.MSG.GET.{BLOBS}",
-        f"$JS.API.CONSUMER.CREATE.{BLOBS}.>",
+        f"$JS.API.CONSUMER.CREATE.{BLOBS}",  # nats-py gives the consumers of objects no name
         f"$JS.API.CONSUMER.DELETE.{BLOBS}.*",
         f"$JS.FC.{BLOBS}.>",
     ]

@@ -1,0 +1,45 @@
+"""Which mission is meant by an id, the beginning of one, or ``last``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from schemas.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from stigmergy.client import Client, MissionHandle
+
+_SHORTEST = 8
+
+
+async def find(client: Client, said: str) -> MissionHandle:
+    """The mission. Raises :class:`InvalidInput` if there is none, or several."""
+    return client.mission(meant(said, [row.id for row in await client.missions()]))
+
+
+def meant(said: str, ids: Sequence[str]) -> str:
+    """The id that is meant, among all of them, newest first."""
+    if said in ids:
+        return said
+    if not ids:
+        raise InvalidInput("there are no missions yet", hint="for instance: stig run hello")
+    if said == "last":
+        return ids[0]
+    fitting = [one for one in ids if one.startswith(said)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting or not said:
+        raise InvalidInput(f"there is no mission {said!r}", hint="`stig mission list` shows them")
+    raise InvalidInput(
+        f"{said!r} may be any of {len(fitting)} missions", hint=f"write more of it, for instance: {fitting[0]}"
+    )
+
+
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """Each id cut to one length at which all still differ."""
+    length = _SHORTEST
+    longest = max((len(one) for one in ids), default=0)
+    while length < longest and len({one[:length] for one in ids}) < len(ids):
+        length += 1
+    return {one: one[:length].rstrip("-") for one in ids}

@@ -1,0 +1,86 @@
+"""One mission on a terminal: where it stands, its goals and tasks, what came of it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from stigmergy.cli.screen import ago, counted, plain, span, status, table
+from stigmergy.cli.sentences import short
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stigmergy.missions import MissionView, TaskView
+
+_MOST_TASKS = 60
+_MOST_VALUE = 200
+
+
+def show_mission(view: MissionView, console: Console) -> None:
+    """Print it."""
+    console.print(f"[bold]{short(view.objective)}[/]")
+    console.print(f"  {status(view.status)}  [dim]{_when(view)}[/]")
+    console.print(f"  [dim]mission {view.id}, workflow {plain(view.workflow) or '(a plan made by hand)'}[/]")
+    if view.reason:
+        console.print(f"  {short(view.reason, 500)}", soft_wrap=True)
+    console.print()
+    console.print(_goals(view))
+    console.print()
+    console.print(_tasks(view))
+    if len(view.tasks) > _MOST_TASKS:
+        console.print(f"[dim]  … and {counted(len(view.tasks) - _MOST_TASKS, 'more task')}: --json shows all[/]")
+    if view.result:
+        console.print("\n[dim]result[/]")
+        for name, value in view.result.items():
+            console.print(f"  {plain(name)}: {_value(value)}", soft_wrap=True)
+
+
+def _when(view: MissionView) -> str:
+    if view.submitted_at is None:
+        return ""
+    took = ((view.ended_at or datetime.now(UTC)) - view.submitted_at).total_seconds()
+    return f"begun {ago(view.submitted_at)}, {'took' if view.ended_at else 'runs for'} {span(took)}"
+
+
+def _goals(view: MissionView) -> object:
+    depths: dict[str, int] = {}
+    rows = table("goal", "status", "tasks", right=("tasks",))
+    for goal in view.goals:  # parents come before their children
+        depths[goal.id] = depths[goal.parent] + 1 if goal.parent is not None else 0
+    children: dict[str | None, list[int]] = {}
+    for number, goal in enumerate(view.goals):
+        children.setdefault(goal.parent, []).append(number)
+    waiting = list(reversed(children.get(None, [])))
+    while waiting:
+        goal = view.goals[waiting.pop()]
+        waiting += reversed(children.get(goal.id, []))
+        name = f"{'  ' * depths[goal.id]}{short(goal.title, 60)}"
+        failed = f" [red]{goal.failed} ✗[/]" if goal.failed else ""
+        rows.add_row(name, status(goal.status), f"{goal.succeeded}/{goal.total}{failed}")
+    return rows
+
+
+def _tasks(view: MissionView) -> object:
+    rows = table("task", "skill", "status", "attempt", "took", "", right=("attempt", "took"))
+    for task in view.tasks[:_MOST_TASKS]:
+        number = str(task.attempt) if task.attempt else ""
+        rows.add_row(
+            plain(task.id), plain(task.skill), status(task.status), number, _took(task), short(task.reason, 80)
+        )
+    return rows
+
+
+def _took(task: TaskView) -> str:
+    if task.started_at is None:
+        return ""
+    until = task.ended_at or datetime.now(UTC)
+    return span((until - task.started_at).total_seconds())
+
+
+def _value(value: object) -> str:
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if len(shown) <= _MOST_VALUE:
+        return short(shown, _MOST_VALUE)
+    return f"{short(shown, _MOST_VALUE // 2)} [dim]({counted(len(shown), 'character')}; --json shows all)[/]"

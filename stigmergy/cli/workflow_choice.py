@@ -1,0 +1,71 @@
+"""Which workflow is meant, with which inputs: what was said on the command line, checked before anything starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.planning import InputSpec, Template, builtin_templates, load_template
+from schemas.errors import InvalidInput
+from schemas.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to submit. ``plan`` is None for a workflow that the orchestrator knows by its name."""
+
+    workflow: str
+    objective: str
+    inputs: dict[str, Any]
+    plan: Plan | None
+
+
+def choose(name: str, said: Sequence[str], objective: str | None) -> Choice:
+    """The workflow ``name``, or the template in the file of that name.
+
+    Raises:
+        InvalidInput: an input is not of the form key=value, or the file cannot be read.
+        InvalidWorkflow: the template is no task graph, or the inputs do not fit.
+    """
+    if name.endswith((".yaml", ".yml")) or "/" in name:
+        template = load_template(_text(Path(name)), name)
+        inputs = template.complete(_inputs(said, template.inputs))
+        return Choice(template.name, objective or template.title or template.name, inputs, template.plan(inputs))
+    known: Template | None = builtin_templates().get(name)
+    if known is None:  # the orchestrators of this stack may know more workflows than this machine does
+        return Choice(name, objective or name, _inputs(said, {}), None)
+    return Choice(name, objective or known.title or name, known.complete(_inputs(said, known.inputs)), None)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no file {path}", hint="check the path of the workflow") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not a text in UTF-8: {error.reason}") from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _inputs(said: Sequence[str], declared: Mapping[str, InputSpec]) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    for one in said:
+        key, equals, value = one.partition("=")
+        if not equals or not key:
+            raise InvalidInput(f"{one!r} is no input", hint="write --input KEY=VALUE")
+        if key in inputs:
+            raise InvalidInput(f"the input {key!r} was given twice", hint="leave one of them out")
+        wanted = declared[key].type if key in declared else "any"
+        inputs[key] = value if wanted == "string" else _json_or_text(value)
+    return inputs
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

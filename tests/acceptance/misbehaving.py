@@ -1,0 +1,112 @@
+"""Agents that do what agents should not. Loaded by the workers of the shared stack."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from stigmergy import Agent, Context, Retryable
+
+
+class NoJson(Agent):
+    """Returns what is no JSON: ``kind`` says which."""
+
+    skills = ("no-json",)
+
+    def run(self, context: Context) -> Any:
+        return {"object": {"value": object()}, "list": [1, 2], "bytes": {b"\xff": 1}, "nan": {"value": float("nan")}}[
+            context.inputs["kind"]
+        ]
+
+
+class Large(Agent):
+    """Returns a great deal."""
+
+    skills = ("large",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        return {"text": "x" * int(context.inputs["size"])}
+
+
+class Raises(Agent):
+    """Raises; in the attempts up to ``until`` only."""
+
+    skills = ("raises",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        if context.order.attempt <= context.inputs.get("until", 99):
+            kind = {"KeyError": KeyError, "SystemExit": SystemExit, "MemoryError": MemoryError}
+            raise kind.get(context.inputs["error"], RecursionError)("on purpose")
+        return {"attempt": context.order.attempt}
+
+
+class Hangs(Agent):
+    """Never ends by itself: ``how`` is by polling nothing, by swallowing what stops it, or in C."""
+
+    skills = ("hangs",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        how = context.inputs["how"]
+        while True:
+            if how == "c":
+                ctypes.CDLL(None).sleep(60)
+            elif how == "checks":
+                context.check()
+            try:
+                time.sleep(0.02)
+                context.check() if how == "swallows" else None
+            except Exception:  # noqa: BLE001, S110 - that is what it is here for
+                pass
+
+
+class Dies(Agent):
+    """Takes its process with it in the first attempt."""
+
+    skills = ("dies",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        if context.order.attempt == 1:
+            os._exit(1)
+        return {"attempt": context.order.attempt}
+
+
+class Notes(Agent):
+    """Writes a note in the first attempt and fails; the second finds it."""
+
+    skills = ("notes",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        pages = context.scratchpad.get("pages", [])
+        if not pages:
+            context.scratchpad["pages"] = ["first", "second"]
+            context.scratchpad["gone"] = 1
+            del context.scratchpad["gone"]
+            raise Retryable("the third page does not load")
+        return {"pages": [*pages, "third"], "keys": sorted(context.scratchpad)}
+
+
+class Liar(Agent):
+    """Writes the files in ``writes`` and claims those in ``claims``."""
+
+    skills = ("lies",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        for name, text in context.inputs.get("writes", {}).items():
+            Path(context.workspace, name).write_text(text, encoding="utf-8")
+        context.workspace  # noqa: B018 - looked at, even where nothing is written
+        return {"files": context.inputs.get("claims", [])}
+
+
+class FillsDisk(Agent):
+    """Writes into its workspace until there is no room."""
+
+    skills = ("fills-disk",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        with (context.workspace / "big").open("wb") as file:
+            for _ in range(int(context.inputs["megabytes"])):
+                file.write(b"\0" * 2**20)
+        return {}

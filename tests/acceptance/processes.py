@@ -1,0 +1,31 @@
+"""What the acceptance tests start: ``python -m tests.acceptance.processes roles NAMES`` or ``… pool CONCURRENCY IMPORTS``.
+
+Lists are separated by commas. The servers come from ``STIGMERGY_*``, as for everybody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from stigmergy.serving import serve
+from stigmergy.settings import Settings
+from stigmergy.wiring import worker_settings
+from workers.celery_app import run_pool
+
+
+def main(kind: str, *arguments: str) -> int:
+    """Serve roles, or run a pool of workers, until told to stop."""
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("kombu", "celery"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    if kind == "roles":
+        serve(arguments[0].split(","), Settings())
+        return 0
+    imports = tuple(name for name in arguments[1].split(",") if name)
+    settings = worker_settings(Settings(), skills=None, imports=imports, sandbox=None, may_exit=True)
+    return run_pool(settings, concurrency=int(arguments[0]), log_level="WARNING")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

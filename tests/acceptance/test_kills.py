@@ -1,0 +1,126 @@
+"""Processes and servers are killed in mid-mission: nothing is lost, and nothing is counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from schemas.envelope import Event, moment_of
+from stigmergy import Client, MissionHandle
+from tests.acceptance.missions import check_counted_once, data, history, layered, of, until
+from tests.acceptance.stack import LEASE_S, Process, Stack
+
+SLACK_S = 2.0
+PLAN = layered()
+
+
+async def begun(client: Client, succeeded: int = 6) -> MissionHandle:
+    """A mission that is well under way."""
+    mission = await client.submit("forty tasks", plan=PLAN)
+    await until(mission, of("task.succeeded"), count=succeeded)
+    return mission
+
+
+async def completed(mission: MissionHandle) -> list[Event]:
+    """The events of a mission, of which each task has been counted once."""
+    outcome = await mission.outcome(timeout_s=60)
+    assert outcome.status == "completed", outcome.failure
+    events = await history(mission)
+    check_counted_once(events, PLAN)
+    return events
+
+
+async def test_the_orchestrator_is_killed(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        stack["orchestrator"].kill()
+        await asyncio.to_thread(stack.mend)
+        events = await completed(mission)
+        assert not [event for event in events if event.type == "task.retried"]
+
+
+async def test_the_task_queue_manager_is_killed(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        stack["task-queue"].kill()
+        await asyncio.to_thread(stack.mend)
+        events = await completed(mission)
+        assert not [event for event in events if event.type == "task.retried"]
+
+
+def lost_at(events: list[Event], killed_at: datetime) -> list[float]:
+    """Seconds from the kill to the second attempts."""
+    again = [event for event in events if event.type == "attempt.started" and data(event)["attempt"] == 2]
+    return [(moment_of(event) - killed_at).total_seconds() for event in again]
+
+
+async def test_a_pool_child_is_killed(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        started = await until(mission, of("attempt.started"), count=9)
+        victim = int(data(started)["worker"].split("-")[-2])
+        os.kill(victim, signal.SIGKILL)
+        killed_at = datetime.now(UTC)
+        delays = lost_at(await completed(mission), killed_at)
+        assert all(delay < LEASE_S + SLACK_S for delay in delays), delays
+
+
+async def test_a_whole_pool_is_killed(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        running = await until(mission, of("attempt.started"), count=12)
+        stack["pool"].kill_all()
+        killed_at = datetime.now(UTC)
+        stack.mend()
+        delays = lost_at(await completed(mission), killed_at)
+        assert delays, running
+        assert min(delays) < LEASE_S + SLACK_S, delays
+
+
+async def test_only_the_main_process_of_a_pool_is_killed(stack: Stack) -> None:
+    pool = stack["pool"]
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        pool.kill()
+        stack.pool(4, name="pool")
+        await completed(mission)
+        async with asyncio.timeout(LEASE_S + SLACK_S):
+            while pool.alive():
+                await asyncio.sleep(0.05)  # nothing tells when a foreign process has ended
+
+
+async def test_everything_is_killed_at_once(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+    stack.kill_everything()
+    await asyncio.to_thread(stack.mend)
+    async with Client(stack.settings) as client:
+        await completed(client.mission(mission.id))
+
+
+async def test_nats_is_killed_and_started_again(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        stack.nats.kill()
+        await asyncio.to_thread(stack.nats.start)
+        await completed(mission)
+
+
+async def test_valkey_is_killed_and_started_again(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        stack.valkey.kill()
+        await asyncio.to_thread(stack.valkey.start)
+        await completed(mission)
+
+
+async def test_valkey_loses_everything(stack: Stack) -> None:
+    async with Client(stack.settings) as client:
+        mission = await begun(client)
+        async with Redis.from_url(stack.valkey.url) as redis:
+            await redis.flushall()
+        await completed(mission)

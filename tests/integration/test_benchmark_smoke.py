@@ -1,0 +1,138 @@
+"""The benchmark of the whole path: it measures both sides, believes neither, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchmarks.measuring import CpuMeter, Latency
+from benchmarks.shapes import JOIN, all_shapes, chain, fan_out_join, layered
+from benchmarks.verifying import Execution, NotTheSameWork, check
+from schemas.errors import Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = ["--rounds", "1", "--fan-out", "20", "--chain", "5", "--layers", "2", "--width", "3"]
+SHAPES = {"fan-out": 20, "fan-out-join": 21, "chain": 5, "layers-2": 6, "layers-all": 6}
+
+
+def benchmark(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.orchestration", *SIZES, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(running: subprocess.Popen[str]) -> str:
+    out, err = running.communicate(timeout=120)
+    if "is not installed" in err and os.environ.get("CI") != "true":
+        pytest.skip(err)
+    assert running.returncode == 0, err
+    return out
+
+
+def test_both_sides_run_every_shape_exactly_once() -> None:
+    found: dict[str, Any] = json.loads(finished(benchmark("--json")))
+    assert {name: shape["sides"]["ours"]["tasks"] for name, shape in found["shapes"].items()} == SHAPES
+    for name, shape in found["shapes"].items():
+        for side in ("ours", "celery"):
+            assert shape["sides"][side]["executions"] == [SHAPES[name]]
+        assert {"tasks_per_s", "cpu_ms", "dispatch_p50"} <= shape["ratios"].keys()
+    assert set(found["shapes"]["chain"]["ratios"]) >= {"begin_p50", "step_p50"}
+    parts = found["shapes"]["chain"]["sides"]["ours"]["parts_ms"]
+    assert set(parts) == {"roles", "workers", "nats", "valkey", "submitter"}
+    assert {"command", "date", "cores", "versions", "rounds"} <= found["about"].keys()
+
+
+def test_roles_are_profiled_apart_and_written_as_markdown(tmp_path: Path) -> None:
+    wanted = ["--only", "ours", "--shapes", "chain", "--split-roles", "--profile", str(tmp_path), "--markdown"]
+    out = finished(benchmark(*wanted))
+    assert "| chain of 5 |" in out
+    assert "| shape | orchestrator | task-queue | workers | nats | valkey | submitter | all |" in out
+    assert "times are not comparable" in out
+    assert {path.name for path in tmp_path.iterdir()} == {"orchestrator.pstats", "task-queue.pstats"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_when_it_is_interrupted(number: signal.Signals) -> None:
+    running = benchmark("--only", "celery", "--rounds", "1000")
+    try:
+        tree = _grown(psutil.Process(running.pid))
+        running.send_signal(number)
+        running.communicate(timeout=60)
+    finally:
+        running.kill()
+        running.communicate()
+    assert running.returncode == 128 + number
+    assert [process for process in tree if process.is_running()] == []
+
+
+def _grown(root: psutil.Process) -> list[psutil.Process]:
+    """The processes below the benchmark once its server, its worker and that one's children are there."""
+    deadline = time.monotonic() + 60
+    while len(tree := root.children(recursive=True)) < 4:
+        assert time.monotonic() < deadline, "the worker's children have not come"
+        time.sleep(0.05)
+    return tree
+
+
+def test_shapes_are_graphs_in_order() -> None:
+    for shape in all_shapes(fan=7, length=5, layers=3, width=4):
+        seen: set[str] = set()
+        for task, needs in shape.needs.items():
+            assert set(needs) <= seen
+            seen.add(task)
+        assert sum(map(len, shape.dependents.values())) == sum(map(len, shape.needs.values()))
+    assert len(fan_out_join(3).needs[JOIN]) == 3
+    assert {len(needs) for needs in layered(3, 4, 2).needs.values()} == {0, 2}
+    assert layered(2, 1, 2).needs["t1-0"] == ("t0-0",)
+
+
+def executions(*tasks: str) -> list[Execution]:
+    return [Execution(task, 0.0, 0.0, 0.0, (2 * at, 0), (2 * at + 1, 0)) for at, task in enumerate(tasks)]
+
+
+def test_the_judge_accepts_what_is_right() -> None:
+    check("a side", chain(3), executions("t0", "t1", "t2"))
+
+
+@pytest.mark.parametrize(
+    ("ran", "why"),
+    [
+        (("t0", "t1"), "t2 ran 0 times"),
+        (("t0", "t1", "t1", "t2"), "t1 ran 2 times"),
+        (("t0", "t2", "t1"), "t2 began before t1 had ended"),
+        (("t0", "t1", "t2", "t3"), "t3 ran, and is not part of it"),
+    ],
+)
+def test_the_judge_refuses_what_is_wrong(ran: tuple[str, ...], why: str) -> None:
+    with pytest.raises(NotTheSameWork, match=why):
+        check("a side", chain(3), executions(*ran))
+
+
+def test_percentiles_go_by_nearest_rank() -> None:
+    assert Latency.of(n / 1000 for n in range(1, 101)) == Latency(50.0, 95.0, 99.0)
+    assert Latency.of([0.002]) == Latency(2.0, 2.0, 2.0)
+    assert Latency.of([]) is None
+
+
+def test_a_process_that_ends_spoils_the_measurement() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        meter = CpuMeter({"child": child.pid})
+        meter.start()
+        assert set(meter.spent()) == {"child", "submitter"}
+        child.kill()
+        child.wait()
+        with pytest.raises(Unavailable, match="of child ended"):
+            meter.spent()
