@@ -48,7 +48,7 @@ class Side(Protocol):
 def measure(options: argparse.Namespace) -> Report:
     """Start the sides, run everything, end the sides. Raises whatever a side raises; nothing is left running."""
     shapes = _chosen(options)
-    about = {**surroundings(), "command": options.command, "rounds": options.rounds}
+    about = {**surroundings(), "command": options.command, "rounds": options.rounds, "warm_ups": options.warm_ups}
     about |= {"concurrency": options.concurrency, "profiled": options.profile is not None}
     with tempfile.TemporaryDirectory(prefix="stigmergy-bench-") as folder, ExitStack() as stack:
         sides: list[Side] = []
@@ -58,24 +58,24 @@ def measure(options: argparse.Namespace) -> Report:
         if options.only != "ours":
             celery = stack.enter_context(celery_side(Path(folder) / "celery", options.concurrency))
             sides.append(celery)
-        rounds = {shape.name: _alternate(shape, sides, options.rounds) for shape in shapes}
+        rounds = {shape.name: _alternate(shape, sides, options) for shape in shapes}
         if options.only != "ours":
             celery.check_again()
     return report(shapes, rounds, about)
 
 
-def _alternate(shape: Shape, sides: Sequence[Side], rounds: int) -> dict[str, list[Round]]:
-    """A B A B …, the first of each thrown away."""
+def _alternate(shape: Shape, sides: Sequence[Side], options: argparse.Namespace) -> dict[str, list[Round]]:
+    """A B A B …, the warm-up of each thrown away."""
     kept: dict[str, list[Round]] = {side.name: [] for side in sides}
-    for number in range(rounds + 1):
+    for number in range(1 - options.warm_ups, options.rounds + 1):
         for side in sides:
             done = side.run(shape, timeout_s=60 + 0.1 * len(shape))
-            label = f"round {number}" if number else "warm-up"
+            label = f"round {number}" if number > 0 else "warm-up"
             _progress.print(
                 f"{shape.title}, {label}, {side.name}: {done.tasks_per_s:.0f} tasks/s, {done.cpu_ms:.2f} CPU ms/task",
                 highlight=False,
             )
-            if number:
+            if number > 0:
                 kept[side.name].append(done)
     return kept
 
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.profile.mkdir(parents=True, exist_ok=True)
         found = measure(options)
     except StigmergyError as error:
-        _progress.print(f"{error.message}\n{error.hint}", style="red", markup=False)
+        _progress.print(f"{error.code}: {error.message}\n{error.hint}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -124,7 +124,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.orchestration", description=(__doc__ or "").split("\n")[0]
     )
     add = parser.add_argument
-    add("--rounds", type=_count, default=5, help="measured rounds of each shape and side, after one warm-up")
+    add("--rounds", type=_count, default=5, help="measured rounds of each shape and side")
+    add("--warm-ups", type=_whole, default=1, help="rounds of each shape and side before those that count")
     add("--fan-out", type=_count, default=1000, help="tasks side by side")
     add("--chain", type=_count, default=200, help="tasks one after another")
     add("--layers", type=_count, default=10)
@@ -141,9 +142,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
+    return _whole(text, least=1)
+
+
+def _whole(text: str, least: int = 0) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}")
     return number
 
 

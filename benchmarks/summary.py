@@ -83,16 +83,12 @@ def ratios(sides: Mapping[str, Summary]) -> dict[str, float]:
     if not {"ours", "celery"} <= sides.keys():
         return {}
     mine, theirs = sides["ours"], sides["celery"]
-    found = {"tasks_per_s": _ratio(mine.tasks_per_s, theirs.tasks_per_s), "cpu_ms": _ratio(mine.cpu_ms, theirs.cpu_ms)}
+    pairs = {"tasks_per_s": (mine.tasks_per_s, theirs.tasks_per_s), "cpu_ms": (mine.cpu_ms, theirs.cpu_ms)}
     for name in ("dispatch", "begin", "step"):
         a, b = getattr(mine, name), getattr(theirs, name)
         if a is not None and b is not None:
-            found[f"{name}_p50"] = _ratio(a.p50, b.p50)
-    return found
-
-
-def _ratio(a: float, b: float) -> float:
-    return round(a / b, 3) if b else float("inf")
+            pairs[f"{name}_p50"] = (a.p50, b.p50)
+    return {name: round(a / b, 3) for name, (a, b) in pairs.items() if b > 0}
 
 
 def report(

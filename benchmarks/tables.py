@@ -57,8 +57,8 @@ def caption(report: Report) -> str:
     noted = " Under a profiler: times are not comparable." if about["profiled"] else ""
     return (
         f"`{about['command']}`, {about['date']}, {about['cores']} cores, {about['machine']}, Python {about['python']}, "
-        f"{versions}. Medians of {about['rounds']} rounds after a warm-up, sides in turn; load before the start "
-        f"{about['load_before']:.2f}; {about['concurrency']} worker processes a side.{noted}"
+        f"{versions}. Medians of {about['rounds']} rounds after {about['warm_ups']} to warm up, sides in turn; load "
+        f"before the start {about['load_before']:.2f}; {about['concurrency']} worker processes a side.{noted}"
     )
 
 

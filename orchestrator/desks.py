@@ -34,7 +34,8 @@ _KEPT_ENDED = 200
 class Rules[S](Protocol):
     """What one role does with missions; implementations are pure."""
 
-    nouns: tuple[str, ...]
+    subjects: tuple[str, ...]
+    """What it reads, as endings of subjects; all that it writes is among it."""
 
     def fresh(self, tenant: str, mission: str) -> S: ...
     def evolve(self, state: S, fact: Fact) -> S: ...
@@ -42,6 +43,10 @@ class Rules[S](Protocol):
     def timer(self, state: S) -> datetime | None: ...
     def seen(self, state: S) -> dict[str, int]: ...
     def ended(self, state: S) -> bool: ...
+    def idle(self, state: S) -> bool:
+        """Whether :meth:`advance` would certainly find nothing."""
+        ...
+
     def read(self, before: S, fact: Fact) -> None:
         """Called with the state before a fresh fact that was folded: the place for effects that need no decision."""
 
@@ -54,6 +59,7 @@ class Desk[S]:
 
     Attributes:
         place: sequence and index of the newest event folded into ``state``.
+        passed_over: noun to the sequence of its newest message that could not be read; the guard counts those, too.
         lock: one decision at a time.
     """
 
@@ -62,6 +68,7 @@ class Desk[S]:
         self.mission = mission
         self.state = state
         self.place = (0, -1)
+        self.passed_over: dict[str, int] = {}
         self.cause = ""
         self.correlation: str | None = None
         self.traceparent: str | None = None
@@ -97,7 +104,7 @@ class Desks[S]:
     async def _load(self, missions: Sequence[tuple[str, str]]) -> None:
         """Fold missions that are not at hand. What is appended meanwhile is read in a further round."""
         desks = {key: Desk(*key, self._rules.fresh(*key)) for key in missions}
-        filters = tuple(f for t, m in missions for f in filters_for(self._rules.nouns, tenant=t, mission=m))
+        filters = tuple(f for t, m in missions for f in filters_for(self._rules.subjects, tenant=t, mission=m))
         first = 1
         while True:
             upto = self._position
@@ -127,15 +134,17 @@ class Desks[S]:
             await asyncio.gather(timers, reading, *self._tasks, return_exceptions=True)
 
     async def _read_on(self) -> None:
-        window = Window(filters_for(self._rules.nouns), first=self._position + 1)
+        window = Window(filters_for(self._rules.subjects), first=self._position + 1)
         async for batch in self._log_port.follow(window):
             await self._take_in(batch)
 
     async def _take_in(self, batch: Batch) -> None:
         touched: dict[tuple[str, str], Desk[S]] = {}
         for event in batch.events:
-            if event.type == "mission.reopened" and (event.tenant, event.mission) not in self._desks:
+            if event.type == "mission.reopened":
                 await self.at(event.tenant, event.mission)
+        # From here on nothing is awaited: who loads a mission meanwhile must see all of the batch, or nothing of it.
+        for event in batch.events:
             if (desk := self._fold(event)) is not None:
                 touched[event.tenant, event.mission] = desk
         self._position = max(self._position, batch.last)
@@ -167,6 +176,8 @@ class Desks[S]:
         except InvalidEvent as error:
             # Kept on the log and visible there; a mission must not stand still because of somebody's nonsense.
             _log.warning("passed over: %s", error)
+            desk.passed_over[event.type.partition(".")[0]] = event.sequence
+            desk.place = (event.sequence, event.index)
             return None
         desk.state = self._rules.evolve(desk.state, fact)
         desk.place = (event.sequence, event.index)
@@ -197,6 +208,8 @@ class Desks[S]:
 
     def touch(self, desk: Desk[S]) -> None:
         """Look whether something follows from the state of a mission."""
+        if self._rules.idle(desk.state):
+            return
         desk.again = True
         if not desk.busy:
             desk.busy = True
@@ -234,6 +247,7 @@ class Desks[S]:
 
         Returns False if another replica decided first; what it wrote has then been read.
         """
+        before = desk.place
         try:
             last = await self._recorder.record(
                 desk.tenant,
@@ -241,12 +255,12 @@ class Desks[S]:
                 payloads,
                 cause=cause,
                 correlation=desk.correlation,
-                seen=self._rules.seen(desk.state),
+                seen=_newest(self._rules.seen(desk.state), desk.passed_over),
                 traceparent=desk.traceparent,
                 written=lambda facts: self._rules.recorded(desk.state, facts),
             )
         except Conflict:
-            await self._something_new(desk)
+            await self._something_new(desk, before)
             return False
         except StigmergyError as error:
             if not error.retryable:
@@ -258,9 +272,8 @@ class Desks[S]:
             await self._moved.wait()
         return True
 
-    async def _something_new(self, desk: Desk[Any]) -> None:
-        """Wait until another message of the mission was read; the conflict may also be older than what was read."""
-        before = desk.place
+    async def _something_new(self, desk: Desk[Any], before: tuple[int, int]) -> None:
+        """Wait until a message of the mission was read that the decision did not know; often it has been already."""
         try:
             async with asyncio.timeout(1.0):
                 while desk.place == before:
@@ -286,6 +299,10 @@ class Desks[S]:
                 await asyncio.sleep(0.02)  # a busy log must not make this a busy loop
             except TimeoutError:
                 continue
+
+
+def _newest(seen: dict[str, int], passed_over: dict[str, int]) -> dict[str, int]:
+    return seen | {noun: max(number, seen.get(noun, 0)) for noun, number in passed_over.items()}
 
 
 def _is_open(types: dict[str, int]) -> bool:

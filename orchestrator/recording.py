@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -60,7 +61,8 @@ class Recorder:
         last, known = 0, dict(seen)
         for noun, run in groupby(payloads, key=lambda payload: payload.TYPE.partition(".")[0]):
             together = list(run)
-            facts = [self.event(tenant, mission, p, cause, correlation, traceparent) for p in together]
+            apart = _names_of(together)
+            facts = [self.event(tenant, mission, p, cause, correlation, traceparent, apart) for p in together]
             guard = Guard(guard_filter(tenant, mission, noun), known.get(noun, 0))
             last = known[noun] = await self._log.append(facts, guard=guard)
             written([(payload, fact.id) for payload, fact in zip(together, facts, strict=True)])
@@ -74,15 +76,16 @@ class Recorder:
         cause: str,
         correlation: str | None,
         traceparent: str | None = None,
+        apart: tuple[str, ...] = (),
     ) -> Event:
-        """The envelope of one fact.
+        """The envelope of one fact. ``apart`` also goes into its id.
 
         Raises:
             InvalidEvent: what was decided could not be read again. Only checked for the few events of missions
                 themselves: one that cannot be read would leave a mission standing still.
         """
         event = Event(
-            id=derive(cause, payload.TYPE, *payload.identity()),
+            id=derive(cause, payload.TYPE, *payload.identity(), *apart),
             source=self._source,
             type=payload.TYPE,
             time=rfc3339(self._clock()),
@@ -100,6 +103,19 @@ class Recorder:
         return event
 
 
-def filters_for(nouns: Iterable[str], *, tenant: str = "*", mission: str = "*") -> tuple[str, ...]:
-    """Subjects with all events of these nouns."""
-    return tuple(f"events.{tenant}.{mission}.{noun}.>" for noun in nouns)
+def _names_of(run: Sequence[Payload]) -> tuple[str, ...]:
+    """What tells a run of several facts from another run with the same beginning.
+
+    Two replicas at one place of the log may decide more and less, for between them a timer has ended. Messages carry
+    the id of their first event: were it the same, the log would acknowledge the longer run as a duplicate of the
+    shorter, and its writer would believe that all of it is on record.
+    """
+    if len(run) == 1:
+        return ()
+    names = "\x1f".join(part for payload in run for part in (payload.TYPE, *payload.identity()))
+    return (hashlib.blake2b(names.encode(), digest_size=16).hexdigest(),)
+
+
+def filters_for(endings: Iterable[str], *, tenant: str = "*", mission: str = "*") -> tuple[str, ...]:
+    """Subjects that end in these patterns, such as ``task.>`` or ``attempt.finished``."""
+    return tuple(f"events.{tenant}.{mission}.{ending}" for ending in endings)

@@ -11,7 +11,7 @@ from events.commands import CommandBus
 from events.port import Log
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
-from orchestrator.core.evolve import FOLDED_TYPES, evolve
+from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
@@ -30,7 +30,14 @@ _TRIES = 20
 class MissionRules:
     """How missions are folded and moved on; see :mod:`orchestrator.core`."""
 
-    nouns = tuple(sorted({name.partition(".")[0] for name in FOLDED_TYPES}))
+    # Of other roles' nouns only what is folded, and frames, which may hold it: every message costs a wake-up.
+    subjects: tuple[str, ...] = (
+        *(f"{noun}.>" for noun in GUARDED_NOUNS),
+        *(name for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS),
+        *sorted(
+            {f"{name.partition('.')[0]}._" for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS}
+        ),
+    )
 
     def fresh(self, tenant: str, mission: str) -> Mission:
         return Mission(tenant=tenant, id=mission)
@@ -49,6 +56,9 @@ class MissionRules:
 
     def ended(self, state: Mission) -> bool:
         return state.status.ended or state.status is MissionStatus.NEW
+
+    def idle(self, state: Mission) -> bool:
+        return not state.agenda and not state.timers
 
     def read(self, before: Mission, fact: Fact) -> None:
         """Nothing to do: what follows is decided by :meth:`advance`."""

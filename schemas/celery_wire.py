@@ -11,8 +11,8 @@ PRIORITY_STEPS = (0, 3, 6, 9)
 """Celery keeps one Redis list a step. In Redis 0 goes first, with us 9 does: see :func:`wire_priority`."""
 
 VISIBILITY_S = 3600
-"""How long Celery waits before it hands a message to somebody else. Leases on the log decide long before that, so this only
-says when Celery itself clears up after a lost worker."""
+"""How long Celery waits before it hands a message to somebody else. Leases on the log decide long before that, so this
+only says when Celery itself clears up after a lost worker."""
 
 
 def wire_priority(priority: int) -> int:

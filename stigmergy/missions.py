@@ -209,4 +209,8 @@ def _goals(state: Mission) -> tuple[GoalView, ...]:
         )
         for name, goal in state.goals.items()
     ]
-    return tuple(sorted(views, key=lambda view: (len(state.goal_path[view.id]), view.id)))
+    # Parents before children, siblings as the plan has them; branches of a group by their names.
+    place = {goal.id: number for number, goal in enumerate(state.plan.goals)}
+    return tuple(
+        sorted(views, key=lambda view: (len(state.goal_path[view.id]), place.get(view.id, len(place)), view.id))
+    )

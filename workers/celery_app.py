@@ -33,6 +33,7 @@ def make_app(settings: WorkerSettings) -> Celery:
     app = Celery("stigmergy", set_as_current=True)
     app.conf.update(celery_settings(settings.redis_url))
     app.conf.update(
+        broker_transport="workers.transport:Transport",
         task_acks_late=True,
         task_reject_on_worker_lost=False,
         worker_prefetch_multiplier=1,

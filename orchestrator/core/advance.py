@@ -16,6 +16,7 @@ from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
 from orchestrator.core.resolve import lenient_result, resolved_task
+from orchestrator.core.settle import LONGEST_S
 from orchestrator.core.unfold import unfold
 from schemas.attempts import Failure
 from schemas.errors import StigmergyError
@@ -101,8 +102,12 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
 
 
 def _unfold(mission: Mission, identifier: str) -> list[Payload]:
+    group = mission.groups[identifier]
+    if group.hopeless:
+        message = f"group {identifier!r} cannot unfold: {group.hopeless}"
+        return [GoalFailed(goal=identifier, failure=Failure(code="skipped", message=message))]
     try:
-        return [unfold(mission, mission.groups[identifier])]
+        return [unfold(mission, group)]
     except StigmergyError as error:
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
         return [GoalFailed(goal=identifier, failure=failure)]
@@ -122,10 +127,12 @@ def _judged(task: TaskState, now: datetime) -> Payload:
 def retry_delay(task: TaskState, made: int) -> timedelta:
     """How long to wait after ``made`` attempts; see :class:`~schemas.plan.RetryPolicy`."""
     policy = task.spec.retry
+    longest = min(policy.max_delay_s, LONGEST_S)
     try:
-        delay = min(policy.delay_s * policy.factor ** (made - 1), policy.max_delay_s)
+        wanted = policy.delay_s * policy.factor ** (made - 1)
     except OverflowError:
-        delay = policy.max_delay_s
+        wanted = longest
+    delay = wanted if wanted < longest else longest
     spread = zlib.crc32(f"{task.spec.id}/{task.attempt}".encode()) / 2**32
     return timedelta(seconds=delay * (0.8 + 0.4 * spread))
 
@@ -133,7 +140,7 @@ def retry_delay(task: TaskState, made: int) -> timedelta:
 def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> Iterator[Payload]:
     if goal.status is not GoalStatus.OPEN:
         return
-    failure = _why_failed(mission, goal, late=late and goal.pending > 0)
+    failure = _why_failed(mission, goal, late=late and _unfinished(mission, goal))
     if goal.spec.id != ROOT_GOAL:
         if failure is not None:
             yield GoalFailed(goal=goal.spec.id, failure=failure)
@@ -148,7 +155,25 @@ def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> It
         yield MissionCompleted(result=lenient_result(mission))
 
 
+def _unfinished(mission: Mission, goal: GoalState) -> bool:
+    """Whether the goal was still at work; also when only a part of its end, the cancelling of tasks, is on record."""
+    if goal.pending:
+        return True
+    given_up = (t for t in mission.tasks.values() if t.status is TaskStatus.CANCELLED)
+    return any(_is_open(mission, t.spec.goal, goal.spec.id) for t in given_up)
+
+
+def _is_open(mission: Mission, name: str, top: str) -> bool:
+    """Whether ``name`` and all goals between it and ``top``, which is above it, are open."""
+    path = mission.goal_path[name]
+    way = path[: path.index(top)] if top in path else ()
+    return top in path and all(mission.goals[goal].status is GoalStatus.OPEN for goal in way)
+
+
 def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | None:
+    for name in mission.goal_path[goal.spec.id][1:]:
+        if mission.goals[name].status is GoalStatus.FAILED:
+            return mission.goals[name].failure  # nobody waits for it any more; what was left of it is cancelled
     if late:
         message = f"goal {goal.spec.id!r} passed its deadline of {goal.spec.deadline_s:g} s"
         return Failure(code="timed_out", message=message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
+from orchestrator.core.sound import plan_fits
 from schemas.commands import CancelMission, Command, PauseMission, ResumeMission, RetryMission, SubmitMission
 from schemas.errors import Refused
 from schemas.events import Payload
@@ -49,10 +50,12 @@ def decide(mission: Mission, command: Command, now: datetime, *, plan: Plan | No
 def _submit(mission: Mission, command: SubmitMission, now: datetime, plan: Plan | None) -> list[Payload]:
     if mission.status is not MissionStatus.NEW:
         if mission.submission == command.id:
-            return []
+            return _plan_left_out(mission, now, plan)
         raise Refused(f"mission {command.mission!r} exists already", hint="choose another id, or leave it out")
     if plan is None:
         raise Refused("a submission needs a plan", hint="name a workflow, or send a plan")
+    if not plan_fits(plan):
+        raise Refused("the plan is no task graph: it names goals or tasks that are not there, or twice")
     return [
         MissionSubmitted(
             objective=command.objective,
@@ -63,6 +66,13 @@ def _submit(mission: Mission, command: SubmitMission, now: datetime, plan: Plan 
         ),
         MissionPlanned(plan=plan, planned_at=now),
     ]
+
+
+def _plan_left_out(mission: Mission, now: datetime, plan: Plan | None) -> list[Payload]:
+    """What is missing when the one who granted a submission died between its two facts."""
+    if mission.goals or mission.status.ended or plan is None:
+        return []
+    return [MissionPlanned(plan=plan, planned_at=now)]
 
 
 def _pause(mission: Mission, command: PauseMission) -> list[Payload]:
@@ -87,6 +97,8 @@ def _cancel(mission: Mission, command: CancelMission) -> list[Payload]:
 
 
 def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
+    if mission.reopening == command.id:
+        return []
     if mission.status is not MissionStatus.FAILED:
         raise Refused(
             f"mission {mission.id!r} is {mission.status.value}; only a failed mission can be retried",

@@ -8,7 +8,7 @@ from typing import Any
 from immutables import Map
 from msgspec.structs import replace
 
-from orchestrator.core import agenda, graph
+from orchestrator.core import agenda, graph, sound
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import (
     GoalState,
@@ -20,7 +20,7 @@ from orchestrator.core.mission import (
     TaskStatus,
     Verdict,
 )
-from orchestrator.core.settle import end_task, report, touch_goal
+from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from schemas.attempts import Failure
 from schemas.events import Payload
 from schemas.events import action as actions
@@ -45,22 +45,32 @@ def evolve(mission: Mission, fact: Fact) -> Mission:
 
 
 def _known(mission: Mission, payload: Payload) -> bool:
-    """Whether the fact speaks of things this mission has. Anybody may put nonsense on a bus."""
+    """Whether the fact speaks of things this mission has, and can be so now. Anybody may put nonsense on a bus."""
     match payload:
         case TaskPayload():
             return payload.task in mission.tasks
         case goals.GoalAchieved() | goals.GoalFailed():
-            return payload.goal in mission.goals
+            goal = mission.goals.get(payload.goal)
+            return goal is not None and goal.status is GoalStatus.OPEN and _open(mission)
         case missions.MissionSubmitted():
             return mission.status is MissionStatus.NEW
         case missions.MissionPlanned():
-            return mission.status is MissionStatus.RUNNING and not mission.goals
+            return _open(mission) and not mission.goals and sound.plan_fits(payload.plan)
         case missions.MissionExtended():
-            return payload.group in mission.groups and mission.groups[payload.group].branches is None
+            return _open(mission) and sound.extension_fits(mission, payload)
+        case missions.MissionPaused():
+            return mission.status is MissionStatus.RUNNING
+        case missions.MissionResumed():
+            return mission.status is MissionStatus.PAUSED
         case missions.MissionReopened():
-            return all(task in mission.tasks for task in payload.tasks)
+            failed = mission.status is MissionStatus.FAILED and bool(mission.goals)
+            return failed and all(task in mission.tasks for task in payload.tasks)
         case _:
-            return True
+            return _open(mission)
+
+
+def _open(mission: Mission) -> bool:
+    return mission.status in (MissionStatus.RUNNING, MissionStatus.PAUSED)
 
 
 def _submitted(mission: Mission, fact: Fact, event: missions.MissionSubmitted) -> Mission:
@@ -118,22 +128,22 @@ def _resumed(mission: Mission, fact: Fact, event: missions.MissionResumed) -> Mi
 
 def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> Mission:
     """Failed tasks, and whatever was skipped or cancelled with them, wait again; failed goals are open again."""
-    states = mission.tasks
+    states, groups = mission.tasks, mission.groups
+    again = {name for name, goal in mission.goals.items() if goal.status is not GoalStatus.ACHIEVED}
     for identifier, task in mission.tasks.items():
-        if identifier in event.tasks or task.status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED):
+        if identifier in event.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
             fresh = TaskState(spec=task.spec, attempt=task.attempt, forgiven=task.attempt, refers=task.refers)
             states = states.set(identifier, fresh)
-    open_goals = mission.goals
-    for identifier, goal in mission.goals.items():
-        if goal.status is not GoalStatus.ACHIEVED or goal.pending:
-            open_goals = open_goals.set(identifier, GoalState(spec=goal.spec))
-    for identifier in event.tasks:
-        for name in mission.goal_path[mission.tasks[identifier].spec.goal]:
-            open_goals = open_goals.set(name, GoalState(spec=mission.goals[name].spec))
+            again.update(mission.goal_path[task.spec.goal])
+    for identifier, group in mission.groups.items():
+        if group.branches is None:
+            groups = groups.set(identifier, GroupState(spec=group.spec))
+            again.update(mission.goal_path[identifier])
+    open_goals = mission.goals.update({name: GoalState(spec=mission.goals[name].spec) for name in again})
+    mission = replace(mission, tasks=states, groups=groups, goals=open_goals, agenda=Map(), timers=Map())
     mission = replace(
-        mission, tasks=states, goals=open_goals, status=MissionStatus.RUNNING, failure=None, ended_at=None, reason=""
+        mission, status=MissionStatus.RUNNING, failure=None, ended_at=None, reason="", reopening=fact.cause
     )
-    mission = replace(mission, agenda=Map(), timers=Map())
     return touch_goal(graph.index(mission), ROOT_GOAL, fact.at)
 
 
@@ -161,6 +171,9 @@ def _ended(mission: Mission, fact: Fact, status: MissionStatus, goal: GoalStatus
 
 def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
     task = mission.tasks[event.task]
+    fresh = task.status in (TaskStatus.WAITING, TaskStatus.RETRYING) and event.attempt > task.attempt
+    if not fresh or not _open(mission):
+        return mission  # said before, or too late: another replica has just recorded the end
     mission = agenda.take(mission, agenda.FREE, event.task)
     mission = agenda.drop_timer(mission, agenda.FREE, event.task)
     task = replace(
@@ -176,7 +189,10 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
 
 
 def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
-    task = replace(mission.tasks[event.task], status=TaskStatus.RETRYING, verdict=None, failure=event.failure)
+    task = mission.tasks[event.task]
+    if task.status is not TaskStatus.READY or event.attempt <= task.attempt:
+        return mission  # said before, or too late
+    task = replace(task, status=TaskStatus.RETRYING, verdict=None, failure=event.failure)
     mission = agenda.take(mission, agenda.JUDGED, event.task)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
     return agenda.set_timer(mission, agenda.FREE, event.task, event.not_before)
@@ -210,7 +226,7 @@ def _goal_failed(mission: Mission, fact: Fact, event: goals.GoalFailed) -> Missi
     mission = replace(mission, goals=mission.goals.set(event.goal, goal))
     mission = agenda.drop_timer(agenda.take(mission, agenda.GOAL, event.goal), agenda.GOAL, event.goal)
     open_tasks = [i for i in graph.below(mission, event.goal) if not mission.tasks[i].status.ended]
-    mission = agenda.put(mission, agenda.STOP, open_tasks)
+    mission = give_up_groups(agenda.put(mission, agenda.STOP, open_tasks), event.goal)
     parent = goal.spec.parent
     if goal.spec.optional or parent is None:
         return mission
@@ -220,8 +236,8 @@ def _goal_failed(mission: Mission, fact: Fact, event: goals.GoalFailed) -> Missi
 
 
 def _finished(mission: Mission, fact: Fact, event: attempts.AttemptFinished) -> Mission:
-    if not _counts(mission, event):
-        return mission
+    if not _counts(mission, event) or mission.tasks[event.task].finished is not None:
+        return mission  # the first word of an attempt counts
     task = replace(mission.tasks[event.task], finished=event)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
     if event.outcome == "succeeded":

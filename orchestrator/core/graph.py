@@ -28,7 +28,7 @@ def index(mission: Mission) -> Mission:
     mission = _settle_needs(mission)
     mission = replace(mission, goals=_progress(mission))
     free = [i for i, task in mission.tasks.items() if task.status is TaskStatus.WAITING and settled(task)]
-    unfold = [i for i, group in mission.groups.items() if group.branches is None and settled(group)]
+    unfold = [i for i, group in mission.groups.items() if may_unfold(group) and settled(group)]
     goals = [i for i, goal in mission.goals.items() if goal.status is GoalStatus.OPEN and goal_may_end(goal)]
     # immutables iterate in no promised order, and two orchestrators should decide alike.
     mission = agenda.put(mission, agenda.FREE, sorted(free))
@@ -40,6 +40,11 @@ def index(mission: Mission) -> Mission:
 def settled(node: TaskState | GroupState) -> bool:
     """Whether it is known if the node can run."""
     return node.unmet == 0 or bool(node.hopeless)
+
+
+def may_unfold(group: GroupState) -> bool:
+    """Whether the branches of the group are still to come."""
+    return group.branches is None and not group.given_up
 
 
 def goal_may_end(goal: GoalState) -> bool:
@@ -101,7 +106,7 @@ def _settle_needs(mission: Mission) -> Mission:
             unmet, hopeless = _needs(mission, task.spec.needs)
             tasks = tasks.set(identifier, replace(task, unmet=unmet, hopeless=hopeless))
     for identifier, group_state in mission.groups.items():
-        if group_state.branches is None:
+        if may_unfold(group_state):
             unmet, hopeless = _needs(mission, group_state.spec.needs)
             groups = groups.set(identifier, replace(group_state, unmet=unmet, hopeless=hopeless))
     return replace(mission, tasks=tasks, groups=groups)
@@ -113,10 +118,12 @@ def _needs(mission: Mission, needs: Iterable[str]) -> tuple[int, str]:
         if (task := mission.tasks.get(need)) is not None:
             unmet += task.status is not TaskStatus.SUCCEEDED
             if task.status.ended and task.status is not TaskStatus.SUCCEEDED:
-                hopeless = f"{need} {task.status.value}"
+                hopeless = hopeless or f"{need} {task.status.value}"
         else:
             group = mission.groups[need]
             unmet += group.branches is None or group.pending > 0
+            if group.given_up:
+                hopeless = hopeless or f"{need} failed"
     return unmet, hopeless
 
 
@@ -126,8 +133,8 @@ def _progress(mission: Mission) -> Map[str, GoalState]:
         for depth, goal in enumerate(mission.goal_path[task.spec.goal]):
             goals[goal] = count(goals[goal], task.status, direct=depth == 0)
     for group in mission.groups.values():
-        if group.branches is None:
-            for goal in mission.goal_path[group.spec.goal]:
+        if may_unfold(group):  # its own goal must not end before its branches are known
+            for goal in mission.goal_path[group.spec.id]:
                 goals[goal] = replace(goals[goal], pending=goals[goal].pending + 1)
     for state in list(goals.values()):
         parent = state.spec.parent

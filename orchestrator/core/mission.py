@@ -119,11 +119,15 @@ class GoalState(Struct, frozen=True):
 
 
 class GroupState(Struct, frozen=True):
-    """A group, and once it has unfolded its branches with their items and how many of its tasks have not ended."""
+    """A group, and once it has unfolded its branches with their items and how many of its tasks have not ended.
+
+    ``given_up`` says why it will never unfold: its goal, or one above, failed before.
+    """
 
     spec: Group
     unmet: int = 0
     hopeless: str = ""
+    given_up: str = ""
     branches: tuple[str, ...] | None = None
     items: tuple[Any, ...] = ()
     pending: int = 0
@@ -136,6 +140,7 @@ class Mission(Struct, frozen=True):
         dependents: node (task or group) to the nodes that need it.
         goal_path: goal to itself and all its ancestors.
         branch_of: task to its group and branch.
+        submission, reopening: ids of the commands that began it, and that reopened it last.
         agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
         timers: when to look at something again.
         seen: noun to the sequence of its newest message: what compare-and-append compares.
@@ -147,6 +152,7 @@ class Mission(Struct, frozen=True):
     objective: str = ""
     workflow: str = ""
     submission: str = ""
+    reopening: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     plan: Plan = Plan()
     tasks: Map[str, TaskState] = Map()

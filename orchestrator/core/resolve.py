@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.core.mission import GroupState, Mission, TaskState, TaskStatus
-from orchestrator.core.references import MappingScope, ReferenceMissing, resolve
+from orchestrator.core.references import JSON, MappingScope, Reference, resolve, split_task, walk
 from schemas.errors import InvalidWorkflow
 from schemas.events.registry import explain
 from schemas.expectations import Expectation
@@ -29,7 +29,7 @@ def resolved_task(
     spec = task.spec
     if not task.refers:
         return spec.inputs, None, spec.expects
-    scope = MappingScope(_Names(mission, mission.branch_of.get(spec.id)))
+    scope = _Scope(mission, mission.branch_of.get(spec.id))
     inputs: Any = resolve(spec.inputs, scope)
     workspace: Any = resolve(spec.workspace, scope) if spec.workspace is not None else None
     if workspace is not None and not isinstance(workspace, dict):
@@ -43,19 +43,35 @@ def resolved_task(
 
 def group_items(mission: Mission, group: Group) -> Any:
     """What a group unfolds over. Raises :class:`ReferenceMissing`."""
-    return resolve(group.items, MappingScope(_Names(mission, None)))
+    return resolve(group.items, _Scope(mission, None))
 
 
 def lenient_result(mission: Mission) -> dict[str, Any]:
     """The mission's result; what an optional goal did not bring about is null."""
-    scope = MappingScope(_Names(mission, None))
+    scope = _Scope(mission, None)
     result: dict[str, Any] = {}
     for name, value in mission.plan.result.items():
         try:
             result[name] = resolve(value, scope)
-        except ReferenceMissing:
+        except InvalidWorkflow:
             result[name] = None
     return result
+
+
+class _Scope:
+    """What references see from one place of a mission. Ids of tasks may hold dots: the longest that fits is meant."""
+
+    def __init__(self, mission: Mission, place: tuple[str, str] | None) -> None:
+        self._tasks = mission.tasks
+        self._names = _Names(mission, place)
+
+    def lookup(self, path: Reference) -> JSON:
+        if not self._names.is_near(path.head):
+            found = split_task(path, self._tasks)
+            if found is not None:
+                identifier, rest = found
+                return walk(_view(self._tasks[identifier]), path, len(path.steps) - len(rest))
+        return MappingScope(self._names).lookup(path)
 
 
 class _Names(Mapping[str, Any]):
@@ -82,6 +98,15 @@ class _Names(Mapping[str, Any]):
         if name in mission.tasks:
             return _view(mission.tasks[name])
         raise KeyError(name)
+
+    def is_near(self, name: str) -> bool:
+        """Whether the name means something of this place, whatever tasks are called."""
+        if name in ("inputs", "objective"):
+            return True
+        if self._place is None:
+            return False
+        group, branch = self._mission.groups[self._place[0]], self._place[1]
+        return name == group.spec.variable or f"{group.spec.id}.{branch}.{name}" in self._mission.tasks
 
     def __iter__(self) -> Iterator[str]:
         yield from ("inputs", "objective", *self._mission.groups, *self._mission.tasks)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from orchestrator.core import agenda
-from orchestrator.core.graph import goal_may_end, settled
-from orchestrator.core.mission import GoalStatus, Mission, TaskState, TaskStatus
+from orchestrator.core.graph import goal_may_end, may_unfold, settled
+from orchestrator.core.mission import GoalStatus, GroupState, Mission, TaskState, TaskStatus
 from schemas.attempts import Failure
+
+LONGEST_S = 10 * 365 * 86400.0
+"""Deadlines and delays are cut to ten years: the calendar ends before some numbers do."""
 
 
 def end_task(
@@ -46,7 +50,8 @@ def touch_goal(mission: Mission, goal: str, at: datetime) -> Mission:
             break  # what lies above began with it
         mission = replace(mission, goals=mission.goals.set(name, replace(state, begun_at=at)))
         if state.spec.deadline_s is not None:
-            mission = agenda.set_timer(mission, agenda.GOAL, name, at + timedelta(seconds=state.spec.deadline_s))
+            due = at + timedelta(seconds=min(state.spec.deadline_s, LONGEST_S))
+            mission = agenda.set_timer(mission, agenda.GOAL, name, due)
     return mission
 
 
@@ -80,6 +85,8 @@ def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Missi
     free, unfold = [], []
     for name in mission.dependents.get(node, ()):
         if (task := tasks.get(name)) is not None:
+            if task.status.ended:
+                continue  # it ran before this need was reopened
             changed = replace(task, unmet=task.unmet - succeeded, hopeless=task.hopeless or ("" if succeeded else why))
             tasks = tasks.set(name, changed)
             if changed.status is TaskStatus.WAITING and settled(changed):
@@ -90,7 +97,7 @@ def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Missi
                 group, unmet=group.unmet - succeeded, hopeless=group.hopeless or ("" if succeeded else why)
             )
             groups = groups.set(name, change)
-            if change.branches is None and settled(change):
+            if may_unfold(change) and settled(change):
                 unfold.append(name)
     mission = agenda.put(replace(mission, tasks=tasks, groups=groups), agenda.FREE, free)
     return agenda.put(mission, agenda.UNFOLD, unfold)
@@ -105,3 +112,22 @@ def _leave_group(mission: Mission, task: str) -> Mission:
     mission = replace(mission, groups=mission.groups.set(name, group))
     # A group has come about when all its branches have ended, whichever way: its goal says whether that is good.
     return _release(mission, name, succeeded=True, why="") if group.pending == 0 else mission
+
+
+def give_up_groups(mission: Mission, goal: str) -> Mission:
+    """Groups at or below a failed goal that have not unfolded never will; who needs them cannot run."""
+    for identifier in _not_unfolded(mission, goal):
+        why = f"{identifier} failed"
+        group: GroupState = replace(mission.groups[identifier], given_up=why)
+        mission = agenda.take(mission, agenda.UNFOLD, identifier)
+        mission = replace(mission, groups=mission.groups.set(identifier, group))
+        for name in mission.goal_path[identifier]:
+            above = mission.goals[name]
+            mission = replace(mission, goals=mission.goals.set(name, replace(above, pending=above.pending - 1)))
+            mission = report(mission, name)
+        mission = _release(mission, identifier, succeeded=False, why=why)
+    return mission
+
+
+def _not_unfolded(mission: Mission, goal: str) -> Iterable[str]:
+    return sorted(i for i, g in mission.groups.items() if may_unfold(g) and goal in mission.goal_path[i])

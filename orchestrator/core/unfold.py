@@ -12,16 +12,18 @@ from schemas.events.mission import MissionExtended
 from schemas.plan import GoalSpec, Group, TaskSpec
 
 MOST_BRANCHES = 10_000
+LONGEST_ID = 100
+"""As :data:`schemas.plan.TaskId` has it."""
 
 
 def unfold(mission: Mission, group: GroupState) -> MissionExtended:
     """The goals and tasks of all branches.
 
     Raises:
-        InvalidWorkflow: the items are no list, or too many.
+        InvalidWorkflow: the items are no list, or too many, or a branch cannot be named.
     """
     spec = group.spec
-    items = [] if group.hopeless else group_items(mission, spec)
+    items = group_items(mission, spec)
     if not isinstance(items, list | tuple):
         raise InvalidWorkflow(f"group {spec.id!r} needs a list; {spec.items} is a {type(items).__name__}")
     if len(items) > MOST_BRANCHES:
@@ -29,19 +31,34 @@ def unfold(mission: Mission, group: GroupState) -> MissionExtended:
     names = _names(spec, items)
     goals = [_goal(spec, name) for name in names]
     tasks = [_task(spec, name, task) for name in names for task in spec.tasks]
+    _check_names(mission, spec, goals, tasks)
     return MissionExtended(
         group=spec.id, branches=tuple(names), items=tuple(items), goals=tuple(goals), tasks=tuple(tasks)
     )
 
 
+def _check_names(mission: Mission, spec: Group, goals: list[GoalSpec], tasks: list[TaskSpec]) -> None:
+    too_long = next((task.id for task in tasks if len(task.id) > LONGEST_ID), None)
+    if too_long is not None:
+        message = f"group {spec.id!r}: the task id {too_long!r} has {len(too_long)} characters, more than {LONGEST_ID}"
+        raise InvalidWorkflow(message, hint="give the group and its tasks shorter ids")
+    taken = [task.id for task in tasks if task.id in mission.tasks or task.id in mission.groups]
+    taken += [goal.id for goal in goals if goal.id in mission.goals]
+    if taken:
+        message = f"group {spec.id!r}: a branch would be called {taken[0]!r}, which is there already"
+        raise InvalidWorkflow(message, hint="give the group another id")
+
+
 def _names(spec: Group, items: list[Any] | tuple[Any, ...]) -> list[str]:
     """A name for each branch: the item's key field where it has one, else its number; always unique."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for number, item in enumerate(items, 1):
         wanted = str(item.get(spec.key, number)) if isinstance(item, dict) else str(item)
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", wanted).strip("-_")[:40] or str(number)
-        names.append(name if name not in names else f"{name}-{number}")
-    return names
+        while name in names:  # another item may be spelt like the name that was made up for this one
+            name = f"{name}-{number}"
+        names[name] = None
+    return list(names)
 
 
 def _goal(spec: Group, branch: str) -> GoalSpec:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from celery import Celery
-from kombu.exceptions import OperationalError
+from redis import Redis
 from redis.exceptions import RedisError
 
+from orchestrator.task_queue.celery_message import MessageFactory
 from schemas.attempts import AttemptOrder
-from schemas.celery_wire import ATTEMPTS_TASK, celery_settings, wire_priority
+from schemas.celery_wire import celery_settings
 
 _log = logging.getLogger(__name__)
 _MOST_IN_MESSAGE = 50
@@ -83,13 +84,14 @@ class CelerySender:
     worker, and the rest waits here: by the time it goes, it is known how long the work takes, and what came later
     with a higher priority goes first.
 
-    Celery's producer is synchronous; in the event loop it would hold up everything else for 0.4 ms a message, and for
-    as long as Redis is away. Hence the thread.
+    It has a thread of its own, because Redis may be away for a while, and nothing else should wait for it.
     """
 
     def __init__(self, redis_url: str, spread: Spread) -> None:
-        self._app = Celery("stigmergy.dispatch", set_as_current=False)
-        self._app.conf.update(celery_settings(redis_url))
+        app = Celery("stigmergy.dispatch", set_as_current=False)
+        app.conf.update(celery_settings(redis_url))
+        self._factory = MessageFactory(app)
+        self._redis = Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10)
         self._spread = spread
         self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
         self._backlog: dict[tuple[str, int], deque[Dispatch]] = {}
@@ -114,13 +116,13 @@ class CelerySender:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        with self._app.connection_for_write() as connection, self._app.amqp.Producer(connection) as producer:
-            while self._take_in():
-                for dispatch in self._lost:
-                    self._persist(producer, [dispatch])
-                self._lost.clear()
-                for place in sorted(self._backlog, key=lambda place: -place[1]):
-                    self._send_some(producer, place)
+        while self._take_in():
+            for dispatch in self._lost:
+                self._persist([dispatch])
+            self._lost.clear()
+            for place in sorted(self._backlog, key=lambda place: -place[1]):
+                self._send_some(place)
+        self._redis.close()
 
     def _take_in(self) -> bool:
         """Wait for news and sort it in. False when it is time to stop."""
@@ -150,7 +152,7 @@ class CelerySender:
         message.claimed = True
         self._messages[message.queue] -= 1
 
-    def _send_some(self, producer: object, place: tuple[str, int]) -> None:
+    def _send_some(self, place: tuple[str, int]) -> None:
         backlog = self._backlog[place]
         while backlog:
             seconds, workers = self._spread(backlog[0].order.skill)
@@ -162,7 +164,7 @@ class CelerySender:
             message = [dispatch for dispatch in taken if key_of(dispatch.order) in self._waiting]
             if message:
                 self._remember(place[0], message)
-                self._persist(producer, message)
+                self._persist(message)
         del self._backlog[place]
 
     def _remember(self, queue_name: str, orders: Sequence[Dispatch]) -> None:
@@ -171,30 +173,23 @@ class CelerySender:
         self._unclaimed.update(dict.fromkeys(keys, message))
         self._messages[queue_name] = self._messages.get(queue_name, 0) + 1
 
-    def _persist(self, producer: object, message: Sequence[Dispatch]) -> None:
+    def _persist(self, message: Sequence[Dispatch]) -> None:
         """Publish until it succeeds; Redis may be away for a while."""
         delay = 0.05
         while True:
             try:
-                self._publish(producer, message)
-            except (OperationalError, RedisError, OSError) as error:
+                self._publish(message)
+            except (RedisError, OSError) as error:
                 _log.warning("the queue does not take attempts now, trying again in %.1f s: %s", delay, error)
                 time.sleep(delay)
                 delay = min(delay * 2, 2.0)
             else:
                 return
 
-    def _publish(self, producer: object, message: Sequence[Dispatch]) -> None:
+    def _publish(self, message: Sequence[Dispatch]) -> None:
         first = message[0]
-        self._app.send_task(
-            ATTEMPTS_TASK,
-            args=([dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in message],),
-            queue=first.queue,
-            priority=wire_priority(first.priority),
-            producer=producer,
-            ignore_result=True,
-            retry=False,
-        )
+        orders = [dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in message]
+        self._redis.lpush(*self._factory.make(orders, first.queue, first.priority))
 
 
 def fill(waiting: int, seconds: float | None, workers: int) -> int:

@@ -65,21 +65,11 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
         floor = replace(floor, seen=floor.seen.set(noun, fact.sequence))
     match fact.payload:
         case TaskReady() as event:
-            opened = OpenAttempt(ready=event, stage=Stage.READY, since=fact.at)
-            return _put(floor, event.task, opened, waits=True)
+            return _open(floor, event, fact)
         case ActionDispatched() as event:
-            return _move(
-                floor,
-                event.task,
-                event.attempt,
-                fact,
-                Stage.DISPATCHED,
-                order=event.order,
-                queue=event.queue,
-                priority=event.priority,
-            )
+            return _dispatch(floor, event, fact)
         case AttemptStarted() as event:
-            return _move(floor, event.task, event.attempt, fact, Stage.STARTED, worker=event.worker)
+            return _start(floor, event, fact)
         case AttemptFinished() as event:
             return _report(floor, event, fact)
         case ActionExpired() | ActionRefused() | WorldConfirmed() | WorldViolated() as event:
@@ -101,11 +91,31 @@ def _put(floor: Floor, task: str, opened: OpenAttempt, *, waits: bool) -> Floor:
     return replace(floor, attempts=floor.attempts.set(task, opened), agenda=agenda, tickets=floor.tickets + waits)
 
 
-def _move(floor: Floor, task: str, attempt: int, fact: Fact, stage: Stage, **changes: object) -> Floor:
-    opened = floor.attempts.get(task)
-    if opened is None or opened.ready.attempt != attempt or opened.stage is Stage.REPORTED:
+def _open(floor: Floor, event: TaskReady, fact: Fact) -> Floor:
+    opened = floor.attempts.get(event.task)
+    if floor.ended or (opened is not None and opened.ready.attempt >= event.attempt):
+        return floor  # said before; or another replica has just recorded the end of the mission
+    return _put(floor, event.task, OpenAttempt(ready=event, stage=Stage.READY, since=fact.at), waits=True)
+
+
+def _dispatch(floor: Floor, event: ActionDispatched, fact: Fact) -> Floor:
+    opened = floor.attempts.get(event.task)
+    if opened is None or opened.ready.attempt != event.attempt or opened.order is not None:
         return floor
-    return _put(floor, task, replace(opened, stage=stage, since=fact.at, **changes), waits=False)
+    order = event.order.model_copy(update={"cause": fact.id})
+    opened = replace(opened, order=order, queue=event.queue, priority=event.priority)
+    if opened.stage is Stage.READY:
+        return _put(floor, event.task, replace(opened, stage=Stage.DISPATCHED, since=fact.at), waits=False)
+    # A worker was quicker than this record: an attempt never goes back a stage, or its lease would be forgotten.
+    return replace(floor, attempts=floor.attempts.set(event.task, opened))
+
+
+def _start(floor: Floor, event: AttemptStarted, fact: Fact) -> Floor:
+    opened = floor.attempts.get(event.task)
+    if opened is None or opened.ready.attempt != event.attempt or opened.stage in (Stage.STARTED, Stage.REPORTED):
+        return floor
+    started = replace(opened, stage=Stage.STARTED, since=fact.at, worker=event.worker)
+    return _put(floor, event.task, started, waits=False)
 
 
 def _report(floor: Floor, event: AttemptFinished, fact: Fact) -> Floor:

@@ -1,9 +1,13 @@
-"""What the task-queue manager decides: dispatch, confirm or object, let a lease end. Pure but for the situation it reads."""
+"""What the task-queue manager decides: dispatch, confirm or object, let a lease end.
+
+Pure but for the situation it reads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from itertools import islice
 
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue import floor as floors
@@ -31,19 +35,30 @@ class DispatchRules:
         situation: what is known of the workers.
         send: takes what was dispatched, once it is on the log.
         on_fact: told of every fresh fact, with the floor as it was before.
+        listening_s: how long heartbeats have been listened to: who has just come has not heard of anybody yet.
     """
 
-    nouns: tuple[str, ...] = ("mission", "task", "action", "attempt", "world")
+    subjects: tuple[str, ...] = (
+        "mission.>",
+        "task.>",
+        "action.>",
+        "world.>",
+        "attempt.started.>",
+        "attempt.finished",
+        "attempt._",
+    )
 
     def __init__(
         self,
         situation: Situation,
         send: Callable[[Dispatch], None],
         on_fact: Callable[[Floor, Fact], None],
+        listening_s: Callable[[], float],
     ) -> None:
         self._situation = situation
         self._send = send
         self._on_fact = on_fact
+        self._listening_s = listening_s
 
     def fresh(self, tenant: str, mission: str) -> Floor:
         return Floor(tenant=tenant, mission=mission)
@@ -61,6 +76,9 @@ class DispatchRules:
     def ended(self, state: Floor) -> bool:
         return state.ended
 
+    def idle(self, state: Floor) -> bool:
+        return not state.agenda
+
     def read(self, before: Floor, fact: Fact) -> None:
         self._on_fact(before, fact)
 
@@ -72,9 +90,10 @@ class DispatchRules:
 
     def advance(self, state: Floor, now: datetime) -> list[Payload]:
         """Dispatch what is ready, judge what was reported; the judgements first, for others wait for them."""
-        waiting = sorted(state.agenda, key=state.agenda.__getitem__)[:_MOST]
-        decided = [self._decide(state, state.attempts[task], now) for task in waiting]
-        facts = [payload for payload in decided if payload is not None]
+        waiting = sorted(state.agenda, key=state.agenda.__getitem__)
+        decided = (self._decide(state, state.attempts[task], now) for task in waiting)
+        # Cut after deciding: what waits for a worker must not stand in the way of what does not.
+        facts = list(islice((payload for payload in decided if payload is not None), _MOST))
         return sorted(facts, key=lambda payload: not payload.TYPE.startswith("world."))
 
     def _decide(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
@@ -84,7 +103,8 @@ class DispatchRules:
 
     def _dispatched(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
         ready = opened.ready
-        chosen = allocate(ready, self._situation, (now - opened.since).total_seconds())
+        waited_s = min((now - opened.since).total_seconds(), self._listening_s())
+        chosen = allocate(ready, self._situation, waited_s)
         if chosen is None:
             return None
         if isinstance(chosen, Failure):
@@ -141,7 +161,7 @@ def expired(state: Floor, situation: Situation, now: datetime, monotonic: float)
         if situation.is_lost(opened.worker, monotonic):
             message = f"worker {opened.worker} fell silent for more than {situation.lease_s:g} s"
             failure = Failure(code="worker_lost", message=message, retryable=True)
-        elif now - opened.since > timedelta(seconds=opened.ready.timeout_s + TIMEOUT_MARGIN_S):
+        elif (now - opened.since).total_seconds() > opened.ready.timeout_s + TIMEOUT_MARGIN_S:
             failure = Failure(
                 code="timed_out", message=f"the attempt ran longer than {opened.ready.timeout_s:g} s", retryable=True
             )
@@ -153,5 +173,5 @@ def expired(state: Floor, situation: Situation, now: datetime, monotonic: float)
 
 def unclaimed(state: Floor, now: datetime, after_s: float) -> list[OpenAttempt]:
     """Attempts that were dispatched a while ago and that nobody has claimed."""
-    limit = timedelta(seconds=after_s)
-    return [o for o in state.attempts.values() if o.stage is Stage.DISPATCHED and now - o.since > limit]
+    waiting = (opened for opened in state.attempts.values() if opened.stage is Stage.DISPATCHED)
+    return [opened for opened in waiting if (now - opened.since).total_seconds() > after_s]

@@ -71,7 +71,7 @@ class TaskQueueManager:
         self.situation = Situation(lease_s, monotonic(), grace_s)
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
-        rules = DispatchRules(self.situation, self._sender.send, self._on_fact)
+        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
         self._resent: dict[tuple[str, str, int], float] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -91,6 +91,9 @@ class TaskQueueManager:
 
     def _spread(self, skill: str) -> tuple[float | None, int]:
         return self.situation.expected_s(skill), len(self.situation.offering(skill))
+
+    def _listening_s(self) -> float:
+        return self._monotonic() - self.situation.since
 
     def _hear(self, raw: bytes) -> None:
         try:

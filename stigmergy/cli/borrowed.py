@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,6 +39,7 @@ def running_stack(settings: Settings, say: Callable[[str], None]) -> Iterator[bo
     layout = Layout.at(settings.state_dir)
     layout.create()
     stack, marker = LocalStack(settings), _marker(settings)
+    _end_well_on_sigterm()
     hold = os.open(layout.root / "commands.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(hold, fcntl.LOCK_SH)  # waits only while the last one stops the stack: that is bounded
@@ -45,6 +48,16 @@ def running_stack(settings: Settings, say: Callable[[str], None]) -> Iterator[bo
         yield marker.exists()
     finally:
         _leave(hold, stack, marker)
+
+
+def _end_well_on_sigterm() -> None:
+    """By default SIGTERM ends Python at once, and the stack would stay."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, leave)
 
 
 def now_for_good(settings: Settings) -> None:

@@ -41,6 +41,7 @@ def dev(
       stig dev --detach --workers 8
       stig dev --import my_agents
     """
+    from schemas.errors import Conflict
     from stigmergy.cli.borrowed import now_for_good
     from stigmergy.local import LocalStack
 
@@ -49,8 +50,12 @@ def dev(
     stack = LocalStack(settings)
     console = screen.err()
     console.print(f"[bold]stigmergy[/]  [dim]{screen.plain(str(settings.state_dir))}[/]")
-    up(stack, settings, workers, imports or (), detach=detach)
-    now_for_good(settings)
+    if not any(row.kind == "supervisor" and row.state == "running" for row in stack.status()):
+        now_for_good(settings)
+    try:
+        up(stack, settings, workers, imports or (), detach=detach)
+    except Conflict as error:
+        raise Conflict(error.message, hint="`stig status` shows them, `stig down` stops them") from error
 
 
 def up(

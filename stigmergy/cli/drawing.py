@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _BAR = 16
 _NAME = 46
 _STEPS = 6
+_DEEP = 2
+_LOUD = ("failed", "retrying")
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "failed": "[red]✗[/]", "retrying": "[yellow]↻[/]",
     "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "waiting": "[dim]·[/]", "ready": "[dim]·[/]",
@@ -83,10 +85,13 @@ def _inside(
     depth: int,
 ) -> Iterator[Line]:
     own = tasks.get(goal.id, [])
-    if goal.status != "achieved":
-        yield from (line for task in own for line in _task_lines(task, watching, depth))
+    for task in own:
+        # Branches come by the dozen: of theirs only what runs or went wrong is shown, the numbers tell the rest.
+        if goal.status != "achieved" and (depth <= _DEEP or task.id in watching.holders or task.status in _LOUD):
+            yield _task(task, watching, depth)
+    begun_goals = watching.begun_goals
     for child in below.get(goal.id, ()):
-        begun = child.status != "open" or any(task.status != "waiting" for task in tasks.get(child.id, ()))
+        begun = child.id in begun_goals
         weight = {"open": 50 if begun else 30, "failed": 45}.get(child.status, 20)
         yield Line(_goal(child, depth, begun=begun), weight - depth if depth > 1 else 60)
         yield from _inside(child, below, tasks, watching, depth + 1)
@@ -106,22 +111,24 @@ def _goal(goal: GoalView, depth: int, *, begun: bool) -> str:
     return f"{'  ' * depth}{mark} [{style}]{name}[/{style}]{_bar(goal)} {_counts(goal)}"
 
 
-def _task_lines(task: TaskView, watching: Watching, depth: int) -> Iterator[Line]:
-    holder = watching.holders.get(task.id)
+def _task(task: TaskView, watching: Watching, depth: int) -> Line:
+    """What runs, with its time and its worker; else where it stands."""
+    holder = None if watching.ended else watching.holders.get(task.id)
     name = _padded(task.title or task.id.rpartition(".")[2], _NAME - 2 * depth + 2)
     if holder is not None and task.status == "ready":
         elapsed = span((datetime.now(UTC) - holder.since).total_seconds())
         number = f"#{holder.attempt} " if holder.attempt > 1 else ""
-        text = f"{'  ' * depth}[cyan]▸[/] {name}[cyan]{elapsed:>7}[/]  [dim]{number}{plain(_worker(holder.worker))}[/]"
-        yield Line(text, 90)
-        return
+        text = f"{'  ' * depth}[cyan]▸[/] {name}[cyan]{elapsed:<7}[/]  [dim]{number}{plain(_worker(holder.worker))}[/]"
+        return Line(text, 90)
     detail = {"ready": "queued", "retrying": f"again, #{task.attempt + 1}"}.get(task.status, task.status)
+    if watching.ended and task.status in ("ready", "retrying", "waiting"):
+        detail = "not ended"
     if task.status == "failed":
         detail = plain(task.reason.partition("\n")[0])
     style = "dim" if task.status in ("waiting", "skipped", "cancelled", "succeeded") else "default"
     weight = {"retrying": 80, "ready": 40, "failed": 44}.get(task.status, 10)
     tint = "red" if task.status == "failed" else "dim"
-    yield Line(
+    return Line(
         f"{'  ' * depth}{_MARKS.get(task.status, ' ')} [{style}]{name}[/{style}][{tint}]{detail}[/{tint}]", weight
     )
 
@@ -134,7 +141,7 @@ def _worker(name: str) -> str:
 def _bar(goal: GoalView) -> str:
     filled = round(goal.progress * _BAR) if goal.total else 0
     colour = {"achieved": "green", "failed": "red"}.get(goal.status, "cyan")
-    return f"[{colour}]{'━' * filled}[/][bright_black]{'━' * (_BAR - filled)}[/]"
+    return f"[{colour}]{'━' * filled}[/][bright_black]{'─' * (_BAR - filled)}[/]"
 
 
 def _counts(goal: GoalView) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from schemas.envelope import moment_of
 from stigmergy.cli import screen
 from stigmergy.cli.sentences import sentence
@@ -25,7 +23,7 @@ async def print_events(client: Client, handle: MissionHandle, *, follow: bool, a
     console = screen.out()
     async for event in handle.events(follow=follow):
         if as_json:
-            screen.print_line(msgspec.to_builtins(event) | {"data": event.data_as_dict()})
+            screen.print_event(event)
         else:
             console.print(line(event), soft_wrap=True)
         watching.take(event)

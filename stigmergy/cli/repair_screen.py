@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +21,15 @@ _MOST_NOTES = 4
 _SEVERITY = {"error": "red", "warning": "yellow", "info": "dim"}
 
 
-def show(report: RepairReport, console: Console, *, name: str, patch: Path | None, applied_to: str | None) -> None:
-    """Print the report; ``applied_to`` is the folder that was changed, if one was."""
+def show(
+    report: RepairReport, console: Console, *, name: str, patch: Path | None, folder: Path | None, applied: bool
+) -> None:
+    """Print the report; ``folder`` is the original, where it is a folder of this machine."""
     console.print(_verdict(report, name))
     console.print(_suites(report))
     for block in (_kept, _refused, _conflicts, _open):
         block(report, console)
-    for line in _ending(report, patch, applied_to):
+    for line in _ending(report, patch, folder, applied=applied):
         console.print(line)
 
 
@@ -112,26 +116,34 @@ def _open(report: RepairReport, console: Console) -> None:
     if not report.open_findings:
         return
     console.print(f"[dim]  left for you: {counted(report.open_findings, 'finding')} of {report.findings:,}[/]")
-    rows = table("", "", "")
-    rows.show_header = False
-    for one in report.open_examples[:_MOST_OPEN]:
+    shown = report.open_examples[:_MOST_OPEN]
+    places = [f"{one.path}:{one.line}" for one in shown]
+    wide, rule = max(map(len, places), default=0), max((len(one.rule) for one in shown), default=0)
+    for one, place in zip(shown, places, strict=True):
         colour = _SEVERITY.get(one.severity, "default")
-        rows.add_row(
-            f"    {plain(one.path)}:{one.line}", f"[{colour}]{plain(one.rule)}[/{colour}]", short(one.message, 90)
+        text = (
+            f"    {plain(place.ljust(wide))}  [{colour}]{plain(one.rule.ljust(rule))}[/{colour}]  {short(one.message)}"
         )
-    console.print(rows)
-    more = report.open_findings - min(len(report.open_examples), _MOST_OPEN)
+        console.print(text, no_wrap=True, overflow="ellipsis")
+    more = report.open_findings - len(shown)
     if more > 0:
         console.print(f"    [dim]… and {more:,} more: stig mission show {report.mission} --json[/]")
     console.print()
 
 
-def _ending(report: RepairReport, patch: Path | None, applied_to: str | None) -> Iterator[str]:
+def _ending(report: RepairReport, patch: Path | None, folder: Path | None, *, applied: bool) -> Iterator[str]:
     if report.groups_left:
         yield f"  {counted(report.groups_left, 'more group')} did not fit: run it again after this patch"
-    if applied_to is not None:
-        yield f"  applied to [bold]{plain(applied_to)}[/]"
+    if applied:
+        yield f"  applied to [bold]{plain(str(folder))}[/]"
     if patch is not None:
-        how = "" if applied_to else f"   [dim]git apply {plain(str(patch))}[/]"
-        yield f"  patch    [bold]{plain(str(patch))}[/]{how}"
+        yield f"  patch    [bold]{plain(str(patch))}[/]"
+        if folder is not None and not applied:
+            where = shlex.quote(os.path.relpath(folder))
+            yield f"  [dim]apply    git -C {plain(where)} apply {plain(_seen_from(folder, patch))}[/]"
     yield f"  [dim]mission  {report.mission}[/]"
+
+
+def _seen_from(folder: Path, patch: Path) -> str:
+    """Git's -C changes the directory before the patch is looked for."""
+    return shlex.quote(os.path.relpath(patch, folder))

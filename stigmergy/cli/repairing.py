@@ -67,7 +67,8 @@ def repair(spec: str, *, apply: bool, output: Path | None, as_json: bool, quiet:
     if as_json:
         screen.print_json(_document(view, done, patch, applied=applied))
     else:
-        show(done, screen.out(), name=source.name, patch=patch, applied_to=source.origin if applied else None)
+        folder = Path(source.origin) if source.kind == "path" else None
+        show(done, screen.out(), name=source.name, patch=patch, folder=folder, applied=applied)
     return code
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from schemas.envelope import Event
+
 STYLES = {
     "running": "cyan", "ready": "cyan", "started": "cyan", "open": "cyan", "submitted": "cyan",
     "completed": "green", "succeeded": "green", "achieved": "green", "ok": "green",
@@ -39,9 +41,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def print_line(value: Any) -> None:
-    """One JSON value in one line, at once: somebody may be reading along."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+def print_event(event: Event) -> None:
+    """One CloudEvent in one line, at once: somebody may be reading along."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
     sys.stdout.flush()
 
 
@@ -70,9 +74,11 @@ def plain(text: str) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration in at most two units: ``0.4s``, ``12s``, ``3m 05s``, ``2h 07m``, ``3d 4h``."""
+    """A duration in at most two units: ``40ms``, ``0.4s``, ``12s``, ``3m 05s``, ``2h 07m``, ``3d 4h``."""
+    if seconds < 0.095:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
     if seconds < 10:
-        return f"{max(seconds, 0):.1f}s"
+        return f"{seconds:.1f}s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}s"

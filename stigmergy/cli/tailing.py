@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from events.port import Window
 from schemas.errors import InvalidInput
 from schemas.subjects import noun_filter
@@ -73,7 +71,7 @@ async def tail(choice: Wanted, mission: str | None, *, follow: bool, as_json: bo
         console = screen.out()
         async for event in _events(client, choice, of, follow=follow):
             if as_json:
-                screen.print_line(msgspec.to_builtins(event) | {"data": event.data_as_dict()})
+                screen.print_event(event)
             else:
                 console.print(line(event), soft_wrap=True)
 

@@ -32,13 +32,14 @@ class Watching:
     def __init__(self, tenant: str, mission: str) -> None:
         self._fold = MissionFold(tenant, mission)
         self._view: MissionView | None = None
+        self._begun: frozenset[str] | None = None
         self.holders: dict[str, Holder] = {}
         self.steps: deque[tuple[datetime, str]] = deque(maxlen=_MOST_STEPS)
 
     def take(self, event: Event) -> None:
         """One more event."""
         self._fold.add(event)
-        self._view = None
+        self._view = self._begun = None
         if event.type == "attempt.started":
             data = event.data_as_dict()
             self.holders[data["task"]] = Holder(data["worker"], data["attempt"], moment_of(event))
@@ -55,5 +56,23 @@ class Watching:
         return self._view
 
     @property
+    def begun_goals(self) -> frozenset[str]:
+        """Goals with a task, at any depth below them, that is no longer waiting; and goals that have ended."""
+        if self._begun is None:
+            self._begun = _begun(self.view)
+        return self._begun
+
+    @property
     def ended(self) -> bool:
         return self._fold.state.status.ended
+
+
+def _begun(view: MissionView) -> frozenset[str]:
+    parents = {goal.id: goal.parent for goal in view.goals}
+    begun = {goal.id for goal in view.goals if goal.status != "open"}
+    for task in view.tasks:
+        goal: str | None = task.goal if task.status != "waiting" else None
+        while goal is not None and goal not in begun:
+            begun.add(goal)
+            goal = parents.get(goal)
+    return frozenset(begun)

@@ -116,7 +116,7 @@ def render() -> str:
     """The configuration block, in the language of ``nats-server``. Passwords are read from its environment."""
     users = "".join(_user(grant) for grant in grants())
     return f"""\
-# Made by `python -m stigmergy.deploy.nats_permissions > infra/nats/authorization.conf`; edit schemas/ownership.py instead.
+# Made from schemas/ownership.py: python -m stigmergy.deploy.nats_permissions > infra/nats/authorization.conf
 # The values of the variables need double quotes of their own ("…"), or NATS takes a password like 12e5 for a number.
 authorization {{
   timeout: 2

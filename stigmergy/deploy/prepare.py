@@ -20,12 +20,17 @@ from stigmergy.settings import Settings
 from stigmergy.wiring import nats_url
 
 _log = logging.getLogger(__name__)
+OLDEST = (2, 11)
+"""Older servers ignore ``Nats-Expected-Last-Subject-Sequence-Subject``, by which decisions are guarded: missions are
+accepted there and then stand still, with no error anywhere (seen with 2.10.27)."""
 
 
 async def prepare(url: str) -> None:
-    """Make what is missing on the server at ``url``. Raises :class:`LogUnavailable`."""
+    """Make what is missing on the server at ``url``. Raises :class:`LogUnavailable`, also for a server too old."""
     nc = await connect(url, name="prepare", timeout_s=30.0)
     try:
+        version = nc.connected_server_version
+        check_version(version.major, version.minor)
         await ensure_streams(nc)
         js = nc.jetstream()
         try:
@@ -41,6 +46,16 @@ async def prepare(url: str) -> None:
         ) from error
     finally:
         await nc.close()
+
+
+def check_version(major: int, minor: int) -> None:
+    """Raises :class:`LogUnavailable` for a NATS server that cannot guard our appends."""
+    if (major, minor) < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        raise LogUnavailable(
+            f"NATS {major}.{minor} is too old: it ignores the guards of our appends",
+            hint=f"run NATS {needed} or newer",
+        )
 
 
 if __name__ == "__main__":

@@ -145,7 +145,10 @@ class Stack:
         self.valkey.kill()
 
     def mend(self) -> None:
-        """Start again what has ended, on the same data; returns when all of it is ready."""
+        """Start again what has ended, on the same data; returns when all of it is ready.
+
+        Called in the main thread, as everything here: a leashed process ends with the thread that started it.
+        """
         for server in (self.nats, self.valkey):
             if not psutil.pid_exists(server.pid):
                 server.start()

@@ -38,7 +38,7 @@ async def test_the_orchestrator_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
         stack["orchestrator"].kill()
-        await asyncio.to_thread(stack.mend)
+        stack.mend()
         events = await completed(mission)
         assert not [event for event in events if event.type == "task.retried"]
 
@@ -47,7 +47,7 @@ async def test_the_task_queue_manager_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
         stack["task-queue"].kill()
-        await asyncio.to_thread(stack.mend)
+        stack.mend()
         events = await completed(mission)
         assert not [event for event in events if event.type == "task.retried"]
 
@@ -97,7 +97,7 @@ async def test_everything_is_killed_at_once(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
     stack.kill_everything()
-    await asyncio.to_thread(stack.mend)
+    stack.mend()
     async with Client(stack.settings) as client:
         await completed(client.mission(mission.id))
 
@@ -106,7 +106,7 @@ async def test_nats_is_killed_and_started_again(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
         stack.nats.kill()
-        await asyncio.to_thread(stack.nats.start)
+        stack.nats.start()
         await completed(mission)
 
 
@@ -114,7 +114,7 @@ async def test_valkey_is_killed_and_started_again(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
         stack.valkey.kill()
-        await asyncio.to_thread(stack.valkey.start)
+        stack.valkey.start()
         await completed(mission)
 
 

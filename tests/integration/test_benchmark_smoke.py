@@ -7,17 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from benchmarks.measuring import CpuMeter, Latency
+from benchmarks.measuring import CpuMeter, Latency, Round
 from benchmarks.shapes import JOIN, all_shapes, chain, fan_out_join, layered
+from benchmarks.summary import ratios, report, surroundings
+from benchmarks.tables import markdown
 from benchmarks.verifying import Execution, NotTheSameWork, check
-from schemas.errors import Unavailable
+from schemas.errors import ToolMissing, Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = ["--rounds", "1", "--fan-out", "20", "--chain", "5", "--layers", "2", "--width", "3"]
@@ -35,15 +36,22 @@ def benchmark(*arguments: str) -> subprocess.Popen[str]:
 
 
 def finished(running: subprocess.Popen[str]) -> str:
-    out, err = running.communicate(timeout=120)
-    if "is not installed" in err and os.environ.get("CI") != "true":
-        pytest.skip(err)
+    try:
+        out, err = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    _needs_its_tools(err)
     assert running.returncode == 0, err
     return out
 
 
+def _needs_its_tools(err: str) -> None:
+    if ToolMissing.code in err and os.environ.get("CI") != "true":
+        pytest.skip(err)
+
+
 def test_both_sides_run_every_shape_exactly_once() -> None:
-    found: dict[str, Any] = json.loads(finished(benchmark("--json")))
+    found: dict[str, Any] = json.loads(finished(benchmark("--json", "--warm-ups", "0")))
     assert {name: shape["sides"]["ours"]["tasks"] for name, shape in found["shapes"].items()} == SHAPES
     for name, shape in found["shapes"].items():
         for side in ("ours", "celery"):
@@ -55,36 +63,50 @@ def test_both_sides_run_every_shape_exactly_once() -> None:
     assert {"command", "date", "cores", "versions", "rounds"} <= found["about"].keys()
 
 
-def test_roles_are_profiled_apart_and_written_as_markdown(tmp_path: Path) -> None:
-    wanted = ["--only", "ours", "--shapes", "chain", "--split-roles", "--profile", str(tmp_path), "--markdown"]
-    out = finished(benchmark(*wanted))
-    assert "| chain of 5 |" in out
-    assert "| shape | orchestrator | task-queue | workers | nats | valkey | submitter | all |" in out
-    assert "times are not comparable" in out
-    assert {path.name for path in tmp_path.iterdir()} == {"orchestrator.pstats", "task-queue.pstats"}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_when_it_is_interrupted(number: signal.Signals) -> None:
-    running = benchmark("--only", "celery", "--rounds", "1000")
+def test_nothing_is_left_when_it_is_interrupted(tmp_path: Path) -> None:
+    """In the middle of a round, with roles apart and profiled, for which they have to end in good order."""
+    running = benchmark("--only", "ours", "--rounds", "1000", "--split-roles", "--profile", str(tmp_path))
+    assert running.stderr is not None
     try:
-        tree = _grown(psutil.Process(running.pid))
-        running.send_signal(number)
-        running.communicate(timeout=60)
+        first = running.stderr.readline()
+        tree = psutil.Process(running.pid).children(recursive=True) if "warm-up" in first else []
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate(timeout=60)
     finally:
         running.kill()
         running.communicate()
-    assert running.returncode == 128 + number
+    _needs_its_tools(first + err)
+    assert running.returncode == 130, first + err
+    assert len(tree) >= 7, "two servers, two roles, a pool of two"
     assert [process for process in tree if process.is_running()] == []
+    assert {path.name for path in tmp_path.iterdir()} == {"orchestrator.pstats", "task-queue.pstats"}
 
 
-def _grown(root: psutil.Process) -> list[psutil.Process]:
-    """The processes below the benchmark once its server, its worker and that one's children are there."""
-    deadline = time.monotonic() + 60
-    while len(tree := root.children(recursive=True)) < 4:
-        assert time.monotonic() < deadline, "the worker's children have not come"
-        time.sleep(0.05)
-    return tree
+def made_up(seconds: float, parts: tuple[str, ...]) -> Round:
+    return Round(10, 10, 0.01, seconds, dict.fromkeys(parts, 0.02), Latency(1.0, 2.0, 3.0))
+
+
+def test_the_report_has_medians_and_ratios() -> None:
+    shape = chain(10)
+    ours = [made_up(seconds, ("roles", "submitter")) for seconds in (0.5, 1.0, 4.0)]
+    celery = [made_up(2.0, ("workers",))]
+    about = {**surroundings(), "command": "a command", "rounds": 3, "warm_ups": 1, "concurrency": 2, "profiled": True}
+    found = report([shape], {shape.name: {"ours": ours, "celery": celery}}, about)
+    assert ratios(found.results[shape.name]) == {"tasks_per_s": 2.0, "cpu_ms": 2.0, "dispatch_p50": 1.0}
+    text = markdown(found)
+    assert "| chain of 10 | 10 (2–20) | 5 (5–5) | 2.00× | 4.00 | 2.00 | 2.00× |" in text
+    assert "| chain of 10: ready → a worker has it | 1.0 / 2.0 / 3.0 | 1.0 / 2.0 / 3.0 | 1.00× |" in text
+    assert "| shape | roles | submitter | all |" in text
+    assert "`a command`" in text
+    assert "times are not comparable" in text
+
+
+def test_one_side_alone_has_no_ratios() -> None:
+    shape = chain(10)
+    about = {**surroundings(), "command": "a command", "rounds": 1, "warm_ups": 1, "concurrency": 2, "profiled": False}
+    found = report([shape], {shape.name: {"celery": [made_up(2.0, ("workers",))]}}, about)
+    assert found.as_json()["shapes"]["chain"]["ratios"] == {}
+    assert "| chain of 10 | – | 5 (5–5) | – | – | 2.00 | – |" in markdown(found)
 
 
 def test_shapes_are_graphs_in_order() -> None:
