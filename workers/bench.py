@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,8 @@ from workers.sandboxes import Capabilities, Sandbox, choose
 from workers.sandboxes.choose import FOREIGN_CODE
 from workers.workspaces import Blobs, WorkspaceStore
 
+_LEFT_S = 24 * 3600.0
+_UNUSED_S = 14 * 24 * 3600.0
 _LEAST = Capabilities(tree_memory=True)
 """What no run goes without. A machine without bubblewrap still works; every report says what its sandbox lacks."""
 
@@ -68,6 +71,15 @@ class Bench:
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._folders.append(folder)
         return folder
+
+    def sweep(self) -> None:
+        """Remove what killed workers left behind, and trees that nobody has used for a long time."""
+        left = self.state_dir / "attempts"
+        for folder in left.iterdir() if left.is_dir() else ():
+            if time.time() - folder.stat().st_mtime > _LEFT_S:
+                shutil.rmtree(folder, ignore_errors=True)
+        if (self.state_dir / "workspaces.git").is_dir():
+            self.workspaces.collect((), older_than_s=_UNUSED_S)
 
     def tidy(self) -> None:
         """Remove the folders of ended attempts."""

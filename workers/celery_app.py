@@ -20,8 +20,10 @@ from celery.signals import worker_init, worker_process_init, worker_process_shut
 
 from schemas.celery_wire import ATTEMPTS_TASK, celery_settings
 from schemas.errors import StigmergyError
+from workers.bench import Bench
 from workers.process import WorkerProcess, WorkerSettings
 from workers.registry import Registry
+from workers.workspaces import MemoryBlobs
 
 _log = logging.getLogger(__name__)
 _SETTINGS = "STIGMERGY_WORKER"
@@ -64,6 +66,7 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     os.environ[_SETTINGS] = json.dumps(asdict(settings))
     # Before forking, so that a mistake is one clear error instead of a child that dies again and again.
     registry = Registry(settings.imports, settings.skills)
+    Bench(Path(settings.state_dir), MemoryBlobs()).sweep()
     app = make_app(settings)
     queues = ",".join(f"stig.{skill}" for skill in registry.skills)
     arguments = [

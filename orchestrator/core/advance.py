@@ -140,7 +140,9 @@ def retry_delay(task: TaskState, made: int) -> timedelta:
 def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> Iterator[Payload]:
     if goal.status is not GoalStatus.OPEN:
         return
-    failure = _why_failed(mission, goal, late=late and _unfinished(mission, goal))
+    if late and not _unfinished(mission, goal):
+        return  # it is on the agenda, behind the goals below it
+    failure = _why_failed(mission, goal, late=late)
     if goal.spec.id != ROOT_GOAL:
         if failure is not None:
             yield GoalFailed(goal=goal.spec.id, failure=failure)

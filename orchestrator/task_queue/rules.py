@@ -22,6 +22,7 @@ from schemas.errors import InvalidInput
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.world import WorldConfirmed, WorldViolated
+from schemas.signals import Running
 
 _MOST = 2000
 TIMEOUT_MARGIN_S = 5.0
@@ -152,7 +153,7 @@ def _judged(opened: OpenAttempt) -> Payload | None:
 
 
 def expired(state: Floor, situation: Situation, now: datetime, monotonic: float) -> list[Payload]:
-    """The attempts whose lease has ended: their worker fell silent, or they ran past their time."""
+    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time."""
     facts: list[Payload] = []
     for task in sorted(state.attempts):
         opened = state.attempts[task]
@@ -161,6 +162,9 @@ def expired(state: Floor, situation: Situation, now: datetime, monotonic: float)
         if situation.is_lost(opened.worker, monotonic):
             message = f"worker {opened.worker} fell silent for more than {situation.lease_s:g} s"
             failure = Failure(code="worker_lost", message=message, retryable=True)
+        elif situation.has_dropped(Running(state.tenant, state.mission, task, opened.ready.attempt), monotonic):
+            message = f"worker {opened.worker} no longer has the attempt in hand, and its report has not come"
+            failure = Failure(code="report_lost", message=message, retryable=True)
         elif (now - opened.since).total_seconds() > opened.ready.timeout_s + TIMEOUT_MARGIN_S:
             failure = Failure(
                 code="timed_out", message=f"the attempt ran longer than {opened.ready.timeout_s:g} s", retryable=True

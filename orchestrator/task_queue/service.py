@@ -115,8 +115,10 @@ class TaskQueueManager:
         match fact.payload:
             case AttemptStarted() as event:
                 self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
+                self.situation.holds(Running(floor.tenant, floor.mission, event.task, event.attempt), self._monotonic())
                 self.situation.active(event.worker, self._monotonic())
             case AttemptFinished() as event:
+                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
                 self.situation.active(event.worker, self._monotonic())
                 if event.outcome == "succeeded":
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)

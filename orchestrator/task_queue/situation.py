@@ -37,12 +37,26 @@ class Situation:
     grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
     _durations: dict[str, float] = field(default_factory=dict)
+    _held_at: dict[Running, float] = field(default_factory=dict)
 
     def hear(self, beat: Heartbeat, now: float) -> None:
         """Take in a heartbeat."""
         known = self.workers.get(beat.worker)
         active_at = now if beat.running or known is None else known.active_at
         self.workers[beat.worker] = Worker(beat, now, active_at)
+        self._held_at.update(dict.fromkeys(beat.running, now))
+
+    def holds(self, attempt: Running, now: float) -> None:
+        """Take note that a worker has just claimed an attempt."""
+        self._held_at[attempt] = now
+
+    def released(self, attempt: Running) -> None:
+        """Take note that an attempt has ended."""
+        self._held_at.pop(attempt, None)
+
+    def has_dropped(self, attempt: Running, now: float) -> bool:
+        """Whether no worker has had the attempt in hand for a whole lease: it was made, but its report was lost."""
+        return now - self._held_at.setdefault(attempt, now) > self.lease_s
 
     def active(self, name: str, now: float) -> None:
         """Take note that a worker began or ended an attempt."""

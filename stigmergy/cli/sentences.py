@@ -61,9 +61,12 @@ def sentence(event: Event) -> str:
     data = event.data_as_dict()
     told = _TOLD.get(event.type)
     mark = _MARKS.get(event.type.partition(".")[2], _MARKS.get(event.type, "[dim]·[/]"))
-    if told is None:
-        return f"{mark} {event.type} [dim]{plain(_brief(data))}[/]"
-    return f"{mark} {told(data)}"
+    if told is not None:
+        try:
+            return f"{mark} {told(data)}"
+        except (KeyError, TypeError):  # written by another release, with other fields
+            pass
+    return f"{mark} {event.type} [dim]{plain(_brief(data))}[/]"
 
 
 def _brief(data: Data, most: int = 100) -> str:

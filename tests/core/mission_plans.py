@@ -57,7 +57,7 @@ def _task(rng: Random, name: str, needs: tuple[str, ...], goal: str, known: list
         inputs["lost"] = "${nobody.output.n}"
     policy = RetryPolicy(
         max_attempts=rng.randint(1, 3),
-        delay_s=rng.choice((0.0, 0.2, 3.0)),
+        delay_s=rng.choice((0.001, 0.2, 3.0)),
         on_violation=rng.random() < 0.5,
     )
     return TaskSpec(

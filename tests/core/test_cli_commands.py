@@ -45,8 +45,8 @@ def test_no_command_is_without_a_test_of_its_help() -> None:
     def leaves(group: typer.core.TyperGroup, path: tuple[str, ...]) -> set[tuple[str, ...]]:
         found = set()
         for name, command in group.commands.items():
-            inner = isinstance(command, typer.core.TyperGroup)
-            found |= leaves(command, (*path, name)) if inner else {(*path, name)}
+            here = (*path, name)
+            found |= leaves(command, here) if isinstance(command, typer.core.TyperGroup) else {here}
         return found
 
     root = typer.main.get_command(app)

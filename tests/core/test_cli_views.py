@@ -74,8 +74,8 @@ def test_text_from_outside_is_no_markup() -> None:
 
 
 def test_times_in_the_past() -> None:
-    gone = datetime.now(UTC) - instant("10m")
-    assert timedelta(minutes=10) <= gone < timedelta(minutes=11)
+    then = instant("10m")
+    assert timedelta(minutes=10) <= datetime.now(UTC) - then < timedelta(minutes=11)
     assert instant("2026-01-31T12:00:00Z") == BEGUN
     with pytest.raises(InvalidInput):
         instant("tomorrow")
@@ -102,7 +102,8 @@ def test_sentences_are_about_types_that_exist() -> None:
     [
         (event("attempt.started", task="a", attempt=2, agent="tester", worker="w1"), "▸ a #2 started tester on w1"),
         (event("task.failed", task="a", attempt=1, failure={"message": "no [x]\nat all"}), "✗ a failed: no [x] at all"),
-        (event("world.violated", task="a", attempt=1, violations=[{"message": "2 worse"}]), "✗ a is not as expected: 2 worse"),
+        (event("world.violated", task="a", violations=[{"message": "worse"}]), "✗ a is not as expected: worse"),
+        (event("task.failed", of="another release"), "✗ task.failed of=another release"),
         (event("workspace.conflicted", side="g", paths=["a.py", "b.py"]), "≠ g conflicts in a.py, b.py"),
         (event("mission.extended", group="g", branches=["x"]), "· g unfolds into 1 branch"),
         (event("order.paid", amount=3), "· order.paid amount=3"),

@@ -83,13 +83,18 @@ def test_it_is_the_command_line() -> None:
 
 
 def test_it_runs_as_nobody_special_and_carries_no_compiler() -> None:
-    said = run(["--network", "none"], "-c", "id -u; command -v git bwrap prlimit; command -v gcc cc make; true")
-    assert said.splitlines() == ["1000", "/usr/bin/git", "/usr/bin/bwrap", "/usr/bin/prlimit"]
+    look = "id -u; for tool in git bwrap prlimit gcc cc make; do command -v $tool; done; true"
+    assert run(["--network", "none"], "-c", look).splitlines() == [
+        "1000",
+        "/usr/bin/git",
+        "/usr/bin/bwrap",
+        "/usr/bin/prlimit",
+    ]
 
 
 def test_it_holds_no_secret_and_no_state() -> None:
-    said = run(["--network", "none"], "-c", "ls -A /var/lib/stigmergy; find / -name '.env*' -not -path '/proc/*' 2>&1")
-    assert [line for line in said.splitlines() if "Permission denied" not in line] == []
+    look = "ls -A /var/lib/stigmergy; find /opt /etc /srv /var /tmp -name '.env*' 2>/dev/null; true"
+    assert run(["--network", "none"], "-c", look) == ""
 
 
 def test_the_strong_sandbox_works_with_the_options_of_the_compose_file() -> None:
