@@ -87,6 +87,9 @@ class MemoryLog:
         self._tell()
         return Ack(sequence)
 
+    async def newest(self, subject: str) -> int:
+        return self._last(subject)
+
     def _last(self, pattern: str) -> int:
         return next((m.sequence for m in reversed(self._messages) if matches(m.subject, pattern)), 0)
 

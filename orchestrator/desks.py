@@ -22,8 +22,9 @@ from events.port import Batch, Log, Window
 from orchestrator.core.facts import Fact
 from orchestrator.recording import Clock, Recorder, filters_for
 from schemas.envelope import Event
-from schemas.errors import Conflict, InvalidEvent, StigmergyError
+from schemas.errors import Conflict, InvalidEvent, LogUnavailable, StigmergyError
 from schemas.events import Payload
+from schemas.subjects import guard_filter
 
 _log = logging.getLogger(__name__)
 _ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
@@ -260,7 +261,7 @@ class Desks[S]:
                 written=lambda facts: self._rules.recorded(desk.state, facts),
             )
         except Conflict:
-            await self._something_new(desk, before)
+            await self._something_new(desk, before, payloads)
             return False
         except StigmergyError as error:
             if not error.retryable:
@@ -272,14 +273,28 @@ class Desks[S]:
             await self._moved.wait()
         return True
 
-    async def _something_new(self, desk: Desk[Any], before: tuple[int, int]) -> None:
+    async def _something_new(self, desk: Desk[Any], before: tuple[int, int], payloads: Sequence[Payload]) -> None:
         """Wait until a message of the mission was read that the decision did not know; often it has been already."""
         try:
+            if desk.place == before and await self._pass_over_unreadable(desk, payloads):
+                return
             async with asyncio.timeout(1.0):
                 while desk.place == before:
                     await self._moved.wait()
         except TimeoutError:
             return
+        except LogUnavailable as error:
+            _log.warning("mission %s waits for the log: %s", desk.mission, error)
+
+    async def _pass_over_unreadable(self, desk: Desk[Any], payloads: Sequence[Payload]) -> bool:
+        """Whether all there is to read was read: then bytes that are no event stand between, and the guard counts them."""
+        newest: dict[str, int] = {}
+        for noun in {payload.TYPE.partition(".")[0] for payload in payloads}:
+            newest[noun] = await self._log_port.newest(guard_filter(desk.tenant, desk.mission, noun))
+        read = max(newest.values(), default=0) <= self._position
+        if read:
+            desk.passed_over.update(newest)
+        return read
 
     async def _watch_timers(self) -> None:
         while True:

@@ -89,7 +89,7 @@ class Observation(_Shape):
     """What the system measured around one attempt.
 
     Attributes:
-        changes: path to ``added``, ``modified`` or ``deleted``, found by comparing content hashes; absent without a workspace.
+        changes: path to ``added``, ``modified`` or ``deleted``, by comparing content hashes; None without a workspace.
         tests: the last test report that the test tool produced in this attempt.
         exit_code: of the last process that a tool ran.
         duration_s: wall time of the attempt.

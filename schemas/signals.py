@@ -1,7 +1,7 @@
 """What travels on core NATS, unstored: heartbeats, and the reflex that stops work at once.
 
-``heartbeats.<worker>`` and ``reflex.<tenant>.<mission>``. Losing one is harmless: heartbeats repeat, and a stop is said again
-for as long as the attempt is seen running.
+``heartbeats.<worker>`` and ``reflex.<tenant>.<mission>``. Losing one is harmless: heartbeats repeat, and a stop is said
+again for as long as the attempt is seen running.
 """
 
 from __future__ import annotations

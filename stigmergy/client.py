@@ -21,7 +21,7 @@ from schemas.commands import (
     SubmitMission,
 )
 from schemas.envelope import NO_MISSION, Event, rfc3339
-from schemas.errors import InvalidInput, Refused, StigmergyError, TimedOut
+from schemas.errors import InvalidInput, InvalidWorkflow, Refused, StigmergyError, TimedOut
 from schemas.events import check_readable, parse
 from schemas.ids import token, uuid7
 from schemas.ownership import OWNERS, Role
@@ -108,10 +108,11 @@ class Client:
         return MissionHandle(self, command.mission)
 
     async def command(self, command: Command, *, timeout_s: float = 15.0) -> CommandReply:
-        """Send any command. Raises :class:`Refused` with the orchestrator's reason."""
+        """Send any command. Raises :class:`Refused`, or :class:`InvalidWorkflow`, with the orchestrator's reason."""
         reply = await self.bus.commands.send(command, timeout_s=timeout_s)
         if not reply.accepted:
-            raise Refused(reply.reason, hint=reply.hint)
+            kind = InvalidWorkflow if reply.code == InvalidWorkflow.code else Refused
+            raise kind(reply.reason, hint=reply.hint)
         return reply
 
     def mission(self, mission: str) -> MissionHandle:

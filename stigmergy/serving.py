@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from schemas.errors import InvalidInput, StigmergyError
 from stigmergy.local import report_ready

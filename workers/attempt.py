@@ -43,7 +43,7 @@ class Attempts:
         self._watch = watch
 
     def make(self, orders: Sequence[AttemptOrder]) -> None:
-        """Claim the attempts of one message, make those that are ours, report. Loses nothing, raises only what is fatal.
+        """Claim the attempts of one message, make those that are ours, report. Raises only what the log refuses.
 
         The endings of short attempts are reported together, at the latest 0.05 s after the first.
         """

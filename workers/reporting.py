@@ -46,8 +46,8 @@ class Reporter:
     def claim(self, orders: Sequence[AttemptOrder], agent: str) -> list[bool]:
         """Claim attempts; True where this worker may make it.
 
-        The log takes one ``attempt.started`` for each attempt: the claim is an append that expects none before it, under a
-        fresh id, because a repeated id would be acknowledged even to a loser.
+        The log takes one ``attempt.started`` for each attempt: the claim is an append that expects none before it, under
+        a fresh id, because a repeated id would be acknowledged even to a loser.
         """
         writes = []
         for order in orders:

@@ -1,8 +1,8 @@
 """kombu's Redis transport with one client a channel.
 
 kombu makes a new client object for every command outside its event loop; each builds a table of 170 response callbacks,
-which takes 0.25 ms, several times a message. The connections come from the same pool either way, so the client can as well
-be kept.
+which takes 0.25 ms, several times a message. The connections come from the same pool either way, so the client can as
+well be kept.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class JetStreamLog:
     # reading
 
     async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
-        async with Reader(self._nc, EVENTS, window, batch) as reader:
+        async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
             while True:
                 messages = await reader.next()
                 if messages:
@@ -125,6 +125,15 @@ class JetStreamLog:
     async def last_sequence(self) -> int:
         answer = await call(self._nc, f"STREAM.INFO.{EVENTS}")
         return int(answer["state"]["last_seq"])
+
+    async def newest(self, subject: str) -> int:
+        try:
+            found = await call(self._nc, f"STREAM.MSG.GET.{EVENTS}", {"last_by_subj": subject})
+        except ApiRefused as error:
+            if error.number in NOT_FOUND:
+                return 0
+            raise
+        return int(found["message"]["seq"])
 
     async def missions(self, types: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
         found: dict[tuple[str, str], dict[str, int]] = {}

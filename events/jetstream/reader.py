@@ -32,20 +32,22 @@ _PATIENCE_S = 30.0
 class Reader:
     """One reader's way through a stream. An asynchronous context manager.
 
+    A ``patient`` one also waits for a server that is away when it begins.
     ``pending`` is how many messages were still to come after those handed out.
     """
 
-    def __init__(self, nc: Client, stream: str, window: Window, batch: int) -> None:
+    def __init__(self, nc: Client, stream: str, window: Window, batch: int, *, patient: bool = False) -> None:
         self._nc = nc
         self._consumers = Consumers(nc)
         self._stream = stream
         self._window = window
         self._batch = batch
+        self._patient = patient
         self._order = 0
         self.pending = 0
 
     async def __aenter__(self) -> Self:
-        await self._begin()
+        await (patiently(self._nc, self._begin) if self._patient else self._begin())
         return self
 
     async def __aexit__(

@@ -78,7 +78,7 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
     task = mission.tasks[identifier]
     if task.hopeless:
         return [TaskSkipped(task=identifier, reason=task.hopeless)]
-    if task.status not in (TaskStatus.WAITING, TaskStatus.RETRYING):
+    if task.status not in (TaskStatus.WAITING, TaskStatus.RETRYING) or _is_given_up(mission, task.spec.goal):
         return []
     spec, attempt = task.spec, task.attempt + 1
     try:
@@ -99,6 +99,11 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
             timeout_s=spec.timeout_s,
         )
     ]
+
+
+def _is_given_up(mission: Mission, goal: str) -> bool:
+    """Whether the goal, or one above it, has failed: then its tasks are about to be stopped."""
+    return any(mission.goals[name].status is GoalStatus.FAILED for name in mission.goal_path[goal])
 
 
 def _unfold(mission: Mission, identifier: str) -> list[Payload]:
@@ -158,18 +163,16 @@ def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> It
 
 
 def _unfinished(mission: Mission, goal: GoalState) -> bool:
-    """Whether the goal was still at work; also when only a part of its end, the cancelling of tasks, is on record."""
+    """Whether the goal was still at work; also when a part of its end, the cancelling of its tasks, is on record."""
     if goal.pending:
         return True
-    given_up = (t for t in mission.tasks.values() if t.status is TaskStatus.CANCELLED)
-    return any(_is_open(mission, t.spec.goal, goal.spec.id) for t in given_up)
+    why = _too_late(goal).message
+    return any(task.status is TaskStatus.CANCELLED and task.reason == why for task in mission.tasks.values())
 
 
-def _is_open(mission: Mission, name: str, top: str) -> bool:
-    """Whether ``name`` and all goals between it and ``top``, which is above it, are open."""
-    path = mission.goal_path[name]
-    way = path[: path.index(top)] if top in path else ()
-    return top in path and all(mission.goals[goal].status is GoalStatus.OPEN for goal in way)
+def _too_late(goal: GoalState) -> Failure:
+    message = f"goal {goal.spec.id!r} passed its deadline of {goal.spec.deadline_s:g} s"
+    return Failure(code="timed_out", message=message)
 
 
 def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | None:
@@ -177,8 +180,7 @@ def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | N
         if mission.goals[name].status is GoalStatus.FAILED:
             return mission.goals[name].failure  # nobody waits for it any more; what was left of it is cancelled
     if late:
-        message = f"goal {goal.spec.id!r} passed its deadline of {goal.spec.deadline_s:g} s"
-        return Failure(code="timed_out", message=message)
+        return _too_late(goal)
     if goal.failures <= goal.spec.error_threshold:
         return None
     return _first_failure(mission, goal)

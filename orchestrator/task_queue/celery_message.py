@@ -1,9 +1,9 @@
 """Celery messages, made quickly.
 
-``send_task`` takes 0.4 ms of CPU, nearly all of it for what is the same in every message. So the first message is made by Celery and
-kombu themselves, and the others are that one with its identity and its arguments replaced. The format is Celery's message
-protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html) in the envelope of kombu's virtual transports; a
-test compares ours with one that Celery has sent.
+``send_task`` takes 0.4 ms of CPU, nearly all of it for what is the same in every message. So the first message is made
+by Celery itself, and the others are that one with its identity and its arguments replaced. The format is Celery's
+message protocol 2 (https://docs.celeryq.dev/en/stable/internals/protocol.html) in the envelope of kombu's virtual
+transports; a test compares ours with one that Celery has sent.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The vocabulary of facts: one class an event type, one file a noun. The registry finds them all.
 
-To add a type, write a subclass of :class:`schemas.events.base.Payload` in the file of its noun. A new noun is a new file;
-nothing else needs to know.
+To add a type, write a subclass of :class:`schemas.events.base.Payload` in the file of its noun. A new noun is a new
+file and a line in ``schemas/ownership.py``; nothing else needs to know.
 """
 
 from schemas.events.base import Payload

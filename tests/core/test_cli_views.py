@@ -103,7 +103,7 @@ def test_sentences_are_about_types_that_exist() -> None:
         (event("attempt.started", task="a", attempt=2, agent="tester", worker="w1"), "▸ a #2 started tester on w1"),
         (event("task.failed", task="a", attempt=1, failure={"message": "no [x]\nat all"}), "✗ a failed: no [x] at all"),
         (event("world.violated", task="a", violations=[{"message": "worse"}]), "✗ a is not as expected: worse"),
-        (event("task.failed", of="another release"), "✗ task.failed of=another release"),
+        (event("goal.failed", of="another release"), "✗ goal.failed of=another release"),
         (event("workspace.conflicted", side="g", paths=["a.py", "b.py"]), "≠ g conflicts in a.py, b.py"),
         (event("mission.extended", group="g", branches=["x"]), "· g unfolds into 1 branch"),
         (event("order.paid", amount=3), "· order.paid amount=3"),

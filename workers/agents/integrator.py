@@ -76,7 +76,7 @@ class Integrator(Agent):
         return current, conflicts, dropped
 
     def _again(self, context: Context, current: Snapshot, group: FixGroup) -> Snapshot | None:
-        """The group applied to the merged tree: its fixes look for the flaws anew, so lines that moved do not matter."""
+        """The group applied to the merged tree: it looks for the flaws anew, so lines that moved do not matter."""
         folder = _laid_out(context, current, f"again-{group.id}")
         applied = apply_group(folder, group)
         return context.bench.workspaces.snapshot(folder, base=current) if applied.changed else None
