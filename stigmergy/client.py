@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +27,7 @@ from schemas.ids import token, uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan
 from schemas.signals import HEARTBEATS, Heartbeat
-from schemas.subjects import mission_filter
+from schemas.subjects import mission_filter, noun_filter
 from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, read_mission
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus, instance_name, now, open_bus
@@ -161,7 +161,7 @@ class Client:
 
     def events(
         self, filters: Sequence[str] | None = None, *, first: int | None = None, follow: bool = True
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event]:
         """Events of this tenant in the order of the log.
 
         Args:
@@ -171,7 +171,7 @@ class Client:
         """
         return self._events(tuple(filters or (f"events.{self.settings.tenant}.>",)), first, follow)
 
-    async def _events(self, filters: tuple[str, ...], first: int | None, follow: bool) -> AsyncIterator[Event]:
+    async def _events(self, filters: tuple[str, ...], first: int | None, follow: bool) -> AsyncGenerator[Event]:
         log = self.bus.log
         start = first if first is not None else await log.last_sequence() + 1
         if follow:
@@ -206,16 +206,20 @@ class MissionHandle:
         """The mission as it is now. Raises :class:`InvalidInput` if there is none of this id."""
         return await read_mission(self._client.bus.log, self._tenant, self.id)
 
-    def events(self, *, follow: bool = True) -> AsyncIterator[Event]:
+    def events(self, *, follow: bool = True) -> AsyncGenerator[Event]:
         """The mission's events from the first on; with ``follow`` the iteration does not end by itself."""
         return self._client.events([mission_filter(self._tenant, self.id)], first=1, follow=follow)
 
     async def outcome(self, *, timeout_s: float | None = None) -> MissionView:
-        """Wait until the mission has ended, whichever way. Raises :class:`TimedOut`."""
+        """Wait until the mission has ended, whichever way. Raises :class:`TimedOut`.
+
+        Only the few events of the mission itself are followed; the rest is read once, at the end.
+        """
         fold = MissionFold(self._tenant, self.id)
+        own = noun_filter("mission", tenant=self._tenant, mission=self.id)
         try:
-            async with asyncio.timeout(timeout_s):
-                async for event in self.events():
+            async with asyncio.timeout(timeout_s), aclosing(self._client.events([own], first=1)) as events:
+                async for event in events:
                     fold.add(event)
                     if fold.state.status.ended:
                         break
@@ -224,7 +228,7 @@ class MissionHandle:
                 f"mission {self.id} has not ended within {timeout_s:g} s; it is {fold.state.status.value}",
                 hint=f"it goes on: stig mission show {self.id}",
             ) from None
-        return fold.view()
+        return await self.view()
 
     async def pause(self, reason: str = "") -> None:
         """Let what runs end, start nothing new."""

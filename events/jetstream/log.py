@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
 from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frames, subject_of
-from events.jetstream.api import call
+from events.jetstream.api import NOT_FOUND, ApiRefused, call
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries

@@ -37,8 +37,7 @@ def bare(mission: Mission) -> Mission:
     """The mission without what depends on where its facts stand on the log; the agenda as an order."""
     order = dict.fromkeys(agenda.in_order(mission))
     numbers = {key: place for place, key in enumerate(order)}
-    plain = replace(mission, seen=Mission().seen, tickets=0, agenda=Mission().agenda.update(numbers))
-    return plain
+    return replace(mission, seen=Mission().seen, tickets=0, agenda=Mission().agenda.update(numbers))
 
 
 def fold(mission: Mission, payloads: list[Payload], now: datetime) -> Mission:

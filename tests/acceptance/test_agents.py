@@ -1,0 +1,164 @@
+"""What agents leave behind: notes for the next attempt, trees that are looked at, and lies that are found out."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.expectations import FilesChangedWithin, FilesUnchanged
+from schemas.plan import Group, Plan, TaskSpec
+from schemas.workspaces import Snapshot
+from stigmergy import Client
+from tests.acceptance.missions import data, history, of, one, task, until
+from tests.acceptance.repositories import CONFLICTING, repository, snapshot_of
+from tests.acceptance.stack import Stack, running
+
+WORKSPACE = "${inputs.workspace}"
+
+
+async def test_notes_survive_a_retry(client: Client) -> None:
+    mission = await client.submit("three pages", plan=one("notes", attempts=2))
+    outcome = await mission.outcome(timeout_s=20)
+    assert task(outcome).output == {"pages": ["first", "second", "third"], "keys": ["pages"]}
+    retried = await until(mission, of("task.retried"))
+    assert data(retried)["failure"]["message"] == "the third page does not load"
+
+
+def lying(name: str, expects: Any, **inputs: Any) -> TaskSpec:
+    return TaskSpec(id=name, skill="lies", workspace=WORKSPACE, expects=(expects,), inputs=inputs)
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (lying("only", FilesChangedWithin(patterns=("a.py",), at_least=1), claims=["a.py"]), "0 files changed"),
+        (lying("only", FilesChangedWithin(patterns=("a.py",)), writes={"b.py": "2"}, claims=["a.py"]), "change of b.py"),
+        (lying("only", FilesUnchanged(), writes={"new.py": "1"}), "changed new.py"),
+    ],
+)
+async def test_an_agent_that_lies_is_found_out(client: Client, tmp_path: Path, spec: TaskSpec, words: str) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, {"a.py": "x = 1\n", "b.py": "y = 2\n"}))
+    mission = await client.submit("honest work", plan=Plan(tasks=(spec,)), inputs={"workspace": workspace})
+    outcome = await mission.outcome(timeout_s=20)
+    assert outcome.status == "failed"
+    violated = await until(mission, of("world.violated"))
+    assert words in data(violated)["violations"][0]["message"]
+    assert words in outcome.failure.message if outcome.failure else False
+
+
+async def test_the_branch_of_a_liar_is_refused_and_the_others_count(client: Client, tmp_path: Path) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, {"a.py": "x = 1\n", "b.py": "y = 2\n"}))
+    branch = TaskSpec(
+        id="fix",
+        skill="lies",
+        workspace=WORKSPACE,
+        inputs={"writes": "${item.writes}"},
+        expects=(FilesChangedWithin(patterns="${item.files}", at_least=1),),
+    )
+    items = [
+        {"id": "honest", "files": ["a.py"], "writes": {"a.py": "x = 3\n"}},
+        {"id": "liar", "files": ["a.py"], "writes": {"b.py": "y = 3\n"}},
+    ]
+    group = Group(id="all", items="${inputs.items}", optional_branches=True, tasks=(branch,))
+    last = TaskSpec(id="last", skill="echo", needs=("all",), inputs={"kept": "${all[*].branch}"})
+    mission = await client.submit(
+        "two branches",
+        plan=Plan(groups=(group,), tasks=(last,)),
+        inputs={"workspace": workspace, "items": items},
+    )
+    outcome = await mission.outcome(timeout_s=20)
+    assert outcome.status == "completed", outcome.failure
+    assert task(outcome, "last").output == {"kept": ["honest"]}
+    assert task(outcome, "all.liar.fix").status == "failed"
+
+
+async def test_parallel_fixes_that_conflict_are_made_anew_and_all_kept(client: Client, tmp_path: Path) -> None:
+    folder = repository(tmp_path / "project", CONFLICTING)
+    outcome, events = await repaired(client, folder)
+    assert outcome.status == "completed", outcome.failure
+    conflicts = [data(event) for event in events if event.type == "workspace.conflicted"]
+    assert conflicts
+    assert all(conflict["paths"] == ["shop.py"] for conflict in conflicts)
+    made = task(outcome, "integrate").output
+    assert made["dropped"] == []
+    fresh = repository(tmp_path / "fresh", CONFLICTING)
+    subprocess.run(["git", "apply", "-"], input=made["patch"], text=True, cwd=fresh, check=True)
+    mended = (fresh / "shop.py").read_text(encoding="utf-8")
+    assert "== None" not in mended
+    assert 'f"free"' not in mended
+    assert task(outcome, "verify").output["outcome"] == "passed"
+
+
+async def repaired(client: Client, folder: Path, **project: str) -> tuple[Any, list[Any]]:
+    """The end of a repair mission, and its events."""
+    inputs = {"workspace": await snapshot_of(client, folder), "project": project}
+    mission = await client.submit("repair", workflow="repair", inputs=inputs)
+    return await mission.outcome(timeout_s=150), await history(mission)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"README.txt": "nothing to run here\n", "main.c": "int main(void) { return 0; }\n"}, "Python"),
+        ({}, "Python"),
+    ],
+)
+async def test_what_is_no_python_is_refused_with_a_reason(
+    client: Client, tmp_path: Path, files: Mapping[str, str], words: str
+) -> None:
+    outcome, _ = await repaired(client, repository(tmp_path, files))
+    assert outcome.status == "failed"
+    assert outcome.failure is not None
+    assert words in outcome.failure.message
+
+
+async def test_a_repository_without_tests_ends_with_a_reason(client: Client, tmp_path: Path) -> None:
+    outcome, _ = await repaired(client, repository(tmp_path, {"lonely.py": "import os\nx = 1\n"}))
+    assert outcome.status in ("completed", "failed")
+    said = str(outcome.failure) + str([t.output for t in outcome.tasks]) + str([t.reason for t in outcome.tasks])
+    assert "no tests" in said
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of this size at ``folder``; needs root."""
+    folder.mkdir(parents=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={size}".encode()) != 0:
+        reason = f"cannot mount: {os.strerror(ctypes.get_errno())}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    try:
+        yield folder
+    finally:
+        libc.umount2(bytes(folder), 2)
+
+
+async def test_a_full_disk_fails_the_attempt_with_the_reason(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "state", "40m"), running(tmp_path, imports=(misbehaving(),)) as full:
+        async with Client(full.settings) as client:
+            mission = await client.submit("too much", plan=one("fills-disk", attempts=2, megabytes=100))
+            outcome = await mission.outcome(timeout_s=30)
+            assert (outcome.status, task(outcome).attempt) == ("failed", 2)
+            assert "No space left" in outcome.failure.message or "no space" in outcome.failure.message
+            after = await client.submit("goes on", plan=one("fills-disk", megabytes=1))
+            assert (await after.outcome(timeout_s=20)).status == "completed"
+
+
+def misbehaving() -> str:
+    from tests.acceptance.stack import MISBEHAVING
+
+    return MISBEHAVING
+
+
+assert Snapshot
+assert Stack

@@ -1,0 +1,109 @@
+"""Folding never fails and deciding never fails, whatever well-formed facts somebody puts on the bus."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator.core.advance import advance
+from orchestrator.core.evolve import FOLDED_TYPES, evolve
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import Mission
+from schemas.attempts import Failure
+from schemas.events import Payload
+from schemas.events import action as actions
+from schemas.events import attempt as attempts
+from schemas.events import goal as goals
+from schemas.events import mission as missions
+from schemas.events import task as tasks
+from schemas.events import world as worlds
+from schemas.expectations import Violation
+from schemas.plan import GoalSpec, Group, Plan, TaskSpec
+from tests.core.mission_plans import make_plan
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def anything(rng: Random, mission: Mission) -> Payload:
+    """Some fact of a type that is folded, about something that is there or not."""
+    task = rng.choice([*sorted(mission.tasks), "nobody"])
+    goal = rng.choice([*sorted(mission.goals), "nobody", "mission"])
+    attempt = rng.randint(0, 3)
+    failure = Failure(code="x", message="?", retryable=rng.random() < 0.5)
+    facts: dict[str, Payload] = {
+        made.TYPE: made
+        for made in (
+            missions.MissionSubmitted(objective="o", workflow=""),
+            missions.MissionPlanned(plan=_plan(rng), planned_at=NOW),
+            _extension(rng, mission, goal),
+            missions.MissionPaused(),
+            missions.MissionResumed(),
+            missions.MissionReopened(tasks=(task,) if rng.random() < 0.7 else ()),
+            missions.MissionCompleted(),
+            missions.MissionFailed(failure=failure),
+            missions.MissionCancelled(),
+            tasks.TaskReady(task=task, attempt=attempt, skill="s"),
+            tasks.TaskRetried(task=task, attempt=attempt, not_before=NOW, failure=failure),
+            tasks.TaskSucceeded(task=task, attempt=attempt),
+            tasks.TaskFailed(task=task, attempt=attempt, failure=failure),
+            tasks.TaskSkipped(task=task, reason="?"),
+            tasks.TaskCancelled(task=task, reason="?"),
+            goals.GoalAchieved(goal=goal),
+            goals.GoalFailed(goal=goal, failure=failure),
+            attempts.AttemptFinished(task=task, attempt=attempt, worker="w", outcome=rng.choice(("succeeded", "failed"))),
+            worlds.WorldConfirmed(task=task, attempt=attempt),
+            worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),
+            actions.ActionExpired(task=task, attempt=attempt, failure=failure),
+            actions.ActionRefused(task=task, attempt=attempt, failure=failure),
+        )
+    }
+    assert tuple(sorted(facts)) == FOLDED_TYPES, "a type that is folded is not tried here"
+    return facts[rng.choice(FOLDED_TYPES)]
+
+
+def _plan(rng: Random) -> Plan:
+    names = ["mission", "g", "h", "nobody"]
+    if rng.random() < 0.5:
+        return make_plan(rng, rng.randint(0, 5))
+    return Plan(
+        goals=tuple(GoalSpec(id=rng.choice(names), parent=rng.choice([*names, None])) for _ in range(rng.randint(0, 3))),
+        tasks=tuple(
+            TaskSpec(id=rng.choice(names), skill="s", goal=rng.choice(names), needs=(rng.choice(names),))
+            for _ in range(rng.randint(0, 3))
+        ),
+        groups=tuple(Group(id=rng.choice(names), items="${x", tasks=(), goal=rng.choice(names)) for _ in range(1)),
+        result={"r": "${x"},
+    )
+
+
+def _extension(rng: Random, mission: Mission, goal: str) -> missions.MissionExtended:
+    group = rng.choice([*sorted(mission.groups), "nobody"])
+    branches = tuple(rng.choice("abc") for _ in range(rng.randint(0, 2)))
+    return missions.MissionExtended(
+        group=group,
+        branches=branches,
+        items=branches if rng.random() < 0.8 else (),
+        goals=tuple(GoalSpec(id=f"{group}.{branch}", parent=rng.choice((group, goal))) for branch in branches),
+        tasks=tuple(TaskSpec(id=f"{group}.{branch}.s0", skill="s", goal=f"{group}.{branch}") for branch in branches),
+    )
+
+
+@settings(deadline=None, derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), facts=st.integers(1, 60))
+def test_nothing_ever_raises(seed: int, facts: int) -> None:
+    rng, now = Random(seed), NOW
+    mission = Mission(tenant="t", id="m")
+    if rng.random() < 0.7:
+        mission = evolve(mission, Fact(missions.MissionSubmitted(objective="o", workflow=""), now, 1, "e1", "c1"))
+        planned = missions.MissionPlanned(plan=make_plan(rng, rng.randint(1, 6)), planned_at=now)
+        mission = evolve(mission, Fact(planned, now, 2, "e2", "c1"))
+    for number in range(3, facts + 3):
+        mission = evolve(mission, Fact(anything(rng, mission), now, number, f"e{number}"))
+        if rng.random() < 0.3:
+            for payload in advance(mission, now):
+                mission = evolve(mission, Fact(payload, now))
+        now += timedelta(seconds=rng.choice((0, 0, 1, 30)))
+    advance(mission, now)

@@ -1,0 +1,100 @@
+"""Whole fleets in one process, from one seed, with everything going wrong that may. A failure names its seed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from events.port import Window
+from orchestrator.core.evolve import evolve
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import Mission, MissionStatus
+from orchestrator.task_queue import floor as floors
+from orchestrator.task_queue.floor import Floor
+from schemas.commands import SubmitMission
+from schemas.events.action import ActionDispatched
+from schemas.events.attempt import AttemptStarted
+from schemas.events.task import TaskReady, TaskSucceeded
+from schemas.events.world import WorldConfirmed
+from schemas.expectations import OutputHas
+from schemas.ids import uuid7
+from schemas.plan import Group, Plan, RetryPolicy, TaskSpec
+from tests.simulation.fleet import SKILL, Fleet
+from tests.simulation.virtual_time import simulate
+
+KEY = ("default", "m1")
+_RETRY = RetryPolicy(max_attempts=100, delay_s=0.1, max_delay_s=1.0)
+
+
+def _task(name: str, *needs: str) -> TaskSpec:
+    return TaskSpec(id=name, skill=SKILL, needs=needs, retry=_RETRY, timeout_s=30, expects=(OutputHas(keys=("by",)),))
+
+
+PLAN = Plan(
+    tasks=(
+        _task("a"),
+        *(_task(f"b{number}", "a") for number in range(4)),
+        _task("c", "b0", "b1"),
+        _task("last", "c", "g", "b2", "b3"),
+    ),
+    groups=(Group(id="g", items="${a.output.items}", needs=("a",), tasks=(_task("x"), _task("y", "x"))),),
+    result={"by": "${last.output.by}"},
+)
+TASKS = 7 + 3 * 2
+
+
+async def facts_of(fleet: Fleet) -> list[Fact]:
+    return [Fact.of(event) async for event in fleet.log.read(Window(("events.default.m1.>",)))]
+
+
+async def _until_completed(fleet: Fleet) -> None:
+    while True:
+        await asyncio.sleep(0.5)
+        await fleet.check_alive()
+        counts = await fleet.log.missions(("mission.completed", "mission.failed"))
+        if KEY in counts:
+            assert counts[KEY] == {"mission.completed": 1}
+            return
+
+
+async def _play(seed: int) -> None:
+    fleet = Fleet(seed)
+    for start in (fleet.start_orchestrator, fleet.start_manager, fleet.start_worker) * 2:
+        start()
+    done = False
+    fates = asyncio.create_task(fleet.misfortune(lambda: done))
+    try:
+        async with asyncio.timeout(600):
+            reply = await fleet.ask(SubmitMission(id=uuid7(), mission="m1", objective="o", plan=PLAN))
+            assert reply.accepted
+            await _until_completed(fleet)
+            done = True
+            await fates
+            await asyncio.sleep(15)  # for those who are late
+        await _check(fleet)
+    finally:
+        fates.cancel()
+        await fleet.close()
+
+
+async def _check(fleet: Fleet) -> None:
+    facts = await facts_of(fleet)
+    assert sum(isinstance(fact.payload, TaskSucceeded) for fact in facts) == TASKS
+    for kind in (TaskReady, ActionDispatched, AttemptStarted, TaskSucceeded, WorldConfirmed):
+        said = Counter(fact.payload.identity() for fact in facts if isinstance(fact.payload, kind))
+        assert [each for each, times in said.items() if times > 1] == [], kind
+    mission, floor = Mission(tenant="default", id="m1"), Floor("default", "m1")
+    for fact in facts:
+        mission, floor = evolve(mission, fact), floors.evolve(floor, fact)
+    assert mission.status is MissionStatus.COMPLETED
+    live = [desk.state for made in fleet.orchestrators.values() for desk in made.desks.all() if desk.mission == "m1"]
+    assert all(state == mission for state in live)
+    floors_live = [desk.state for made in fleet.managers.values() for desk in made.desks.all() if desk.mission == "m1"]
+    assert all(state.attempts == floor.attempts == Floor("", "").attempts for state in floors_live)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_mission_comes_to_its_end_whatever_happens(seed: int) -> None:
+    simulate(_play(seed))
