@@ -7,7 +7,9 @@ COUNT = TaskSpec(id="count", skill="count-words", inputs={"text": "the cat and t
 
 def main() -> None:
     with SyncClient() as client:
-        outcome = client.run("Count words", plan=Plan(tasks=(COUNT,), result={"count": "${count.output}"}), timeout_s=30)
+        outcome = client.run(
+            "Count words", plan=Plan(tasks=(COUNT,), result={"count": "${count.output}"}), timeout_s=30
+        )
         for event in client.events(outcome.id):
             print(event.type, event.subject or "")
         print(outcome.status, outcome.result["count"])

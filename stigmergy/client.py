@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
+from events.jetstream.reader import patiently
 from events.port import Window
+from orchestrator.core.mission import MissionStatus
 from schemas.commands import (
     CancelMission,
     Command,
@@ -31,6 +33,9 @@ from schemas.subjects import mission_filter, noun_filter
 from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, read_mission
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus, instance_name, now, open_bus
+
+_SETTLE_S = 2.0
+"""How long to wait for the last words about the tasks of a mission that has ended."""
 
 
 class Client:
@@ -54,7 +59,7 @@ class Client:
         self._bus: Bus | None = None
 
     async def __aenter__(self) -> Self:
-        self._bus = await self._stack.enter_async_context(open_bus(self.settings, name=self._name, create=True))
+        self._bus = await self._stack.enter_async_context(open_bus(self.settings, name=self._name))
         return self
 
     async def __aexit__(
@@ -211,24 +216,47 @@ class MissionHandle:
         return self._client.events([mission_filter(self._tenant, self.id)], first=1, follow=follow)
 
     async def outcome(self, *, timeout_s: float | None = None) -> MissionView:
-        """Wait until the mission has ended, whichever way. Raises :class:`TimedOut`.
+        """Wait until the mission has ended, whichever way.
 
         Only the few events of the mission itself are followed; the rest is read once, at the end.
+
+        Raises:
+            InvalidInput: there is no such mission.
+            TimedOut: it has not ended yet.
         """
         fold = MissionFold(self._tenant, self.id)
-        own = noun_filter("mission", tenant=self._tenant, mission=self.id)
         try:
-            async with asyncio.timeout(timeout_s), aclosing(self._client.events([own], first=1)) as events:
-                async for event in events:
-                    fold.add(event)
-                    if fold.state.status.ended:
-                        break
+            async with asyncio.timeout(timeout_s):
+                await self._follow_to_end(fold)
         except TimeoutError:
             raise TimedOut(
                 f"mission {self.id} has not ended within {timeout_s:g} s; it is {fold.state.status.value}",
                 hint=f"it goes on: stig mission show {self.id}",
             ) from None
-        return await self.view()
+        return await (self._settled() if fold.state.status is MissionStatus.CANCELLED else self.view())
+
+    async def _follow_to_end(self, fold: MissionFold) -> None:
+        log, own = self._client.bus.log, noun_filter("mission", tenant=self._tenant, mission=self.id)
+        newest = await patiently(self._client.bus.nc, lambda: log.newest(own))
+        if not newest:
+            raise InvalidInput(f"there is no mission {self.id!r}", hint="`stig mission list` shows them")
+        async with aclosing(log.follow(Window((own,)))) as batches:
+            async for batch in batches:
+                for event in batch.events:
+                    fold.add(event)
+                if batch.last >= newest and fold.state.status.ended:
+                    return  # not before: an end may have been followed by a retry
+
+    async def _settled(self) -> MissionView:
+        """A cancelled mission once its tasks have ended too, which is a moment later."""
+        fold = MissionFold(self._tenant, self.id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S), aclosing(self.events()) as events:
+                async for event in events:
+                    fold.add(event)
+                    if fold.settled:
+                        break
+        return fold.view()
 
     async def pause(self, reason: str = "") -> None:
         """Let what runs end, start nothing new."""

@@ -112,6 +112,11 @@ class MissionFold:
         except InvalidEvent:
             return
 
+    @property
+    def settled(self) -> bool:
+        """Whether the mission has ended and so have all its tasks: those of a cancelled one end a moment later."""
+        return self.state.status.ended and all(task.status.ended for task in self.state.tasks.values())
+
     def view(self) -> MissionView:
         """The mission as it is now."""
         state = self.state

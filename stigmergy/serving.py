@@ -31,7 +31,7 @@ def serve(roles: Sequence[str], settings: Settings) -> None:
 
 
 async def _serve(roles: Sequence[str], settings: Settings) -> None:
-    async with open_bus(settings, name="+".join(roles), create=True) as bus:
+    async with open_bus(settings, name="+".join(roles), migrate=True) as bus:
         ready = {role: asyncio.Event() for role in roles}
         tasks: list[asyncio.Task[None]] = []
         if "orchestrator" in roles:

@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     """One or several (comma-separated) NATS servers; the token may be in the URL or in ``nats_token``."""
     nats_token: SecretStr | None = None
     """For the servers of ``nats_url``; the embedded one makes its own."""
-    nats_credentials: Annotated[Path, AfterValidator(_absolute)] | None = None
-    """A ``.creds`` file (JWT and seed) for a cluster with accounts; not together with ``nats_token``."""
+    nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """On how many servers of a cluster the streams are kept."""
     nats_port: Port | None = None
     """The port of the embedded NATS; a free one if unset, the same again at the next start."""
     redis_url: Annotated[SecretUrl, _url_of("redis", "rediss", "unix")] | None = None
@@ -120,10 +120,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}HEARTBEAT_S must be at most half of {PREFIX}WORKER_LEASE_S: one late beat may not end it"
             )
-        if self.nats_token is not None and self.nats_credentials is not None:
-            raise ValueError(f"set {PREFIX}NATS_TOKEN or {PREFIX}NATS_CREDENTIALS, not both")
-        if self.nats_credentials is not None and not self.nats_credentials.is_file():
-            raise ValueError(f"{PREFIX}NATS_CREDENTIALS must name a readable file")
         return self
 
     def revealed(self) -> dict[str, Any]:

@@ -87,12 +87,15 @@ def _nothing_runs(settings: Settings, what: str, variable: str) -> Unavailable:
 
 
 @asynccontextmanager
-async def open_bus(settings: Settings, *, name: str, create: bool = False) -> AsyncIterator[Bus]:
-    """Connect; with ``create`` the streams are made or migrated first. Raises :class:`LogUnavailable`."""
+async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> AsyncIterator[Bus]:
+    """Connect, and make the streams that are missing; with ``migrate`` those that differ are changed as well.
+
+    Raises:
+        LogUnavailable: NATS does not answer, is too old, or its streams cannot be used.
+    """
     nc = await connect(nats_url(settings), name=name)
     try:
-        if create:
-            await ensure_streams(nc)
+        await ensure_streams(nc, replicas=settings.nats_replicas, migrate=migrate)
         log = await JetStreamLog.open(nc)
         yield Bus(nc, log, await JetStreamCommands.open(nc), NatsSignals(nc))
     finally:

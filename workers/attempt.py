@@ -60,11 +60,28 @@ class Attempts:
             for order in orders:
                 endings.append((order, self._make_one(agent, order)))
                 if time.monotonic() - since > _REPORT_WITHIN_S:
-                    self._reporter.report(endings)
+                    self._report(endings)
                     self._watch.done([running(order) for order, _ in endings])
                     endings, since = [], time.monotonic()
             if endings:
-                self._reporter.report(endings)
+                self._report(endings)
+
+    def _report(self, endings: Sequence[tuple[AttemptOrder, AttemptFinished]]) -> None:
+        """Report; an ending that the log will never take is reported as a failure, without what made it too large."""
+        try:
+            self._reporter.report(endings)
+        except StigmergyError as error:
+            if error.retryable:
+                raise
+            if len(endings) > 1:
+                for ending in endings:
+                    self._report([ending])
+                return
+            [(order, refused)] = endings
+            told = AttemptFinished(
+                task=order.task, attempt=order.attempt, worker=refused.worker, outcome="failed", failure=_failure(error)
+            )
+            self._reporter.report([(order, told)])
 
     def _by_agent(self, orders: Sequence[AttemptOrder]) -> list[tuple[Agent | None, list[AttemptOrder]]]:
         groups: dict[str, tuple[Agent | None, list[AttemptOrder]]] = {}
@@ -91,7 +108,7 @@ class Attempts:
             failure = _failure(stop.error or Cancelled("stopped"))
         except StigmergyError as error:
             failure = _failure(error)
-        except Exception as error:  # noqa: BLE001 - whatever an agent raises is its failure, never the worker's
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an agent raises is its failure, never the worker's
             _log.exception("agent %s failed in %s", agent.name if agent else "?", order.task)
             failure = Failure(code="agent_error", message=f"{type(error).__name__}: {error}"[:2000], retryable=True)
         finally:
@@ -143,7 +160,7 @@ def _as_json(output: Any) -> dict[str, Any]:
         )
     try:
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(output))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StigmergyError(f"the agent's output is no JSON: {error}") from error
     return plain
 

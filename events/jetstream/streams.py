@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.api import ObjectStoreConfig
+from nats.js.errors import BadRequestError, NotFoundError
 
+from events.blobs.jetstream import BUCKET
 from events.jetstream.api import NOT_FOUND, ApiRefused, call
 from schemas.errors import LogUnavailable
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
@@ -13,6 +17,9 @@ from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
 _SECOND = 1_000_000_000
 _DAY = 24 * 3600 * _SECOND
 _MESSAGE_LIMIT = 1024 * 1024
+OLDEST = (2, 11)
+"""Older servers ignore ``Nats-Expected-Last-Subject-Sequence-Subject``, by which decisions are guarded: missions are
+accepted there and then stand still, with no error anywhere (seen with 2.10.27)."""
 
 
 def wanted(replicas: int = 1) -> list[dict[str, Any]]:
@@ -49,18 +56,47 @@ def wanted(replicas: int = 1) -> list[dict[str, Any]]:
     ]
 
 
-async def ensure_streams(nc: Client, *, replicas: int = 1) -> None:
-    """Create what is missing and change what differs.
+async def ensure_streams(nc: Client, *, replicas: int = 1, migrate: bool = True) -> None:
+    """Create the streams and the blob bucket where they are missing; with ``migrate`` also change what differs.
 
     Raises:
-        LogUnavailable: JetStream does not answer, is not enabled, or refuses a change that would need the data moved
-            (the message says which).
+        LogUnavailable: the server is too old, JetStream does not answer, is not enabled, or refuses a change that
+            would need the data moved (the message says which).
     """
+    version = nc.connected_server_version
+    check_version(version.major, version.minor)
     for config in wanted(replicas):
-        await _ensure(nc, config)
+        await _ensure(nc, config, migrate)
+    await _ensure_bucket(nc, replicas)
 
 
-async def _ensure(nc: Client, config: dict[str, Any]) -> None:
+def check_version(major: int, minor: int) -> None:
+    """Raises :class:`LogUnavailable` for a NATS server that cannot guard our appends."""
+    if (major, minor) < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        raise LogUnavailable(
+            f"NATS {major}.{minor} is too old: it ignores the guards of our appends",
+            hint=f"run NATS {needed} or newer",
+        )
+
+
+async def _ensure_bucket(nc: Client, replicas: int) -> None:
+    js = nc.jetstream()
+    try:
+        await js.object_store(BUCKET)
+    except NotFoundError:
+        try:
+            await js.create_object_store(BUCKET, config=ObjectStoreConfig(replicas=replicas))
+        except BadRequestError:
+            return  # somebody else made it in this very moment
+    except (NatsError, TimeoutError) as error:
+        raise LogUnavailable(
+            f"the blob bucket cannot be made: {error or type(error).__name__}",
+            hint="may this user create streams? see docs/operations.md, 'Permissions'",
+        ) from error
+
+
+async def _ensure(nc: Client, config: dict[str, Any], migrate: bool) -> None:
     name = config["name"]
     try:
         present = (await call(nc, f"STREAM.INFO.{name}"))["config"]
@@ -69,7 +105,7 @@ async def _ensure(nc: Client, config: dict[str, Any]) -> None:
             raise
         await _create(nc, config)
         return
-    if all(present.get(key) == value for key, value in config.items()):
+    if not migrate or all(present.get(key) == value for key, value in config.items()):
         return
     try:
         await call(nc, f"STREAM.UPDATE.{name}", {**present, **config})

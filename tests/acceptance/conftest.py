@@ -25,12 +25,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    yield from _stack(tmp_path_factory.mktemp("fragile"), split=True, concurrency=4)
+    yield from _stack(tmp_path_factory.mktemp("fragile"), split=True, pools=("pool", "other"))
 
 
 @pytest.fixture
 def stack(fragile: Stack) -> Stack:
-    """A stack to kill things in: every role has a process of its own, and all of it is there when the test begins."""
+    """A stack to kill things in: a process for each role, two pools, and all of it is there when the test begins."""
     fragile.mend()
     return fragile
 

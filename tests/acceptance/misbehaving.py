@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from events import codec
 from stigmergy import Agent, Context, Retryable
+
+codec.PAYLOAD_LIMIT = 20_000_000  # in the workers that load this: nobody needs 300 MB to see what is refused
 
 
 class NoJson(Agent):
@@ -17,9 +20,17 @@ class NoJson(Agent):
     skills = ("no-json",)
 
     def run(self, context: Context) -> Any:
-        return {"object": {"value": object()}, "list": [1, 2], "bytes": {b"\xff": 1}, "nan": {"value": float("nan")}}[
-            context.inputs["kind"]
-        ]
+        endless: dict[str, Any] = {}
+        endless["again"] = endless
+        kinds = {
+            "object": {"value": object()},
+            "list": [1, 2],
+            "key": {(1, 2): 3},
+            "surrogate": {"value": "\ud800"},
+            "endless": endless,
+            "nan": {"value": float("nan")},
+        }
+        return kinds[context.inputs["kind"]]
 
 
 class Large(Agent):
@@ -58,7 +69,7 @@ class Hangs(Agent):
             try:
                 time.sleep(0.02)
                 context.check() if how == "swallows" else None
-            except Exception:  # noqa: BLE001, S110 - that is what it is here for
+            except Exception:  # noqa: BLE001 - that is what it is here for
                 pass
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -37,24 +37,16 @@ def one(skill: str, /, *, attempts: int = 1, timeout_s: float = 60.0, task: str 
     return Plan(tasks=(TaskSpec(id=task, skill=skill, inputs=inputs, timeout_s=timeout_s, retry=retry),))
 
 
-async def until(mission: MissionHandle, wanted: Callable[[Event], bool], *, count: int = 1, within_s: float = 30) -> Event:
+async def until(
+    mission: MissionHandle, wanted: Callable[[Event], bool], *, count: int = 1, within_s: float = 30
+) -> Event:
     """The ``count``-th event of a mission that is wanted, as soon as the log has it."""
-    async with asyncio.timeout(within_s), aclosing(_wanted(mission, wanted)) as found:
-        async for event in found:
-            count -= 1
+    async with asyncio.timeout(within_s), aclosing(mission.events()) as events:
+        async for event in events:
+            count -= wanted(event)
             if count == 0:
                 return event
-    raise AssertionError("the events of a mission ended")
-
-
-async def _wanted(mission: MissionHandle, wanted: Callable[[Event], bool]) -> AsyncIterator[Event]:
-    events = mission.events()
-    try:
-        async for event in events:
-            if wanted(event):
-                yield event
-    finally:
-        await events.aclose()  # type: ignore[attr-defined]  # it is a generator; who follows for ever must be closed
+    raise AssertionError("the events of a mission do not end by themselves")
 
 
 def of(type_: str, task: str | None = None) -> Callable[[Event], bool]:

@@ -172,9 +172,14 @@ class Stack:
 
 @contextmanager
 def running(
-    folder: Path, *, split: bool = False, concurrency: int = 2, imports: tuple[str, ...] = (), grace_s: float = 20.0
+    folder: Path,
+    *,
+    split: bool = False,
+    pools: tuple[str, ...] = ("pool",),
+    imports: tuple[str, ...] = (),
+    grace_s: float = 20.0,
 ) -> Iterator[Stack]:
-    """A stack with all roles, and one pool. ``split`` gives every role a process of its own."""
+    """A stack with all roles, and pools of two workers. ``split`` gives every role a process of its own."""
     with ExitStack() as closing:
         nats = closing.enter_context(nats_server(folder / "n"))
         valkey = closing.enter_context(valkey_server(folder / "v"))
@@ -182,6 +187,7 @@ def running(
         closing.callback(stack.end)
         for roles in (("orchestrator",), ("task-queue",)) if split else (("orchestrator", "task-queue"),):
             stack.serve(*roles)
-        stack.pool(concurrency, imports=imports)
+        for pool in pools:
+            stack.pool(imports=imports, name=pool)
         stack.await_ready()
         yield stack

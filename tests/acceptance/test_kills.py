@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from schemas.envelope import Event, moment_of
 from stigmergy import Client, MissionHandle
 from tests.acceptance.missions import check_counted_once, data, history, layered, of, until
-from tests.acceptance.stack import LEASE_S, Process, Stack
+from tests.acceptance.stack import LEASE_S, Stack
 
 SLACK_S = 2.0
 PLAN = layered()
@@ -72,13 +72,11 @@ async def test_a_pool_child_is_killed(stack: Stack) -> None:
 async def test_a_whole_pool_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
-        running = await until(mission, of("attempt.started"), count=12)
         stack["pool"].kill_all()
         killed_at = datetime.now(UTC)
-        stack.mend()
         delays = lost_at(await completed(mission), killed_at)
-        assert delays, running
-        assert min(delays) < LEASE_S + SLACK_S, delays
+        assert delays
+        assert max(delays) < LEASE_S + SLACK_S, delays
 
 
 async def test_only_the_main_process_of_a_pool_is_killed(stack: Stack) -> None:
@@ -86,7 +84,6 @@ async def test_only_the_main_process_of_a_pool_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
         pool.kill()
-        stack.pool(4, name="pool")
         await completed(mission)
         async with asyncio.timeout(LEASE_S + SLACK_S):
             while pool.alive():

@@ -60,9 +60,7 @@ def _task(rng: Random, name: str, needs: tuple[str, ...], goal: str, known: list
         delay_s=rng.choice((0.001, 0.2, 3.0)),
         on_violation=rng.random() < 0.5,
     )
-    return TaskSpec(
-        id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, priority=rng.randint(0, 9)
-    )
+    return TaskSpec(id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, priority=rng.randint(0, 9))
 
 
 def _group(rng: Random, name: str, needs: tuple[str, ...], known: list[str], goals: list[str]) -> Group:

@@ -53,7 +53,9 @@ def anything(rng: Random, mission: Mission) -> Payload:
             tasks.TaskCancelled(task=task, reason="?"),
             goals.GoalAchieved(goal=goal),
             goals.GoalFailed(goal=goal, failure=failure),
-            attempts.AttemptFinished(task=task, attempt=attempt, worker="w", outcome=rng.choice(("succeeded", "failed"))),
+            attempts.AttemptFinished(
+                task=task, attempt=attempt, worker="w", outcome=rng.choice(("succeeded", "failed"))
+            ),
             worlds.WorldConfirmed(task=task, attempt=attempt),
             worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),
             actions.ActionExpired(task=task, attempt=attempt, failure=failure),
@@ -69,7 +71,9 @@ def _plan(rng: Random) -> Plan:
     if rng.random() < 0.5:
         return make_plan(rng, rng.randint(0, 5))
     return Plan(
-        goals=tuple(GoalSpec(id=rng.choice(names), parent=rng.choice([*names, None])) for _ in range(rng.randint(0, 3))),
+        goals=tuple(
+            GoalSpec(id=rng.choice(names), parent=rng.choice([*names, None])) for _ in range(rng.randint(0, 3))
+        ),
         tasks=tuple(
             TaskSpec(id=rng.choice(names), skill="s", goal=rng.choice(names), needs=(rng.choice(names),))
             for _ in range(rng.randint(0, 3))

@@ -175,7 +175,7 @@ def test_the_builtin_repair_is_the_graph_it_should_be() -> None:
     plan = builtin_templates()["repair"].plan({"workspace": {"digest": "x"}})
     assert {task.id: set(task.needs) for task in plan.tasks} == {
         "baseline": set(),
-        "analyze": set(),
+        "analyze": {"baseline"},
         "integrate": {"repair", "baseline"},
         "verify": {"integrate", "baseline"},
     }

@@ -82,7 +82,6 @@ def test_frozen() -> None:
         ("STIGMERGY_NATS_URL", "http://user:h1dden@host", "nats://host:port"),
         ("STIGMERGY_NATS_URL", "nats://h1dden@host:nan", "nats://host:port"),
         ("STIGMERGY_HEARTBEAT_S", "3", "STIGMERGY_WORKER_LEASE_S"),
-        ("STIGMERGY_NATS_CREDENTIALS", "missing.creds", "readable file"),
     ],
 )
 def test_a_mistake_names_the_variable_and_the_mend(
@@ -96,12 +95,6 @@ def test_a_mistake_names_the_variable_and_the_mend(
     assert caught.value.hint
     assert "h1dden" not in caught.value.message
     assert caught.value.__cause__ is None
-
-
-def test_token_and_credentials_exclude_each_other(tmp_path: Path) -> None:
-    (tmp_path / "a.creds").write_text("x")
-    with pytest.raises(InvalidInput, match="not both"):
-        Settings(nats_token="t", nats_credentials=tmp_path / "a.creds")
 
 
 def test_a_url_without_credentials_is_shown_whole() -> None:

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -31,16 +31,27 @@ tasks:
 """
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> subprocess.Popen[str]:
     """A process of its own: for what takes signals, or reads standard input, or stays."""
     return subprocess.Popen(
         [sys.executable, "-P", str(PROGRAM), *arguments],
         cwd=folder,
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def started(folder: Path, *arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+    """As :func:`start`; a test that fails leaves nothing behind, and does not wait for it."""
+    with start(folder, *arguments, stdout=stdout) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
 
 
 def stig(folder: Path, *arguments: str, code: int = 0) -> tuple[str, str]:
@@ -173,7 +184,7 @@ def test_unknown_missions_and_wrong_steering_are_told(stack: Path, hello: str) -
 def test_events_are_published_line_by_line(stack: Path) -> None:
     lines = ['{"type": "note.posted", "data": {"text": "one"}}', "no json", '{"type": "task.failed", "data": {}}']
     lines += ['{"type": "note.posted", "data": {"text": "two"}}']
-    with start(stack, "events", "publish") as process:
+    with started(stack, "events", "publish") as process:
         out, err = process.communicate("\n".join(lines), timeout=30)
     assert (process.returncode, out) == (2, "published 2 events\n")
     assert [line.split(":")[1].strip() for line in err.splitlines()] == ["line 2", "line 3"]
@@ -187,22 +198,20 @@ def test_events_are_published_line_by_line(stack: Path) -> None:
 
 def test_tail_shows_what_comes(stack: Path) -> None:
     (stack / "tick.json").write_text('{"type": "note.posted", "data": {"text": "tick"}}')
-    with start(stack, "events", "tail", "--type", "note.*") as tail:
-        assert tail.stdout is not None
-        os.set_blocking(tail.stdout.fileno(), False)
-        seen, deadline = "", time.monotonic() + 30
-        while "tick" not in seen and time.monotonic() < deadline:
+    shown = stack / "tail.txt"
+    with shown.open("w") as file, started(stack, "events", "tail", "--type", "note.*", stdout=file) as tail:
+        deadline = time.monotonic() + 30
+        while "tick" not in shown.read_text() and time.monotonic() < deadline:
             stig(stack, "events", "publish", "tick.json")
-            seen += tail.stdout.read() or ""
         tail.send_signal(signal.SIGINT)
         tail.communicate(timeout=20)
-    assert "note: tick" in seen
+    assert "note: tick" in shown.read_text()
     assert tail.returncode == 130
 
 
 def test_ctrl_c_cancels_the_mission(stack: Path) -> None:
     (stack / "slow.yaml").write_text(SLOW)
-    with start(stack, "run", "slow.yaml") as process:
+    with started(stack, "run", "slow.yaml") as process:
         assert process.stderr is not None
         while "wait started" not in (line := process.stderr.readline()):
             assert line, "it ended before the task began"

@@ -22,6 +22,7 @@ from nats.aio.client import Client
 from events.jetstream import JetStreamLog, connect
 from events.jetstream.api import call
 from events.jetstream.commands import JetStreamCommands
+from events.jetstream.streams import check_version
 from events.port import Ack, Guard, Subscription, Window, Write
 from events.signals import NatsSignals
 from schemas.commands import CancelMission, Command, CommandReply
@@ -33,7 +34,7 @@ from schemas.signals import REFLEX
 from schemas.subjects import COMMANDS, EVENTS, of_event
 from stigmergy.deploy import nats_permissions
 from stigmergy.deploy.nats_permissions import BLOBS, Grant, grants, render
-from stigmergy.deploy.prepare import check_version, prepare
+from stigmergy.deploy.prepare import prepare
 from stigmergy.local.binaries import nats_binary
 
 pytestmark = pytest.mark.timeout(60)

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from events.commands import MemoryCommands
 from events.memory import MemoryLog
 from events.port import Ack, Guard, Log, Write
 from orchestrator.service import Orchestrator
@@ -27,7 +26,7 @@ from schemas.ids import uuid7
 from schemas.plan import Plan
 from schemas.signals import Heartbeat, Running, heartbeat_subject
 from schemas.subjects import of_event
-from tests.simulation.rough import Air, Ears, RoughLog
+from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog
 from tests.simulation.virtual_time import clock, monotonic
 
 SKILL = "s"
@@ -88,13 +87,20 @@ async def claim(log: Log, worker: str, order: AttemptOrder, now: datetime) -> bo
 
 
 class Fleet:
-    """Everything that runs, and the log that outlives it."""
+    """Everything that runs, and the log that outlives it.
 
-    def __init__(self, seed: int, trouble: float = 0.1) -> None:
+    Args:
+        seed: of everything that is left to chance.
+        trouble: how likely each misfortune is.
+        hopeless: which share of failures is said to be for good.
+    """
+
+    def __init__(self, seed: int, trouble: float = 0.1, hopeless: float = 0.0) -> None:
         self.rng = Random(seed)
         self.trouble = trouble
+        self.hopeless = hopeless
         self.log = MemoryLog()
-        self.commands = MemoryCommands()
+        self.commands = RoughCommands()
         self.air = Air(self.rng, trouble)
         self.queue = Queue(self.rng, trouble)
         self.orchestrators: dict[str, Orchestrator] = {}
@@ -192,8 +198,11 @@ class Fleet:
             await ears.send(heartbeat_subject(name), msgspec.json.encode(beat))
             await asyncio.sleep(0.5)
 
+    def _may_be_retried(self) -> bool:
+        return self.rng.random() >= self.hopeless
+
     async def _attempt(self, name: str, order: AttemptOrder, heart: asyncio.Task[None]) -> bool:
-        """Make one attempt; False if the worker died of it, or fell silent over it and is not heard of but for a late word."""
+        """Make one attempt. False if the worker died of it, or fell silent and was only heard of by a late word."""
         await asyncio.sleep(self.rng.random() * self.rng.choice((0.05, 1.0)))
         fate = self.rng.random()
         if fate < self.trouble:
@@ -203,7 +212,7 @@ class Fleet:
                 return False
             await asyncio.sleep(5 + self.rng.random() * 5)
         failed = self.rng.random() < self.trouble
-        failure = Failure(code="x", message="went wrong", retryable=True) if failed else None
+        failure = Failure(code="x", message="went wrong", retryable=self._may_be_retried()) if failed else None
         word = AttemptFinished(
             task=order.task,
             attempt=order.attempt,

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from random import Random
 
+from events.commands import Handler, MemoryCommands
 from events.memory import MemoryLog, matches
 from events.port import Ack, Batch, Guard, Window, Write
 from events.signals import Listener
+from schemas.commands import parse_command
 from schemas.envelope import Event
 from schemas.errors import LogUnavailable, StigmergyError
 
@@ -55,6 +57,26 @@ class RoughLog(MemoryLog):
 
     async def _wait(self) -> None:
         await asyncio.sleep(self._rng.random() * self._rng.choice((0.001, 0.02)))
+
+
+class RoughCommands(MemoryCommands):
+    """Commands that come again when whoever had them could not carry them out, or died over them."""
+
+    async def serve(self, handler: Handler) -> None:
+        while True:
+            raw, answer = await self._queue.get()
+            try:
+                reply = await handler(parse_command(raw))
+            except asyncio.CancelledError:
+                self._queue.put_nowait((raw, answer))
+                raise
+            except StigmergyError as error:
+                if not error.retryable:
+                    raise
+                asyncio.get_running_loop().call_later(1.0, self._queue.put_nowait, (raw, answer))
+                continue
+            if not answer.done():
+                answer.set_result(reply)
 
 
 class Air:

@@ -13,7 +13,7 @@ from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
-from schemas.commands import SubmitMission
+from schemas.commands import PauseMission, ResumeMission, RetryMission, SubmitMission
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptStarted
 from schemas.events.task import TaskReady, TaskSucceeded
@@ -50,21 +50,34 @@ async def facts_of(fleet: Fleet) -> list[Fact]:
 
 
 async def _until_completed(fleet: Fleet) -> None:
+    """Wait for the end; a mission that failed gets another chance."""
     while True:
         await asyncio.sleep(0.5)
         await fleet.check_alive()
-        counts = await fleet.log.missions(("mission.completed", "mission.failed"))
-        if KEY in counts:
-            assert counts[KEY] == {"mission.completed": 1}
+        counts = (await fleet.log.missions(("mission.completed", "mission.failed", "mission.reopened"))).get(KEY, {})
+        if "mission.completed" in counts:
+            assert counts["mission.completed"] == 1
             return
+        if counts.get("mission.failed", 0) > counts.get("mission.reopened", 0):
+            await fleet.ask(RetryMission(id=uuid7(), mission="m1"))
 
 
-async def _play(seed: int) -> None:
-    fleet = Fleet(seed)
+async def _interfere(fleet: Fleet) -> None:
+    """Somebody pauses the mission now and then."""
+    while True:
+        await asyncio.sleep(fleet.rng.random() * 20)
+        await fleet.ask(PauseMission(id=uuid7(), mission="m1"))
+        await asyncio.sleep(fleet.rng.random() * 5)
+        await fleet.ask(ResumeMission(id=uuid7(), mission="m1"))
+
+
+async def _play(seed: int, hopeless: float = 0.0) -> None:
+    fleet = Fleet(seed, hopeless=hopeless)
     for start in (fleet.start_orchestrator, fleet.start_manager, fleet.start_worker) * 2:
         start()
     done = False
     fates = asyncio.create_task(fleet.misfortune(lambda: done))
+    somebody = asyncio.create_task(_interfere(fleet))
     try:
         async with asyncio.timeout(600):
             reply = await fleet.ask(SubmitMission(id=uuid7(), mission="m1", objective="o", plan=PLAN))
@@ -76,6 +89,7 @@ async def _play(seed: int) -> None:
         await _check(fleet)
     finally:
         fates.cancel()
+        somebody.cancel()
         await fleet.close()
 
 
@@ -98,3 +112,8 @@ async def _check(fleet: Fleet) -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_a_mission_comes_to_its_end_whatever_happens(seed: int) -> None:
     simulate(_play(seed))
+
+
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_a_mission_that_fails_is_retried_until_it_is_done(seed: int) -> None:
+    simulate(_play(seed, hopeless=0.5))
