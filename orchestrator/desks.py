@@ -287,7 +287,7 @@ class Desks[S]:
             _log.warning("mission %s waits for the log: %s", desk.mission, error)
 
     async def _pass_over_unreadable(self, desk: Desk[Any], payloads: Sequence[Payload]) -> bool:
-        """Whether all there is to read was read: then bytes that are no event stand between, and the guard counts them."""
+        """Whether all there is was read: then bytes that are no event stand between, and the guard counts them."""
         newest: dict[str, int] = {}
         for noun in {payload.TYPE.partition(".")[0] for payload in payloads}:
             newest[noun] = await self._log_port.newest(guard_filter(desk.tenant, desk.mission, noun))

@@ -60,10 +60,12 @@ esac
 say "installing what is pinned in requirements.lock ($profile)"
 # uv installs in seconds what takes pip a minute; pip does as well.
 if command -v uv >/dev/null 2>&1; then
-  uv pip install -q --python $venv/bin/python -c requirements.lock -e ".[$extra]"
+  uv pip install -q --compile-bytecode --python $venv/bin/python -c requirements.lock -e ".[$extra]"
 elif [ -x $venv/bin/uv ] || $venv/bin/python -m pip install -q --disable-pip-version-check -c requirements.lock uv >&2; then
-  $venv/bin/uv pip install -q --python $venv/bin/python -c requirements.lock -e ".[$extra]"
+  $venv/bin/uv pip install -q --compile-bytecode --python $venv/bin/python -c requirements.lock -e ".[$extra]"
 else
   $venv/bin/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[$extra]"
 fi
+# Compiled now, everything starts in half the time, also where Python is told not to write bytecode.
+$venv/bin/python -m compileall -q schemas events projections orchestrator workers gateway stigmergy || true
 printf '%s' "$wanted" >"$stamp"

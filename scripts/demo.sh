@@ -6,7 +6,7 @@ stig=.venv/bin/stig
 export STIGMERGY_STATE_DIR="${STIGMERGY_STATE_DIR:-.stigmergy/demo}"
 # One stack for both commands; one that was there before is used and left running.
 started=no
-if ! $stig status --json >/dev/null 2>&1; then
+if ! $stig status --json 2>/dev/null | grep -q '"name"'; then
   $stig dev --detach
   started=yes
   trap '$stig down' EXIT INT TERM

@@ -8,21 +8,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from nats.aio.client import Client as NatsClient
 
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.signals import NatsSignals
-from orchestrator.planning import TemplatePlanner, builtin_templates
-from orchestrator.service import Orchestrator
-from orchestrator.task_queue.dispatch import CelerySender
-from orchestrator.task_queue.service import TaskQueueManager
 from schemas.errors import Unavailable
 from schemas.ids import uuid7
 from stigmergy.local import LocalStack
 from stigmergy.settings import Settings
-from workers.process import WorkerSettings
+
+if TYPE_CHECKING:
+    from orchestrator.service import Orchestrator
+    from orchestrator.task_queue.service import TaskQueueManager
+    from workers.process import WorkerSettings
+
+# Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,18 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
 
 def make_orchestrator(bus: Bus) -> Orchestrator:
     """An orchestrator over a bus, with the templates that come with us."""
+    from orchestrator.planning import TemplatePlanner, builtin_templates
+    from orchestrator.service import Orchestrator
+
     planner = TemplatePlanner(builtin_templates())
     return Orchestrator(bus.log, bus.commands, planner, name=instance_name(), clock=now)
 
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     """A task-queue manager over a bus, sending to Celery's queues in Redis."""
+    from orchestrator.task_queue.dispatch import CelerySender
+    from orchestrator.task_queue.service import TaskQueueManager
+
     url = redis_url(settings)
     return TaskQueueManager(
         bus.log,
@@ -133,6 +142,8 @@ def worker_settings(
     may_exit: bool,
 ) -> WorkerSettings:
     """What a worker process needs to know."""
+    from workers.process import WorkerSettings
+
     return WorkerSettings(
         nats_url=nats_url(settings),
         redis_url=redis_url(settings),

@@ -98,6 +98,11 @@ def _tests_pass(kind: str, seen: Observation) -> Violation | None:
     return Violation(kind=kind, message=f"the tests ended {report.outcome}", evidence={"tail": report.tail[-1000:]})
 
 
+def worse(count: int) -> str:
+    """How many tests are worse, in words."""
+    return "1 test is worse" if count == 1 else f"{count} tests are worse"
+
+
 def _no_worse(expectation: TestsNoWorse, seen: Observation) -> Violation | None:
     if seen.tests is None:
         return Violation(kind=expectation.kind, message="no test run was observed")
@@ -112,7 +117,7 @@ def _no_worse(expectation: TestsNoWorse, seen: Observation) -> Violation | None:
     shown = [regression.model_dump(mode="json") for regression in regressions[:_SHOWN]]
     return Violation(
         kind=expectation.kind,
-        message=f"{len(regressions)} tests are worse than before: {regressions[0].id}",
+        message=f"{worse(len(regressions))} than before: {regressions[0].id}",
         evidence={"regressions": shown, "count": len(regressions)},
     )
 

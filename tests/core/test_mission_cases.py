@@ -50,6 +50,14 @@ def fail(play: Play, name: str) -> None:
     play.advance(cut=False)
 
 
+def status(play: Play, name: str) -> TaskStatus:
+    return play.state.tasks[name].status
+
+
+def goal_status(play: Play, name: str) -> GoalStatus:
+    return play.state.goals[name].status
+
+
 def of(play: Play, kind: type[Payload]) -> list[Any]:
     return [fact.payload for fact in play.facts if isinstance(fact.payload, kind)]
 
@@ -64,7 +72,7 @@ def grouped(items: Any, **rest: Any) -> Play:
 
 def test_a_required_branch_that_fails_fails_the_mission() -> None:
     play = grouped(["p", "q"])
-    assert play.state.goals["g"].status is GoalStatus.OPEN
+    assert goal_status(play, "g") is GoalStatus.OPEN
     fail(play, "g.p.x")
     assert play.state.status is MissionStatus.FAILED
     assert play.state.failure == LOST.model_copy(update={"message": "task g.p.x: went wrong"})
@@ -73,17 +81,17 @@ def test_a_required_branch_that_fails_fails_the_mission() -> None:
 def test_an_optional_branch_may_fail_and_what_follows_runs_once_all_have_ended() -> None:
     play = grouped(["p", "q"], optional_branches=True)
     fail(play, "g.p.x")
-    assert play.state.tasks["after"].status is TaskStatus.WAITING
+    assert status(play, "after") is TaskStatus.WAITING
     succeed(play, "g.q.x")
-    assert play.state.tasks["after"].status is TaskStatus.READY
+    assert status(play, "after") is TaskStatus.READY
     succeed(play, "after")
     assert play.state.status is MissionStatus.COMPLETED
 
 
 def test_a_group_without_items_is_done() -> None:
     play = grouped([])
-    assert play.state.goals["g"].status is GoalStatus.ACHIEVED
-    assert play.state.tasks["after"].status is TaskStatus.READY
+    assert goal_status(play, "g") is GoalStatus.ACHIEVED
+    assert status(play, "after") is TaskStatus.READY
 
 
 def test_a_group_whose_items_are_no_list_fails_once_and_says_why() -> None:
@@ -100,7 +108,7 @@ def test_a_group_that_cannot_unfold_in_an_optional_goal_leaves_nothing_waiting()
     play = begin(Plan(goals=(extra,), tasks=(task("a"), task("after", "g", goal="extra")), groups=(group,)))
     succeed(play, "a", {"items": 7})
     assert play.state.status is MissionStatus.COMPLETED
-    assert play.state.goals["extra"].status is GoalStatus.FAILED
+    assert goal_status(play, "extra") is GoalStatus.FAILED
     assert play.state.tasks["after"].status in (TaskStatus.SKIPPED, TaskStatus.CANCELLED)
 
 
@@ -167,7 +175,7 @@ def test_readiness_said_twice_after_a_failure_is_no_success() -> None:
     play.put(AttemptFinished(task="a", attempt=1, worker="w", outcome="failed", failure=LOST))
     play.put(TaskReady(task="a", attempt=1, skill="s"))
     play.advance(cut=False)
-    assert play.state.tasks["a"].status is TaskStatus.FAILED
+    assert status(play, "a") is TaskStatus.FAILED
 
 
 @pytest.mark.parametrize("recorded", range(4))
@@ -196,7 +204,7 @@ def test_goals_below_a_goal_that_failed_are_not_achieved() -> None:
     goals = (GoalSpec(id="top", optional=True), GoalSpec(id="low", parent="top"))
     play = begin(Plan(goals=goals, tasks=(task("a", goal="top"), task("b", goal="low"), task("c"))))
     fail(play, "a")
-    assert play.state.goals["low"].status is GoalStatus.FAILED
+    assert goal_status(play, "low") is GoalStatus.FAILED
     succeed(play, "c")
     assert play.state.status is MissionStatus.COMPLETED
 
@@ -254,15 +262,15 @@ def test_reopening_opens_goals_whose_tolerated_losses_run_again() -> None:
     goals = (GoalSpec(id="some", error_threshold=2),)
     play = begin(Plan(goals=goals, tasks=(task("a", goal="some"), task("b", "a", goal="some"), task("c"))))
     fail(play, "a")
-    assert play.state.goals["some"].status is GoalStatus.ACHIEVED
+    assert goal_status(play, "some") is GoalStatus.ACHIEVED
     fail(play, "c")
     play.ask(RetryMission(id="r1", mission="m", tasks=("a", "c")))
-    assert play.state.goals["some"].status is GoalStatus.OPEN
+    assert goal_status(play, "some") is GoalStatus.OPEN
     play.advance(cut=False)
     for name in ("a", "b", "c"):
         succeed(play, name)
     assert play.state.status is MissionStatus.COMPLETED
-    assert play.state.goals["some"].status is GoalStatus.ACHIEVED
+    assert goal_status(play, "some") is GoalStatus.ACHIEVED
 
 
 def test_resuming_what_has_ended_is_refused() -> None:

@@ -54,7 +54,7 @@ VIOLATED: list[tuple[Expectation, Observation, str]] = [
     (TestsPass(), Observation(tests=report("no_tests")), "the tests ended no_tests"),
     (TestsPass(), Observation(), "no test run was observed"),
     (TestsPass(), Observation(tests={"made": "up"}), "the observed test report is no test report"),
-    (TestsNoWorse(baseline=GREEN), Observation(tests=HALF), "1 tests are worse than before: two"),
+    (TestsNoWorse(baseline=GREEN), Observation(tests=HALF), "1 test is worse than before: two"),
     (TestsNoWorse(baseline=GREEN), Observation(), "no test run was observed"),
     (TestsNoWorse(baseline="${lost}"), Observation(tests=GREEN), "there is no baseline"),
     (TestsNoWorse(baseline={"made": "up"}), Observation(tests=GREEN), "the baseline is no test report"),

@@ -131,7 +131,7 @@ async def test_one_wins_each_decision(nats: Client) -> None:
     for kind in (TaskReady, ActionDispatched, AttemptStarted, AttemptFinished, WorldConfirmed, TaskSucceeded):
         said_of = Counter(fact.payload.identity() for fact in facts if isinstance(fact.payload, kind))
         assert said_of == Counter({(name, "1"): 1 for name in mission.tasks}), kind
-    for kind in (MissionCompleted, MissionExtended, GoalAchieved):
-        once = Counter(fact.payload.identity() for fact in facts if isinstance(fact.payload, kind))
+    for rare in (MissionCompleted, MissionExtended, GoalAchieved):
+        once = Counter(fact.payload.identity() for fact in facts if isinstance(fact.payload, rare))
         assert once
-        assert set(once.values()) == {1}, kind
+        assert set(once.values()) == {1}, rare

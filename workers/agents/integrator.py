@@ -116,7 +116,7 @@ class Integrator(Agent):
         """What is worse than before; empty if nothing is."""
         folder = _laid_out(context, tree, "trial")
         regressions = observe_suite(context, folder, environment).worse_than(baseline)
-        return f"{len(regressions)} tests are worse, {regressions[0].id} first" if regressions else ""
+        return f"{len(regressions)} worse, {regressions[0].id} first" if regressions else ""
 
     def _deliver(
         self,
