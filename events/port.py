@@ -161,7 +161,7 @@ class Log(Protocol):
         """Sequence of the newest message; 0 for an empty log."""
 
     async def newest(self, subject: str) -> int:
-        """Sequence of the newest message that matches a subject, wildcards allowed, readable or not; 0 if there is none."""
+        """Sequence of the newest message of a subject, wildcards allowed, readable or not; 0 if there is none."""
 
     async def missions(self, nouns_verbs: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
         """(tenant, mission) to how often each of the single-event types was written, without reading any message."""

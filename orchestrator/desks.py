@@ -201,7 +201,11 @@ class Desks[S]:
     def _forget_ended(self) -> None:
         if len(self._desks) <= _KEPT_ENDED:
             return
-        ended = [key for key, desk in self._desks.items() if self._rules.ended(desk.state) and not desk.busy]
+        ended = [
+            key
+            for key, desk in self._desks.items()
+            if self._rules.ended(desk.state) and not desk.busy and not desk.lock.locked()
+        ]
         for key in ended[: max(0, len(self._desks) - _KEPT_ENDED)]:
             del self._desks[key]
 
@@ -240,6 +244,9 @@ class Desks[S]:
                     if payloads:
                         await self.record(desk, payloads, cause=desk.cause)
                         desk.again = True
+        except StigmergyError as error:
+            # Nothing that this mission could write is taken by the log. The others must not stand still with it.
+            _log.error("mission %s cannot be moved on: %s (%s)", desk.mission, error, error.hint)
         finally:
             desk.busy = False
 

@@ -56,8 +56,8 @@ class TaskSpec(Shape):
 class GoalSpec(Shape):
     """A part of the objective with an end of its own.
 
-    An optional goal may fail without failing its parent. ``error_threshold`` is how many of the goal's tasks may fail
-    before it is given up; a required goal tolerates none.
+    An optional goal may fail without failing its parent. ``error_threshold`` is how many of the tasks and required
+    goals directly below may fail before the goal is given up; what depends on a failed one is skipped and counts too.
     """
 
     id: str

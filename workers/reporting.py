@@ -46,7 +46,7 @@ class Reporter:
     def claim(self, orders: Sequence[AttemptOrder], agent: str) -> list[bool]:
         """Claim attempts; True where this worker may make it.
 
-        The log takes one ``attempt.started`` for each attempt: the claim is an append that expects none before it, under
+        The log takes one ``attempt.started`` for each attempt: the claim is an append that expects none before it, with
         a fresh id, because a repeated id would be acknowledged even to a loser.
         """
         writes = []

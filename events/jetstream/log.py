@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -84,7 +84,7 @@ class JetStreamLog:
 
     # reading
 
-    async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+    async def follow(self, window: Window, *, batch: int = 500) -> AsyncGenerator[Batch]:
         async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
             while True:
                 messages = await reader.next()

@@ -30,7 +30,7 @@ def show(
     for block in (_kept, _refused, _conflicts, _open):
         block(report, console)
     for line in _ending(report, patch, folder, applied=applied):
-        console.print(line)
+        console.print(line, soft_wrap=True)  # paths and commands are there to be copied
 
 
 def _verdict(report: RepairReport, name: str) -> str:

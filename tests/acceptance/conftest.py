@@ -65,4 +65,4 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
             if isinstance(value, Stack):
                 for name, text in value.logs():
                     report.sections.append((f"log of {name}", text[-_SHOWN:]))  # type: ignore[attr-defined]
-    return report  # type: ignore[return-value]
+    return report

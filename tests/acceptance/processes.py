@@ -1,4 +1,4 @@
-"""What the acceptance tests start: ``python -m tests.acceptance.processes roles NAMES`` or ``… pool CONCURRENCY IMPORTS``.
+"""What these tests start: ``python -m tests.acceptance.processes roles NAMES``, or ``pool CONCURRENCY IMPORTS``.
 
 Lists are separated by commas. The servers come from ``STIGMERGY_*``, as for everybody else.
 """

@@ -19,6 +19,7 @@ from tests.acceptance.missions import data, history, of, one, task, until
 from tests.acceptance.repositories import CONFLICTING, repository, snapshot_of
 from tests.acceptance.stack import MISBEHAVING, running
 
+pytestmark = pytest.mark.xdist_group("acceptance")
 WORKSPACE = "${inputs.workspace}"
 
 
@@ -150,6 +151,6 @@ async def test_a_full_disk_fails_the_attempt_with_the_reason(tmp_path: Path) -> 
             mission = await client.submit("too much", plan=one("fills-disk", attempts=2, megabytes=100))
             outcome = await mission.outcome(timeout_s=30)
             assert (outcome.status, task(outcome).attempt) == ("failed", 2)
-            assert "No space left" in outcome.failure.message or "no space" in outcome.failure.message
+            assert "No space left" in task(outcome).reason or "no space" in task(outcome).reason
             after = await client.submit("goes on", plan=one("fills-disk", megabytes=1))
             assert (await after.outcome(timeout_s=20)).status == "completed"

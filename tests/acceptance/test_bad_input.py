@@ -18,6 +18,8 @@ from stigmergy import Client
 from stigmergy.wiring import now
 from tests.acceptance.missions import data, history, of, one, task, until
 
+pytestmark = pytest.mark.xdist_group("acceptance")
+
 
 async def ends(client: Client, plan: Plan, within_s: float = 30) -> Any:
     """How a mission with this plan ends."""
@@ -119,7 +121,7 @@ async def test_inputs_that_a_workflow_does_not_have(client: Client) -> None:
 
 async def test_a_cycle(client: Client) -> None:
     tasks = (TaskSpec(id="a", skill="echo", needs=("b",)), TaskSpec(id="b", skill="echo", needs=("a",)))
-    with pytest.raises(StigmergyError, match="a.*b"):
+    with pytest.raises(StigmergyError, match=r"a.*b"):
         await client.submit("round and round", plan=Plan(tasks=tasks))
 
 

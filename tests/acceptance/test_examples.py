@@ -10,6 +10,8 @@ import pytest
 
 from tests.acceptance.stack import ROOT, Stack
 
+pytestmark = pytest.mark.xdist_group("acceptance")
+
 
 def run(name: str, stack: Stack) -> list[str]:
     """The lines that an example prints."""

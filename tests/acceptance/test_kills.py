@@ -7,6 +7,7 @@ import os
 import signal
 from datetime import UTC, datetime
 
+import pytest
 from redis.asyncio import Redis
 
 from schemas.envelope import Event, moment_of
@@ -14,6 +15,7 @@ from stigmergy import Client, MissionHandle
 from tests.acceptance.missions import check_counted_once, data, history, layered, of, until
 from tests.acceptance.stack import LEASE_S, Stack
 
+pytestmark = pytest.mark.xdist_group("acceptance-kills")
 SLACK_S = 2.0
 PLAN = layered()
 

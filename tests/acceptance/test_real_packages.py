@@ -1,4 +1,4 @@
-"""Real source distributions are repaired, and the verdict is confirmed outside the system by plain git and plain pytest."""
+"""Real source distributions are repaired, and plain git and plain pytest confirm the verdict outside the system."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.acceptance.missions import task
 from tests.acceptance.repositories import snapshot_of
 from workers.sources import fetch
 
-pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(300), pytest.mark.xdist_group("acceptance")]
 BAD = {"failed", "error"}
 
 
@@ -44,7 +44,7 @@ def plain_pytest(python: Path, repository: Path, report: Path) -> dict[str, str]
     environment = {"PATH": os.environ["PATH"], "HOME": str(report.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     folders = [str(repository / "src")] if (repository / "src").is_dir() else [str(repository)]
     environment["PYTHONPATH"] = os.pathsep.join(folders)
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
     subprocess.run(command, cwd=repository, env=environment, capture_output=True, check=False, timeout=120)
     return outcomes(report)
 

@@ -63,6 +63,14 @@ class TestWriting:
             await log.append([event()], guard=Guard(pattern, first))
         assert (first, second, await log.last_sequence()) == (1, 3, 3)
 
+    async def test_the_newest_message_of_a_subject_counts_even_if_nobody_can_read_it(self, bench: Bench) -> None:
+        pattern = guard_filter(TENANT, MISSION, "task")
+        assert await bench.log.newest(pattern) == 0
+        await bench.log.append([event(), event("agent.joined")])
+        assert await bench.log.newest(pattern) == 1
+        await bench.publish(f"events.{TENANT}.{MISSION}.task.started", b"no event")
+        assert await bench.log.newest(pattern) == 3
+
     async def test_a_guarded_append_of_many_frames_chains_them(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(codec, "FRAME_EVENTS", 2)
         pattern = guard_filter(TENANT, MISSION, "task")

@@ -83,7 +83,7 @@ REPAIRED = mission(
 
 
 def shown(view: MissionView, **how: Any) -> str:
-    console = Console(file=io.StringIO(), width=110, highlight=False)
+    console = Console(file=io.StringIO(), width=110, highlight=False, color_system=None, force_terminal=False)
     show(report(view), console, **{"name": "orders", "patch": None, "folder": None, "applied": False, **how})
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

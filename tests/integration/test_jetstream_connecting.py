@@ -81,7 +81,12 @@ class TestStreams:
         for name in ("EVENTS", "COMMANDS", "DEAD_LETTERS"):
             await call(nats, f"STREAM.DELETE.{name}")
         await asyncio.gather(*(ensure_streams(nats) for _ in range(5)))
-        assert sorted((await call(nats, "STREAM.NAMES"))["streams"]) == ["COMMANDS", "DEAD_LETTERS", "EVENTS", "OBJ_BLOBS"]
+        assert sorted((await call(nats, "STREAM.NAMES"))["streams"]) == [
+            "COMMANDS",
+            "DEAD_LETTERS",
+            "EVENTS",
+            "OBJ_BLOBS",
+        ]
 
     async def test_a_changed_setting_is_brought_up_to_date(self, nats: Client, log: JetStreamLog) -> None:
         await log.append([event()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import msgspec
 import pytest
 
 from events.port import Window
@@ -14,6 +15,7 @@ from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
 from schemas.commands import PauseMission, ResumeMission, RetryMission, SubmitMission
+from schemas.envelope import Event, rfc3339
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptStarted
 from schemas.events.task import TaskReady, TaskSucceeded
@@ -22,7 +24,7 @@ from schemas.expectations import OutputHas
 from schemas.ids import uuid7
 from schemas.plan import Group, Plan, RetryPolicy, TaskSpec
 from tests.simulation.fleet import SKILL, Fleet
-from tests.simulation.virtual_time import simulate
+from tests.simulation.virtual_time import clock, simulate
 
 KEY = ("default", "m1")
 _RETRY = RetryPolicy(max_attempts=100, delay_s=0.1, max_delay_s=1.0)
@@ -117,3 +119,32 @@ def test_a_mission_comes_to_its_end_whatever_happens(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_a_mission_that_fails_is_retried_until_it_is_done(seed: int) -> None:
     simulate(_play(seed, hopeless=0.5))
+
+
+async def _play_among_nonsense() -> None:
+    fleet = Fleet(1, trouble=0.0)
+    for start in (fleet.start_orchestrator, fleet.start_manager, fleet.start_worker):
+        start()
+    try:
+        async with asyncio.timeout(120):
+            await fleet.ask(SubmitMission(id=uuid7(), mission="m1", objective="o", plan=PLAN))
+            for noun in ("task.ready", "goal.achieved", "action.dispatched", "world.confirmed"):
+                await fleet.log.store(f"events.default.m1.{noun}", b"no event at all", uuid7())
+                odd = Event(
+                    id=uuid7(),
+                    source="/nobody",
+                    type=noun,
+                    time=rfc3339(clock()),
+                    tenant="default",
+                    mission="m1",
+                    data=msgspec.Raw(b'{"surprise":1}'),
+                )
+                await fleet.log.append([odd])
+                await asyncio.sleep(0.3)
+            await _until_completed(fleet)
+    finally:
+        await fleet.close()
+
+
+def test_what_nobody_can_read_does_not_hold_up_a_mission() -> None:
+    simulate(_play_among_nonsense())
