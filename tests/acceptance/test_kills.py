@@ -18,6 +18,8 @@ from tests.acceptance.stack import LEASE_S, Stack
 pytestmark = pytest.mark.xdist_group("acceptance-kills")
 SLACK_S = 2.0
 PLAN = layered()
+SLOW = {spec.id for spec in PLAN.tasks if spec.inputs["sleep_s"] > 0.25}
+begins = of("attempt.started")
 
 
 async def begun(client: Client, succeeded: int = 6) -> MissionHandle:
@@ -63,12 +65,15 @@ def lost_at(events: list[Event], killed_at: datetime) -> list[float]:
 async def test_a_pool_child_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
-        started = await until(mission, of("attempt.started"), count=9)
-        victim = int(data(started)["worker"].split("-")[-2])
-        os.kill(victim, signal.SIGKILL)
+        now = await client.bus.log.last_sequence()
+        started = await until(mission, lambda event: event.sequence > now and event.subject in SLOW and begins(event))
+        os.kill(int(data(started)["worker"].split("-")[-2]), signal.SIGKILL)
         killed_at = datetime.now(UTC)
-        delays = lost_at(await completed(mission), killed_at)
-        assert all(delay < LEASE_S + SLACK_S for delay in delays), delays
+        events = await completed(mission)
+        [lost] = [event for event in events if event.type == "action.expired"]
+        assert lost.subject == started.subject
+        [delay] = lost_at(events, killed_at)
+        assert delay < LEASE_S + SLACK_S
 
 
 async def test_a_whole_pool_is_killed(stack: Stack) -> None:
