@@ -76,6 +76,8 @@ class RepairReport(_Part):
         findings: how many the analyzer found; ``open_findings`` of them are not mended, ``open_examples`` names the
             gravest of those.
         groups_left: groups beyond the limit of one mission.
+        proved: whether tests stand behind the patch: some passed before, and they pass still. A repository whose tests
+            are missing, or cannot even be collected, proves nothing, however little gets worse.
     """
 
     mission: str
@@ -91,6 +93,7 @@ class RepairReport(_Part):
     open_findings: int = 0
     open_examples: tuple[OpenFinding, ...] = ()
     groups_left: int = 0
+    proved: bool = False
 
     @property
     def files(self) -> frozenset[str]:
@@ -109,6 +112,7 @@ def report(view: MissionView) -> RepairReport:
     groups = {str(group["id"]): group for group in analysis.get("groups") or ()}
     kept = tuple(_kept(name, groups.get(name, {}), tasks) for name in merged.get("kept") or ())
     names = frozenset(group.id for group in kept)
+    before, after = _suite(_output(tasks, "baseline")), _suite(_output(tasks, "verify") or merged.get("tests") or {})
     left = [finding for finding in analysis.get("findings") or () if finding.get("fix_group") not in names]
     total = int(analysis.get("total", 0))
     mended = len(analysis.get("findings") or ()) - len(left)
@@ -117,8 +121,9 @@ def report(view: MissionView) -> RepairReport:
         verdict=_verdict(view, kept, groups),
         reason="" if view.status == "completed" else _reason(view),
         duration_s=_duration(view),
-        baseline=_suite(_output(tasks, "baseline")),
-        final=_suite(_output(tasks, "verify") or merged.get("tests") or {}),
+        baseline=before,
+        final=after,
+        proved=before is not None and after is not None and before.passed > 0 and after.passed > 0,
         kept=kept,
         refused=(*_refused_alone(tasks, groups), *_refused_together(merged, groups)),
         conflicts=tuple(

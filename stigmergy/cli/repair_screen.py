@@ -38,6 +38,11 @@ def _verdict(report: RepairReport, name: str) -> str:
     who = plain(name)
     total = len(report.kept) + len(report.refused)
     match report.verdict:
+        case "repaired" if not report.proved:
+            return (
+                f"[bold yellow]○ {who} mended, and nothing proves it[/]: {counted(report.fixes, 'fix', 'fixes')} in "
+                f"{counted(len(report.files), 'file')}, but no test passed before that could break{took}"
+            )
         case "repaired":
             fixed = f"{counted(report.fixes, 'fix', 'fixes')} in {counted(len(report.files), 'file')}"
             return (

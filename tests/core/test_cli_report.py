@@ -180,3 +180,16 @@ def test_after_applying_nobody_is_asked_to_apply(tmp_path: Path) -> None:
 
 def test_a_failure_is_shown_without_markup_of_its_own() -> None:
     assert "no [bold]tests[/bold] here" in shown(mission("failed", reason="no [bold]tests[/bold] here"))
+
+
+@pytest.mark.parametrize("outcome", ["no_tests", "broken"])
+def test_without_a_passing_test_nothing_is_proved(outcome: str) -> None:
+    silent = {"outcome": outcome, "passed": 0, "failed": 0, "error": 0, "skipped": 0, "duration_s": 0.1}
+    tasks = tuple(
+        task.model_copy(update={"output": silent}) if task.id in ("baseline", "verify") else task
+        for task in REPAIRED.tasks
+    )
+    view = REPAIRED.model_copy(update={"tasks": tasks})
+    assert report(REPAIRED).proved
+    assert not report(view).proved
+    assert "nothing proves it" in shown(view)
