@@ -35,7 +35,7 @@ class WorkerBus:
     """
 
     def __init__(self, nats_url: str, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="bus", daemon=True)
         self._thread.start()
         self._posted: list[Event] = []
@@ -149,6 +149,14 @@ class WorkerBus:
         for result in await self._log.write([Write(frame) for frame in frames(events)]):
             if isinstance(result, StigmergyError):
                 raise result
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 class BusBlobs:
