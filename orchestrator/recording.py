@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-import msgspec
-
 from events.port import Guard, Log
-from schemas.envelope import Event, rfc3339
+from schemas.envelope import Event
 from schemas.events import Payload, parse
+from schemas.events.enveloping import envelop
 from schemas.ids import derive
 from schemas.subjects import guard_filter
 
@@ -84,19 +83,16 @@ class Recorder:
             InvalidEvent: what was decided could not be read again. Only checked for the few events of missions
                 themselves: one that cannot be read would leave a mission standing still.
         """
-        event = Event(
+        event = envelop(
+            payload,
             id=derive(cause, payload.TYPE, *payload.identity(), *apart),
             source=self._source,
-            type=payload.TYPE,
-            time=rfc3339(self._clock()),
+            at=self._clock(),
             tenant=tenant,
             mission=mission,
-            subject=payload.about(),
-            dataversion=payload.VERSION,
-            causationid=cause,
-            correlationid=correlation,
+            cause=cause,
+            correlation=correlation,
             traceparent=traceparent,
-            data=msgspec.Raw(payload.__pydantic_serializer__.to_json(payload, exclude_defaults=True)),
         )
         if payload.TYPE.startswith("mission."):
             parse(event)

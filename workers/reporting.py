@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
-
 from events.port import Ack, Guard, Write
 from schemas.attempts import AttemptOrder
-from schemas.envelope import Event, rfc3339
+from schemas.envelope import Event
 from schemas.errors import Conflict, StigmergyError
 from schemas.events import Payload, parse
 from schemas.events.agent import AgentRemembered
 from schemas.events.attempt import AttemptStarted
+from schemas.events.enveloping import envelop
 from schemas.ids import uuid7
 from schemas.subjects import noun_filter, of_event
 from workers.scratchpad import apply_note
@@ -42,6 +41,7 @@ class Reporter:
     def __init__(self, bus: Bus, worker: str) -> None:
         self._bus = bus
         self.worker = worker
+        self._source = f"/worker/{worker}"
 
     def claim(self, orders: Sequence[AttemptOrder], agent: str) -> list[bool]:
         """Claim attempts; True where this worker may make it.
@@ -71,7 +71,8 @@ class Reporter:
 
     def announce(self, payload: Payload, tenant: str) -> None:
         """Record something about the worker itself."""
-        self._bus.append([_event(self.worker, payload, tenant, "_", None, None, None)])
+        event = envelop(payload, id=uuid7(), source=self._source, at=datetime.now(UTC), tenant=tenant)
+        self._bus.append([event])
 
     def notes_of(self, order: AttemptOrder) -> dict[str, Any]:
         """The scratchpad that earlier attempts at the task left."""
@@ -85,31 +86,14 @@ class Reporter:
 
     def event(self, order: AttemptOrder, payload: Payload) -> Event:
         """The envelope of something that belongs to an attempt."""
-        return _event(
-            self.worker, payload, order.tenant, order.mission, order.cause or None, order.correlation, order.traceparent
+        return envelop(
+            payload,
+            id=uuid7(),
+            source=self._source,
+            at=datetime.now(UTC),
+            tenant=order.tenant,
+            mission=order.mission,
+            cause=order.cause or None,
+            correlation=order.correlation,
+            traceparent=order.traceparent,
         )
-
-
-def _event(
-    worker: str,
-    payload: Payload,
-    tenant: str,
-    mission: str,
-    cause: str | None,
-    correlation: str | None,
-    traceparent: str | None,
-) -> Event:
-    return Event(
-        id=uuid7(),
-        source=f"/worker/{worker}",
-        type=payload.TYPE,
-        time=rfc3339(datetime.now(UTC)),
-        tenant=tenant,
-        mission=mission,
-        subject=payload.about(),
-        dataversion=payload.VERSION,
-        causationid=cause,
-        correlationid=correlation,
-        traceparent=traceparent,
-        data=msgspec.Raw(payload.__pydantic_serializer__.to_json(payload, exclude_defaults=True)),
-    )

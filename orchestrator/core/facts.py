@@ -17,8 +17,18 @@ class Fact(NamedTuple):
     sequence: int = 0
     id: str = ""
     cause: str = ""
+    correlation: str | None = None
+    traceparent: str | None = None
 
     @classmethod
     def of(cls, event: Event) -> Fact:
         """Parse an event. Raises :class:`~schemas.errors.InvalidEvent` if this release cannot read it."""
-        return cls(parse(event), moment_of(event), event.sequence, event.id, event.causationid or "")
+        return cls(
+            parse(event),
+            moment_of(event),
+            event.sequence,
+            event.id,
+            event.causationid or "",
+            event.correlationid,
+            event.traceparent,
+        )

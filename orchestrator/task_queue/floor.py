@@ -13,7 +13,7 @@ from orchestrator.core.facts import Fact
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.mission import MissionCancelled, MissionCompleted, MissionFailed, MissionReopened
+from schemas.events.mission import MissionCancelled, MissionCompleted, MissionFailed, MissionReopened, MissionSubmitted
 from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
 from schemas.events.world import WorldConfirmed, WorldViolated
 
@@ -47,6 +47,7 @@ class Floor(Struct, frozen=True):
         attempts: by task; a task has at most one.
         agenda: tasks whose attempt waits for this role, with the order of their arrival.
         seen: noun to the sequence of its newest message, for the nouns that this role writes.
+        correlation, traceparent: of the submission; workers hand them on.
     """
 
     tenant: str
@@ -56,6 +57,8 @@ class Floor(Struct, frozen=True):
     tickets: int = 0
     seen: Map[str, int] = Map()
     ended: bool = False
+    correlation: str | None = None
+    traceparent: str | None = None
 
 
 def evolve(floor: Floor, fact: Fact) -> Floor:
@@ -64,6 +67,8 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
     if noun in ("action", "world"):
         floor = replace(floor, seen=floor.seen.set(noun, fact.sequence))
     match fact.payload:
+        case MissionSubmitted():
+            return replace(floor, correlation=fact.correlation, traceparent=fact.traceparent)
         case TaskReady() as event:
             return _open(floor, event, fact)
         case ActionDispatched() as event:

@@ -129,6 +129,8 @@ def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispa
         workspace=ready.workspace,
         expects=ready.expects,
         timeout_s=ready.timeout_s,
+        correlation=state.correlation,
+        traceparent=state.traceparent,
     )
     return ActionDispatched(
         task=ready.task,
