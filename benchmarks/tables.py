@@ -32,12 +32,7 @@ def tables(report: Report) -> tuple[Table, ...]:
 def show(report: Report, console: Console) -> None:
     """Print everything to a terminal."""
     for table in tables(report):
-        drawn = RichTable(title=table.title, title_justify="left")
-        for place, head in enumerate(table.heads):
-            drawn.add_column(head, justify="right" if place else "left")
-        for row in table.rows:
-            drawn.add_row(*row)
-        console.print(drawn)
+        console.print(drawn(table))
     console.print(caption(report), soft_wrap=True)
 
 
@@ -45,9 +40,24 @@ def markdown(report: Report) -> str:
     """The same for a document."""
     blocks = [caption(report)]
     for table in tables(report):
-        lines = [_line(table.heads), _line(["---", *["---:"] * (len(table.heads) - 1)])]
-        blocks += [f"**{table.title}**", "\n".join([*lines, *(_line(row) for row in table.rows)])]
+        blocks += [f"**{table.title}**", marked(table)]
     return "\n\n".join(blocks) + "\n"
+
+
+def drawn(table: Table) -> RichTable:
+    """A table for the terminal."""
+    made = RichTable(title=table.title, title_justify="left")
+    for place, head in enumerate(table.heads):
+        made.add_column(head, justify="right" if place else "left")
+    for row in table.rows:
+        made.add_row(*row)
+    return made
+
+
+def marked(table: Table) -> str:
+    """A table for a document, without its title."""
+    lines = [_line(table.heads), _line(["---", *["---:"] * (len(table.heads) - 1)])]
+    return "\n".join([*lines, *(_line(row) for row in table.rows)])
 
 
 def caption(report: Report) -> str:

@@ -20,6 +20,9 @@ PAYLOAD_LIMIT = 256 * 1024 * 1024
 FRAME_BYTES = 512 * 1024
 FRAME_EVENTS = 1000
 _ALONE = {"mission"}
+# Checking the parts of a subject takes as long as encoding the event, and a writer has few subjects.
+_MOST_SUBJECTS = 4096
+_subjects: dict[tuple[str, str, str], str] = {}
 
 _stamp = msgspec.structs.force_setattr
 _encoder = msgspec.json.Encoder()
@@ -45,7 +48,7 @@ def subject_of(events: Sequence[Event], key: str | None = None) -> str:
         raise InvalidEvent("a message needs at least one event")
     first = events[0]
     if len(events) == 1:
-        return of_event(first, key)
+        return of_event(first, key) if key else _of_single(first)
     tenant, mission, noun = first.tenant, first.mission, first.type.partition(".")[0]
     prefix = f"{noun}."
     same = all(e.mission == mission and e.type.startswith(prefix) and e.tenant == tenant for e in events)
@@ -55,6 +58,17 @@ def subject_of(events: Sequence[Event], key: str | None = None) -> str:
             hint="events.codec.frames cuts events into messages",
         )
     return of_frame(tenant, mission, noun)
+
+
+def _of_single(event: Event) -> str:
+    place = (event.tenant, event.mission, event.type)
+    subject = _subjects.get(place)
+    if subject is None:
+        subject = of_event(event)
+        if len(_subjects) >= _MOST_SUBJECTS:
+            _subjects.clear()
+        _subjects[place] = subject
+    return subject
 
 
 def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:

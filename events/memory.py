@@ -69,7 +69,7 @@ class MemoryLog:
     async def _write(self, write: Write) -> Ack | StigmergyError:
         subject = subject_of(write.events, write.key)
         events = [await check_in(event, self.blobs) for event in write.events]
-        return await self.store(subject, encode(events)[0], events[0].id, write.guard)
+        return await self.store(subject, encode(events)[0], write.id or events[0].id, write.guard)
 
     async def store(
         self, subject: str, raw: bytes, message_id: str, guard: Guard | None = None

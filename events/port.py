@@ -26,11 +26,16 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One message to append: one event, or a frame with several events of one noun of one mission."""
+    """One message to append: one event, or a frame with several events of one noun of one mission.
+
+    Attributes:
+        id: by which a repetition is recognised; the id of the first event if it is left out.
+    """
 
     events: tuple[Event, ...]
     guard: Guard | None = None
     key: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,11 @@ from typing import Any, Self
 
 import msgspec
 
+from events.buffered import BufferedPublisher, OnFailure
+from events.codec import FRAME_EVENTS
 from events.jetstream.reader import patiently
 from events.port import Window
+from events.recent import Recent
 from orchestrator.core.mission import MissionStatus
 from schemas.commands import (
     CancelMission,
@@ -139,7 +142,13 @@ class Client:
             UnknownType, InvalidEvent: the type is not known, or the data does not fit it.
             InvalidInput: the noun belongs to a role of the system.
         """
-        event = Event(
+        return await self.publish_event(self.event(type, data, mission=mission, subject=subject))
+
+    def event(
+        self, type: str, data: Mapping[str, Any], *, mission: str = NO_MISSION, subject: str | None = None
+    ) -> Event:
+        """A new event of this client and tenant; nothing is checked or published yet."""
+        return Event(
             id=uuid7(),
             source=f"/client/{self._name}",
             type=type,
@@ -149,10 +158,48 @@ class Client:
             subject=subject,
             data=msgspec.Raw(msgspec.json.encode(data)),
         )
-        return await self.publish_event(event)
 
     async def publish_event(self, event: Event) -> Event:
         """Publish an event made elsewhere; publishing it again changes nothing. Raises as :meth:`publish`."""
+        self.check(event)
+        await self.bus.log.append([event])
+        return event
+
+    def publisher(
+        self,
+        *,
+        linger_s: float | None = 0.01,
+        frame_events: int = FRAME_EVENTS,
+        max_waiting: int = 50_000,
+        on_failure: OnFailure | None = None,
+        known: Recent | None = None,
+    ) -> BufferedPublisher:
+        """For many events: they travel in frames, and nobody waits for each; see :class:`BufferedPublisher`.
+
+        ::
+
+            async with client.publisher() as publisher:
+                for event in events:
+                    await publisher.publish(event)
+            print(publisher.report)
+
+        Its ``publish`` raises as :meth:`publish` for an event that may not be published; the others go on.
+
+        Args:
+            known: ``Recent(client.bus.log)`` skips events that the log has already, after an earlier run.
+        """
+        return BufferedPublisher(
+            self.bus.log,
+            linger_s=linger_s,
+            frame_events=frame_events,
+            max_waiting=max_waiting,
+            on_failure=on_failure,
+            check=self.check,
+            known=known,
+        )
+
+    def check(self, event: Event) -> None:
+        """Whether a client may publish it. Raises as :meth:`publish`."""
         check_readable(event)
         parse(event)
         noun = event.type.partition(".")[0]
@@ -161,8 +208,6 @@ class Client:
                 f"{event.type} may only be written by the {OWNERS[noun].value}",
                 hint="use a command for what you want to happen, or a type of your own for what you know",
             )
-        await self.bus.log.append([event])
-        return event
 
     def events(
         self, filters: Sequence[str] | None = None, *, first: int | None = None, follow: bool = True

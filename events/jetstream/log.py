@@ -70,17 +70,16 @@ class JetStreamLog:
         return last
 
     async def _prepared(self, write: Write) -> Message | StigmergyError:
+        events = write.events
         try:
-            return await self._message(write)
+            subject = subject_of(events, write.key)
+            # Nearly all are small: awaiting each would cost more than encoding it.
+            if max([len(e.data) for e in events]) > INLINE_LIMIT:
+                events = tuple([await check_in(e, self.blobs) for e in events])
         except StigmergyError as error:
             return error
-
-    async def _message(self, write: Write) -> Message:
-        subject = subject_of(write.events, write.key)
-        # Nearly all are small: awaiting each would cost more than encoding it.
-        events = [e if len(e.data) <= INLINE_LIMIT else await check_in(e, self.blobs) for e in write.events]
         payload, content_type = encode(events)
-        return Message(subject, payload, events[0].id, content_type, write.guard)
+        return Message(subject, payload, write.id or events[0].id, content_type, write.guard)
 
     # reading
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from nats.aio.client import Client
@@ -56,8 +58,7 @@ class _Waiting:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What is to be stored: a repetition is recognised by ``message_id``."""
 
     subject: str
@@ -68,7 +69,9 @@ class Message:
     extra: tuple[tuple[str, str], ...] = ()
 
     def headers(self) -> dict[str, str]:
-        headers = {"Nats-Msg-Id": self.message_id, **dict(self.extra)}
+        headers = {"Nats-Msg-Id": self.message_id}
+        if self.extra:
+            headers.update(self.extra)
         if self.content_type:
             headers["Content-Type"] = self.content_type
         if self.guard is not None:
@@ -92,7 +95,9 @@ class Publisher:
 
     async def open(self) -> None:
         self._connection = self._nc.stats["reconnects"]
-        await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+        subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+        quick: dict[int, Callable[[bytes, bytes], None]] = getattr(self._nc, "quick", {})
+        quick[subscription._id] = self._hear
 
     def close(self) -> None:
         """After the connection: nothing that is still on its way will be acknowledged."""
@@ -147,10 +152,11 @@ class Publisher:
     async def _send_in_order(self, messages: list[Message], numbers: list[int]) -> dict[int, _Waiting]:
         """Send until all are sent or the connection changes: then what was sent before has to go first again."""
         sent: dict[int, _Waiting] = {}
-        connection = self._nc.stats["reconnects"]
+        stats = self._nc.stats
+        connection = stats["reconnects"]
         for number in numbers:
             await self._places.acquire()
-            if not self._nc.is_connected or self._nc.stats["reconnects"] != connection:
+            if not self._nc.is_connected or stats["reconnects"] != connection:
                 self._places.release()
                 break
             sent[number] = await self._send(messages[number])
@@ -190,9 +196,12 @@ class Publisher:
         self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._watch) if self._waiting else None
 
     async def _on_answer(self, msg: Msg) -> None:
-        number = msg.subject[len(self._inbox) + 1 :]
-        if msg.data:
-            self._answer(number, _answers.decode(msg.data))
+        self._hear(msg.subject.encode(), msg.data)
+
+    def _hear(self, subject: bytes, data: bytes) -> None:
+        number = subject[len(self._inbox) + 1 :].decode()
+        if data:
+            self._answer(number, _answers.decode(data))
         else:  # 503, no responders: no stream takes this subject now
             self._answer(number, _lost("JetStream does not answer"))
 

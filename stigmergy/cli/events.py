@@ -50,6 +50,7 @@ def publish(
     """Publish events: CloudEvents in JSON, or lines of {"type": …, "data": {…}, "mission": …}.
 
     A line that is refused is told with its number and its error; the others go on. Exit code 2 if any was refused.
+    CloudEvents that the log got in the last ten minutes are not doubled: a file can be published again.
 
     \b
     Examples:
@@ -65,10 +66,17 @@ def publish(
             {
                 "published": outcome.published,
                 "errors": [{"line": line, "error": error} for line, error in outcome.errors],
+                "counts": {
+                    "published": outcome.count,
+                    "duplicates": outcome.duplicates,
+                    "errors": len(outcome.errors),
+                },
             }
         )
     else:
-        typer.echo(f"published {screen.counted(len(outcome.published), 'event')}")
+        typer.echo(f"published {screen.counted(outcome.count, 'event')}")
+        if outcome.duplicates:
+            typer.echo(f"the log had {outcome.duplicates:,} of them already", err=True)
     if outcome.errors:
         raise typer.Exit(BAD_INPUT)
 

@@ -2,80 +2,166 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
 from schemas.envelope import NO_MISSION, Event
-from schemas.errors import InvalidEvent, InvalidInput, StigmergyError, Unavailable
+from schemas.errors import Cancelled, InvalidEvent, InvalidInput, LogUnavailable, StigmergyError, Unavailable
+from stigmergy.cli.lines import Lines
 
 if TYPE_CHECKING:
+    from events.buffered import BufferedPublisher
+    from events.recent import Recent
     from stigmergy.client import Client
 
 _LARGEST_DOCUMENT = 64 * 2**20
 _SHORT_FORM = {"type", "data", "mission", "subject"}
+_AGAIN_S = 600.0
+_TELL_LINES, _TELL_S = 10_000, 2.0
 
 
 @dataclass
 class Outcome:
-    """Ids of what was published, and line and message of what was not."""
+    """What became of the lines.
 
-    published: list[str] = field(default_factory=list)
+    Attributes:
+        errors: line and message of what was not published, in the order in which it turned out.
+        duplicates: events that the log had already.
+        lost: the log did not answer any more.
+    """
+
     errors: list[tuple[int, str]] = field(default_factory=list)
+    duplicates: int = 0
+    lost: Unavailable | None = None
+    _lines: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def published(self) -> list[str]:
+        """Ids of what is on the log; while publishing goes on, also of what is on its way there."""
+        return list(self._lines)
+
+    @property
+    def count(self) -> int:
+        return len(self._lines)
+
+    def taken(self, number: int, event: Event) -> None:
+        self._lines.setdefault(event.id, number)
+
+    def refused(self, number: int, error: StigmergyError) -> None:
+        """Tell it at once."""
+        self.errors.append((number, error.message))
+        hint = f" ({error.hint})" if error.hint else ""
+        print(f"error: line {number}: {error.message}{hint}", file=sys.stderr)
+
+    def failed(self, event: Event, error: StigmergyError) -> None:
+        """It was on its way and did not arrive. A log that is away is one error, told at the end."""
+        number = self._lines.pop(event.id, 0)
+        if isinstance(error, Unavailable):
+            self.lost = self.lost or error
+        elif not isinstance(error, Cancelled):
+            self.refused(number, error)
 
 
 async def publish(name: str) -> Outcome:
     """Publish what the file holds. Errors are told at once on standard error.
 
+    Events that come with an id are not published again if the log got them in the last ten minutes, in whichever
+    message they were: a file can be published again, also after it has grown.
+
     Raises:
         InvalidInput: the file cannot be read.
         Unavailable: the log does not answer any more; what was published is on it.
     """
+    from events.buffered import BufferedPublisher
+    from events.recent import Recent
     from stigmergy.client import Client
 
     outcome = Outcome()
-    with _opened(name) as file:
+    file = _opened(name)
+    try:
         async with Client(name="cli") as client:
-            async for number, value in documents(file):
-                try:
-                    outcome.published.append(await _publish_one(client, value))
-                except Unavailable:
-                    raise
-                except StigmergyError as error:
-                    outcome.errors.append((number, error.message))
-                    hint = f" ({error.hint})" if error.hint else ""
-                    print(f"error: line {number}: {error.message}{hint}", file=sys.stderr)
+            recent = Recent(client.bus.log, _AGAIN_S)
+
+            def failed(event: Event, error: StigmergyError) -> None:
+                recent.forget(event)
+                outcome.failed(event, error)
+
+            async with BufferedPublisher(client.bus.log, on_failure=failed) as publisher:
+                await _publish_all(_Publishing(client, publisher, recent, outcome), file)
+    finally:
+        if name != "-":  # whoever closes standard input waits until the thread that reads it has a line
+            file.close()
+    if outcome.lost is not None:
+        at = f"{outcome.count:,} events were published before"
+        raise LogUnavailable(f"{outcome.lost.message}; {at}", hint=outcome.lost.hint)
     return outcome
 
 
-async def documents(file: TextIO) -> AsyncIterator[tuple[int, Any]]:
+@dataclass(frozen=True)
+class _Publishing:
+    client: Client
+    publisher: BufferedPublisher
+    recent: Recent
+    outcome: Outcome
+
+
+async def _publish_all(to: _Publishing, file: TextIO) -> None:
+    told, told_at = 0, time.monotonic()
+    async with aclosing(documents(file)) as found:
+        async for number, value in found:
+            try:
+                await _publish_one(to, number, value)
+            except Unavailable:
+                raise
+            except StigmergyError as error:
+                to.outcome.refused(number, error)
+            if to.outcome.lost is not None:
+                return
+            if number - told >= _TELL_LINES and time.monotonic() - told_at >= _TELL_S:
+                told, told_at = number, time.monotonic()
+                done = to.outcome.count - to.publisher.waiting
+                print(f"{number:,} lines, {done:,} events published", file=sys.stderr)
+
+
+async def documents(file: TextIO) -> AsyncGenerator[tuple[int, Any]]:
     """Line number, and JSON value or the :class:`InvalidEvent` for a line that is none.
 
     Each line is a document; so that a pretty-printed one is understood too, a first line that opens an object or a
     list without closing it makes the whole file one document.
     """
+    lines = Lines(file)
+    try:
+        async for number, line in _numbered(lines):
+            if not line.strip():
+                continue
+            for one in await _values(number, line, lines):
+                yield number, one
+    finally:
+        lines.stop()
+
+
+async def _numbered(lines: Lines) -> AsyncIterator[tuple[int, str]]:
     number = 0
-    while line := await asyncio.to_thread(file.readline):
+    async for line in lines:
         number += 1
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            if number == 1 and line.strip() in ("{", "["):
-                rest = await asyncio.to_thread(file.read, _LARGEST_DOCUMENT)
-                for one in _whole(line + rest):
-                    yield 1, one
-                return
-            yield number, InvalidEvent(f"not JSON: {error}")
-            continue
-        for one in value if isinstance(value, list) else [value]:
-            yield number, one
+        yield number, line
+
+
+async def _values(number: int, line: str, lines: Lines) -> list[Any]:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        if number == 1 and line.strip() in ("{", "["):
+            return _whole(line + await lines.rest(_LARGEST_DOCUMENT))
+        return [InvalidEvent(f"not JSON: {error}")]
+    return value if isinstance(value, list) else [value]
 
 
 def _whole(text: str) -> list[Any]:
@@ -86,13 +172,28 @@ def _whole(text: str) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-async def _publish_one(client: Client, value: Any) -> str:
+async def _publish_one(to: _Publishing, number: int, value: Any) -> None:
+    event = _event(to.client, value)
+    to.client.check(event)
+    given = "specversion" in value
+    if given and await to.recent.seen(event):
+        to.outcome.duplicates += 1
+    else:
+        try:
+            await to.publisher.publish(event)
+        except StigmergyError:
+            to.recent.forget(event)
+            raise
+    to.outcome.taken(number, event)
+
+
+def _event(client: Client, value: Any) -> Event:
     if isinstance(value, InvalidEvent):
         raise value
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise InvalidEvent("no event: an object with a type is expected", hint='{"type": "note.posted", "data": {…}}')
     if "specversion" in value:
-        return (await client.publish_event(_cloud_event(client, value))).id
+        return _cloud_event(client, value)
     if unknown := set(value) - _SHORT_FORM:
         raise InvalidEvent(
             f"unknown fields: {', '.join(sorted(unknown))}",
@@ -102,8 +203,7 @@ async def _publish_one(client: Client, value: Any) -> str:
     if not isinstance(data, dict):
         raise InvalidEvent("the data are no object")
     mission = value.get("mission") or NO_MISSION
-    event = await client.publish(value["type"], data, mission=str(mission), subject=value.get("subject"))
-    return event.id
+    return client.event(value["type"], data, mission=str(mission), subject=value.get("subject"))
 
 
 def _cloud_event(client: Client, value: dict[str, Any]) -> Event:

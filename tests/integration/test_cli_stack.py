@@ -194,6 +194,13 @@ def test_events_are_published_line_by_line(stack: Path) -> None:
     assert stig(stack, "events", "publish", "notes.ndjson")[0] == "published 2 events\n"
     shown_again = stig(stack, "events", "tail", "--type", "note", "--no-follow", "--json")[0]
     assert shown_again == shown, "an event that is published again is the same event"
+    with (stack / "notes.ndjson").open("a") as file:
+        file.write('{"type": "note.posted", "data": {"text": "three"}}\n')
+    out, _ = stig(stack, "events", "publish", "notes.ndjson", "--json")
+    assert json.loads(out)["counts"] == {"published": 3, "duplicates": 2, "errors": 0}
+    shown_again = stig(stack, "events", "tail", "--type", "note", "--no-follow", "--json")[0]
+    assert shown_again.startswith(shown)
+    assert len(shown_again.splitlines()) == 3, "a file that has grown adds what is new"
 
 
 def test_tail_shows_what_comes(stack: Path) -> None:

@@ -284,3 +284,12 @@ class TestWriting:
         assert "nowhere.at.all" in str(result)
         assert result.hint
         publisher.close()
+
+    @pytest.mark.parametrize(
+        "message_id", ["plain", "ä", "two\r\nNats-Expected-Last-Msg-Id: none", "two\nlines", "two\rlines", " spaced "]
+    )
+    async def test_any_message_id_is_kept_in_its_header(self, log: JetStreamLog, message_id: str) -> None:
+        first, second = event(), event()
+        assert await log.write([Write((first,), id=message_id)]) == [Ack(1)]
+        assert await log.write([Write((second,), id=message_id)]) == [Ack(1, duplicate=True)]
+        assert [each.id async for each in log.read(Window())] == [first.id]
