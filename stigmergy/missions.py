@@ -119,23 +119,27 @@ class MissionFold:
 
     def view(self) -> MissionView:
         """The mission as it is now."""
-        state = self.state
-        return MissionView(
-            id=state.id,
-            tenant=state.tenant,
-            status=state.status.value,
-            objective=state.objective,
-            workflow=state.workflow,
-            inputs=state.inputs,
-            result=state.result,
-            failure=state.failure,
-            reason=state.reason,
-            submitted_at=state.submitted_at,
-            ended_at=state.ended_at,
-            sequence=self.sequence,
-            goals=_goals(state),
-            tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
-        )
+        return mission_view(self.state, self.sequence)
+
+
+def mission_view(state: Mission, sequence: int) -> MissionView:
+    """What people and programs see of a folded mission."""
+    return MissionView(
+        id=state.id,
+        tenant=state.tenant,
+        status=state.status.value,
+        objective=state.objective,
+        workflow=state.workflow,
+        inputs=state.inputs,
+        result=state.result,
+        failure=state.failure,
+        reason=state.reason,
+        submitted_at=state.submitted_at,
+        ended_at=state.ended_at,
+        sequence=sequence,
+        goals=_goals(state),
+        tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
+    )
 
 
 async def read_mission(log: Log, tenant: str, mission: str) -> MissionView:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from schemas.errors import InvalidInput, StigmergyError
 from stigmergy.local import report_ready
 from stigmergy.settings import Settings
-from stigmergy.wiring import make_orchestrator, make_task_queue, open_bus
+from stigmergy.wiring import make_archive, make_orchestrator, make_task_queue, open_bus
 
 _log = logging.getLogger(__name__)
 ROLES = ("orchestrator", "task-queue")
+"""What ``all`` means."""
+OPTIONAL_ROLES = ("archive",)
+"""Hosted only where they are named: they need a place to keep things, and packages of an extra."""
 
 
 def serve(roles: Sequence[str], settings: Settings) -> None:
@@ -23,9 +26,10 @@ def serve(roles: Sequence[str], settings: Settings) -> None:
         InvalidInput: there is no such role.
         LogUnavailable, Unavailable: a server is not there.
     """
-    unknown = [role for role in roles if role not in ROLES]
+    known = (*ROLES, *OPTIONAL_ROLES)
+    unknown = [role for role in roles if role not in known]
     if unknown:
-        raise InvalidInput(f"there is no role {unknown[0]!r}", hint=f"the roles are: {', '.join(ROLES)}, or all")
+        raise InvalidInput(f"there is no role {unknown[0]!r}", hint=f"the roles are: {', '.join(known)}, or all")
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(roles, settings))
 
@@ -38,6 +42,8 @@ async def _serve(roles: Sequence[str], settings: Settings) -> None:
             tasks.append(asyncio.create_task(make_orchestrator(bus).run(ready["orchestrator"])))
         if "task-queue" in roles:
             tasks.append(asyncio.create_task(make_task_queue(bus, settings).run(ready["task-queue"])))
+        if "archive" in roles:
+            tasks.append(asyncio.create_task(make_archive(bus, settings).run(ready["archive"])))
         stopping = _stop_signal()
         starting = asyncio.create_task(_all_set(list(ready.values())))
         try:

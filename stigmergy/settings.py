@@ -97,6 +97,11 @@ class Settings(BaseSettings):
     """The port of the embedded Valkey; a free one if unset, the same again at the next start."""
     state_dir: Annotated[Path, AfterValidator(_absolute)] = Path(".stigmergy")
     """Where the embedded servers keep data, logs and secrets; relative to the working directory at construction."""
+    archive_url: SecretUrl | None = None
+    """Where `stig serve archive` keeps events for years: a folder, or a URI such as ``s3://bucket/folder``; the folder
+    ``archive`` of the state directory if unset."""
+    archive_every_s: Seconds = 60.0
+    """Seconds after which what came is archived at the latest; sooner if it is much."""
     tenant: Annotated[str, AfterValidator(_tenant)] = "default"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
     worker_lease_s: Seconds = 5.0

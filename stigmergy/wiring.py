@@ -15,7 +15,7 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.signals import NatsSignals
-from schemas.errors import Unavailable
+from schemas.errors import ToolMissing, Unavailable
 from schemas.ids import uuid7
 from stigmergy.local import LocalStack
 from stigmergy.settings import Settings
@@ -23,6 +23,8 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
+    from projections.archive.following import ArchiveRole
+    from projections.archive.places import Place
     from workers.process import WorkerSettings
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
@@ -131,6 +133,32 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
     )
+
+
+def archive_place(settings: Settings) -> Place:
+    """Where the archive is kept.
+
+    Raises:
+        ToolMissing: pyarrow is not installed.
+        InvalidInput: the URI of the settings is none.
+    """
+    try:
+        from projections.archive.arrow_place import open_place
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise ToolMissing("the archive needs pyarrow", hint="pip install 'stigmergy[archive]'") from error
+    if settings.archive_url is None:
+        return open_place(str(settings.state_dir / "archive"))
+    return open_place(settings.archive_url.get_secret_value())
+
+
+def make_archive(bus: Bus, settings: Settings) -> ArchiveRole:
+    """The role that follows the log into the archive. Raises what :func:`archive_place` raises."""
+    place = archive_place(settings)
+    from projections.archive.following import ArchiveRole, Limits
+
+    return ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
 
 
 def worker_settings(

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
-from stigmergy.cli import dev, doctor, events, mission, schema, serve, workers
+from stigmergy.cli import archive, dev, doctor, events, mission, replay, schema, serve, workers
 from stigmergy.cli.endings import BAD_INPUT, CODES_HELP, FAILED, INTERRUPTED, tell, tell_crash, tell_error
 from stigmergy.cli.run import app as run_app
 
@@ -34,7 +34,10 @@ class InThisOrder(TyperGroup):
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 
 
-_ORDER = ["run", "mission", "events", "dev", "status", "down", "workers", "serve", "schema", "doctor"]
+_ORDER = [
+    "run", "mission", "replay", "diff", "events", "dev", "status", "down",
+    "workers", "serve", "archive", "schema", "doctor",
+]  # fmt: skip
 app = typer.Typer(
     name="stig",
     cls=InThisOrder,
@@ -49,9 +52,12 @@ app.command("dev", short_help="Start everything on this machine.")(dev.dev)
 app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
+app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
+app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)
+app.add_typer(archive.app, name="archive")
 app.add_typer(schema.app, name="schema")
 app.command("doctor", short_help="Check this machine and the stack.")(doctor.doctor)
 

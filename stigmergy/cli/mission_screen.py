@@ -18,17 +18,18 @@ _MOST_TASKS = 60
 _MOST_VALUE = 200
 
 
-def show_mission(view: MissionView, console: Console) -> None:
-    """Print it."""
+def show_mission(view: MissionView, console: Console, now: datetime | None = None) -> None:
+    """Print it; as it was at ``now``, if that is not the present."""
+    moment = now or datetime.now(UTC)
     console.print(f"[bold]{short(view.objective)}[/]")
-    console.print(f"  {status(view.status)}  [dim]{_when(view)}[/]")
+    console.print(f"  {status(view.status)}  [dim]{_when(view, moment)}[/]")
     console.print(f"  [dim]mission {view.id}, workflow {plain(view.workflow) or '(a plan made by hand)'}[/]")
     if view.reason:
         console.print(f"  {short(view.reason, 500)}", soft_wrap=True)
     console.print()
     console.print(_goals(view))
     console.print()
-    console.print(_tasks(view))
+    console.print(_tasks(view, moment))
     if len(view.tasks) > _MOST_TASKS:
         console.print(f"[dim]  … and {counted(len(view.tasks) - _MOST_TASKS, 'more task')}: --json shows all[/]")
     if view.result:
@@ -37,10 +38,10 @@ def show_mission(view: MissionView, console: Console) -> None:
             console.print(f"  {plain(name)}: {_value(value)}", soft_wrap=True)
 
 
-def _when(view: MissionView) -> str:
+def _when(view: MissionView, now: datetime) -> str:
     if view.submitted_at is None:
         return ""
-    took = ((view.ended_at or datetime.now(UTC)) - view.submitted_at).total_seconds()
+    took = ((view.ended_at or now) - view.submitted_at).total_seconds()
     return f"begun {ago(view.submitted_at)}, {'took' if view.ended_at else 'runs for'} {span(took)}"
 
 
@@ -62,20 +63,20 @@ def _goals(view: MissionView) -> object:
     return rows
 
 
-def _tasks(view: MissionView) -> object:
+def _tasks(view: MissionView, now: datetime) -> object:
     rows = table("task", "skill", "status", "attempt", "took", "", right=("attempt", "took"))
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
         rows.add_row(
-            plain(task.id), plain(task.skill), status(task.status), number, _took(task), short(task.reason, 80)
+            plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), short(task.reason, 80)
         )
     return rows
 
 
-def _took(task: TaskView) -> str:
+def _took(task: TaskView, now: datetime) -> str:
     if task.started_at is None:
         return ""
-    until = task.ended_at or datetime.now(UTC)
+    until = task.ended_at or now
     return span((until - task.started_at).total_seconds())
 
 

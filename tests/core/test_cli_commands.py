@@ -18,11 +18,13 @@ from stigmergy.cli.main import app, run
 COMMANDS = [
     (), ("run",), ("run", "repair"), ("run", "hello"), ("mission",), ("mission", "list"), ("mission", "show"),
     ("mission", "events"), ("mission", "pause"), ("mission", "resume"), ("mission", "cancel"), ("mission", "retry"),
+    ("replay",), ("diff",),
     ("events",), ("events", "tail"), ("events", "publish"), ("events", "dead"), ("events", "retry"), ("dev",),
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"), ("serve",), ("schema",),
-    ("schema", "export"), ("schema", "list"), ("doctor",),
+    ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
+    ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
 ]  # fmt: skip
-GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",)}
+GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",)}
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +99,11 @@ sys.exit(f"imported: {{found}}" if found else 0)
         ("events publish no-such-file", 2, "cannot read no-such-file", "path"),
         ("mission events last --timeline --json", 2, "--timeline", "choose"),
         ("mission events last --lanes bowling", 2, "'bowling'", "task, agent, worker"),
+        ("replay last", 3, "no NATS is configured", "stig dev --detach"),
+        ("replay no-such-file.ndjson", 2, "cannot read no-such-file.ndjson", "path"),
+        ("replay last --speed fast", 2, "'fast' is no speed", "max"),
+        ("replay last --at 1 --to tenant:demo", 2, "--at", "choose one"),
+        ("diff a.ndjson b.ndjson", 2, "cannot read a.ndjson", "path"),
         ("run --input x=1", 2, "name one workflow", "stig run hello"),
         ("run no-such-file.yaml", 2, "no file no-such-file.yaml", "path"),
         ("run hello --input names", 2, "'names' is no input", "KEY=VALUE"),

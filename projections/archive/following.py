@@ -1,0 +1,166 @@
+"""The role ``archive``: follow the log from where the archive ends, and commit what came."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+
+from events.port import Batch, Log, Window
+from projections.archive.commits import Manifest
+from projections.archive.places import Place
+from projections.archive.reader import ArchiveReader
+from projections.archive.sweeping import sweep
+from projections.archive.writer import ArchiveWriter
+from schemas.envelope import Event
+from schemas.errors import Conflict, InvalidInput, StigmergyError
+
+_log = logging.getLogger(__name__)
+_ENVELOPE_BYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a batch is committed: so many events, so many bytes, so many seconds after its first; and the pause before
+    what failed is tried again."""
+
+    events: int = 100_000
+    bytes: int = 64 * 1024 * 1024
+    seconds: float = 60.0
+    retry_s: float = 5.0
+
+
+@dataclass
+class _Buffer:
+    """What follows the sequence ``end`` of the archive; ``until`` is the last that may go into this batch."""
+
+    end: int
+    until: int | None
+    since: float = 0.0
+    size: int = 0
+    last: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    def add(self, batch: Batch, now: float) -> None:
+        if not self.last:
+            self.since = now
+        fitting = batch.events
+        if self.until is not None and batch.last > self.until:
+            fitting = tuple(event for event in batch.events if event.sequence <= self.until)
+        self.events += fitting
+        self.size += sum(len(event.data) for event in fitting) + _ENVELOPE_BYTES * len(fitting)
+        self.last = min(batch.last, self.until or batch.last)
+
+
+class ArchiveRole:
+    """Follows a log into an archive. Safe to kill at any moment; see decision 10.
+
+    Args:
+        committed: called after every commit with the last sequence that is archived.
+    """
+
+    def __init__(
+        self, log: Log, place: Place, limits: Limits | None = None, committed: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self._stream = log
+        self._place = place
+        self._limits = limits or Limits()
+        self._writer = ArchiveWriter(place)
+        self._committed = committed
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        """Archive for ever. A full disk or a place that is away is waited for; the log keeps what is to come.
+
+        Raises:
+            Conflict: another writer is at work on this archive.
+            InvalidInput: the archive is of another log.
+            ArchiveDamaged: a commit cannot be read.
+            LogUnavailable: the log is gone for good.
+        """
+        await self._patiently(lambda: sweep(self._place))
+        found = await self._patiently(self._writer.look)
+        await check_same_log(self._stream, self._place, found)
+        if ready is not None:
+            ready.set()
+        while True:
+            await self._follow(found)
+            found = await self._patiently(self._writer.look)
+
+    async def _follow(self, found: Manifest) -> None:
+        """Archive what comes; returns when a gap is filled, and the chain goes on behind it."""
+        until = None if found.beyond_gap is None else found.beyond_gap - 1
+        buffer = _Buffer(found.end, until)
+        clock = asyncio.get_running_loop().time
+        async with aclosing(self._stream.follow(Window(first=found.end + 1))) as batches:  # type: ignore[type-var]
+            coming = _next(batches)
+            try:
+                while True:
+                    wait = None if not buffer.last else max(0.0, buffer.since + self._limits.seconds - clock())
+                    await asyncio.wait({coming}, timeout=wait)
+                    if coming.done():
+                        batch, coming = coming.result(), _next(batches)
+                        buffer.add(batch, clock())
+                    if self._is_due(buffer, clock()):
+                        await self._commit(buffer)
+                        if buffer.last == until:
+                            return
+                        buffer = _Buffer(buffer.last, until)
+            finally:
+                coming.cancel()
+                with suppress(asyncio.CancelledError, StopAsyncIteration, StigmergyError):
+                    await coming
+
+    def _is_due(self, buffer: _Buffer, now: float) -> bool:
+        limits = self._limits
+        full = len(buffer.events) >= limits.events or buffer.size >= limits.bytes or buffer.last == buffer.until
+        return bool(buffer.last) and (full or now >= buffer.since + limits.seconds)
+
+    async def _commit(self, buffer: _Buffer) -> None:
+        first, last, events = buffer.end + 1, buffer.last, buffer.events
+        commit = await self._patiently(lambda: self._writer.commit(first, last, events))
+        _log.info("archived %d to %d: %d events, %d bytes", first, last, commit.events, commit.size)
+        self._committed(last)
+
+    async def _patiently[T](self, attempt: Callable[[], T]) -> T:
+        said = ""
+        while True:
+            try:
+                return await asyncio.to_thread(attempt)
+            except Conflict:
+                raise
+            except StigmergyError as error:
+                if not error.retryable:
+                    raise
+                if error.message != said:
+                    _log.error("%s (%s); trying again every %g s", error.message, error.hint, self._limits.retry_s)
+                said = error.message
+                await asyncio.sleep(self._limits.retry_s)
+
+
+async def check_same_log(log: Log, place: Place, found: Manifest) -> None:
+    """The archive's last event is the log's event of that number, unless the log no longer has it.
+
+    Raises:
+        InvalidInput: it is another event, or the log is shorter than the archive.
+    """
+    hint = "set STIGMERGY_ARCHIVE_URL to another place, or restore the log: stig archive restore"
+    newest = await log.last_sequence()
+    if newest < found.end:
+        raise InvalidInput(
+            f"the archive {place.name} goes to {found.end} and the log to {newest}: it is of another log", hint=hint
+        )
+    number = max((file.last for commit in found.chain[-8:] for file in commit.files), default=0)
+    if not number:
+        return
+    ours = await asyncio.to_thread(lambda: [each.id for each in ArchiveReader(place).read(first=number, last=number)])
+    theirs = [event.id async for event in log.read(Window(first=number, last=number))]
+    if theirs and ours != theirs:
+        raise InvalidInput(
+            f"event {number} of the archive {place.name} is not the log's: it is of another log", hint=hint
+        )
+
+
+def _next(batches: AsyncIterator[Batch]) -> asyncio.Future[Batch]:
+    return asyncio.ensure_future(anext(batches))

@@ -1,0 +1,178 @@
+"""Writing a range of the log: its files first, then the commit that makes them count."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from projections.archive.columns import days_of, table_of
+from projections.archive.commits import ArchiveFile, Commit, Manifest, first_name, manifest
+from projections.archive.parquet import encoded, in_file_order
+from projections.archive.places import Place
+from projections.archive.sweeping import GRACE_S
+from schemas.envelope import Event, rfc3339
+from schemas.errors import Conflict, StigmergyError, TimedOut
+
+NO_DAY = "1970-01-01"
+
+
+class ArchiveWriter:
+    """Appends to an archive. Blocks: call it from a thread, one call at a time.
+
+    Any number may try on one archive; whoever finds another at work stops with :class:`~schemas.errors.Conflict`.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._name = secrets.token_hex(4)
+        self._known: dict[str, Commit] = {}
+        self._mine: tuple[Commit, bytes] | None = None
+        self._unsure: tuple[Commit, bytes] | None = None
+
+    def look(self) -> Manifest:
+        """The commits as they are now."""
+        found = manifest(self._place, self._known)
+        self._known = found.commits
+        return found
+
+    def commit(self, first: int, last: int, events: Sequence[Event]) -> Commit:
+        """Archive a range of the log with the events in it, which may be none.
+
+        Raises:
+            Conflict: another writer archives the same log into the same place. Nothing of ours is left.
+            DiskFull, ArchiveUnavailable, TimedOut: try again, with the same range.
+        """
+        self._check_alone()
+        if self._unsure is not None and (done := self._settle(*self._unsure)) is not None:
+            return done
+        files = self._write_files(events)
+        commit = made_commit(first, last, files, self._name)
+        sealed = commit.sealed()
+        self._unsure = (commit, sealed)
+        # If this raises, the commit may be there all the same: its files have to stay.
+        created = self._place.create(first_name(first), sealed)
+        self._unsure = None
+        if not created:
+            remove(self._place, files)
+            raise _two_writers(self._place, first)
+        self._mine = (commit, sealed)
+        return commit
+
+    def _write_files(self, events: Sequence[Event]) -> list[ArchiveFile]:
+        began = time.monotonic()
+        files: list[ArchiveFile] = []
+        try:
+            for file, data in _files(table_of(events), self._name):
+                files.append(file)
+                self._place.write(file.path, data)
+            check_in_time(began)
+        except StigmergyError:
+            remove(self._place, files)
+            raise
+        return files
+
+    def _settle(self, commit: Commit, sealed: bytes) -> Commit | None:
+        """What became of a commit whose creation ended with an error."""
+        self._unsure = None
+        if self._found(commit) != sealed:
+            return None
+        self._mine = (commit, sealed)
+        return commit
+
+    def _check_alone(self) -> None:
+        """Our last commit is still ours: on an object store two may believe they have created one file."""
+        if self._mine is None:
+            return
+        commit, sealed = self._mine
+        found = self._found(commit)
+        if found is not None and found != sealed:
+            raise _two_writers(self._place, commit.first)
+
+    def _found(self, commit: Commit) -> bytes | None:
+        """None where it was merged with others, or never written."""
+        try:
+            return self._place.read(first_name(commit.first))
+        except FileNotFoundError:
+            return None
+
+
+def check_in_time(began: float) -> None:
+    """Files that are not committed are swept after a while. Raises :class:`TimedOut` well before.
+
+    Args:
+        began: when the first of them was written, on the monotonic clock, in seconds.
+    """
+    if time.monotonic() - began > GRACE_S / 2:
+        raise TimedOut("writing took so long that the files may have been swept", hint="try again")
+
+
+def made_commit(first: int, last: int, files: Sequence[ArchiveFile], writer: str) -> Commit:
+    """A commit written now."""
+    written = rfc3339(datetime.now(UTC))
+    events = sum(file.rows for file in files)
+    return Commit(first=first, last=last, events=events, files=tuple(files), writer=writer, written=written)
+
+
+def files_of(table: Any, tenant: str, day: str, writer: str) -> tuple[ArchiveFile, bytes]:
+    """A file for rows of one tenant and one day, sorted already, with its bytes."""
+    data = encoded(table)
+    numbers = pc.min_max(table.column("sequence")).as_py()
+    missions = table.column("mission")
+    name = f"{numbers['min']:020d}-{numbers['max']:020d}.{writer}{secrets.token_hex(2)}.parquet"
+    file = ArchiveFile(
+        path=f"tenant={quote(tenant, safe='')}/date={day}/{name}",
+        tenant=tenant,
+        date=day,
+        rows=table.num_rows,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        first=numbers["min"],
+        last=numbers["max"],
+        missions=(missions[0].as_py(), missions[-1].as_py()),
+    )
+    return file, data
+
+
+def remove(place: Place, files: Sequence[ArchiveFile]) -> None:
+    """Take back what no commit names; what cannot be removed now is swept later."""
+    for file in files:
+        try:
+            place.remove(file.path)
+        except StigmergyError:
+            return
+
+
+def _files(table: Any, writer: str) -> Iterator[tuple[ArchiveFile, bytes]]:
+    if not table.num_rows:
+        return
+    ordered = in_file_order(table)
+    parts = pa.table({"tenant": ordered["tenant"], "day": _possible_days(ordered)})
+    pairs = sorted({(row["tenant"], row["day"]) for row in parts.group_by(["tenant", "day"]).aggregate([]).to_pylist()})
+    for tenant, day in pairs:
+        if len(pairs) == 1:
+            yield files_of(ordered, tenant, day, writer)
+            return
+        chosen = pc.and_(pc.equal(parts["tenant"], tenant), pc.equal(parts["day"], day))
+        yield files_of(ordered.filter(chosen), tenant, day, writer)
+
+
+def _possible_days(table: Any) -> Any:
+    """A day that is still to come is a wrong clock: its folder would never be closed."""
+    days = days_of(table)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
+    return pc.if_else(pc.greater(days, tomorrow), NO_DAY, days)
+
+
+def _two_writers(place: Place, first: int) -> Conflict:
+    return Conflict(
+        f"another writer archives into {place.name}: it has committed the events from {first} on",
+        hint="run `stig serve archive` once for each archive; nothing was lost, the other one goes on",
+    )

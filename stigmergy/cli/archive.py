@@ -1,0 +1,182 @@
+"""``stig archive``: look after the archive that ``stig serve archive`` writes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stigmergy.cli import screen
+from stigmergy.cli.options import Json
+
+if TYPE_CHECKING:
+    from projections.archive.checking import Report
+    from projections.archive.places import Place
+    from projections.archive.summary import Summary
+
+app = typer.Typer(
+    help="Look after the archive: numbers, proof, merging, restoring.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show what the archive holds, and how far it is behind the log if the log answers.
+
+    \b
+    Examples:
+      stig archive status
+      STIGMERGY_ARCHIVE_URL=s3://bucket/events stig archive status --json
+    """
+    from dataclasses import asdict
+
+    from projections.archive.summary import summary
+
+    found = summary(_place())
+    log_end = asyncio.run(_log_end())
+    lag = None if log_end is None else log_end - found.end
+    if as_json:
+        numbers = {"bytes_per_event": round(found.bytes_per_event, 1), "log_end": log_end, "lag": lag}
+        screen.print_json({**asdict(found), **numbers})
+        return
+    _show(found, lag)
+
+
+@app.command()
+def verify(
+    against_log: Annotated[bool, typer.Option("--log/--no-log", help="Compare with the log, event by event.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Prove that the archive has no gap, that its files are as written, and that it equals the log.
+
+    Exit code 1 if it is not so; what differs is told exactly.
+
+    \b
+    Examples:
+      stig archive verify
+      stig archive verify --no-log
+    """
+    from dataclasses import asdict
+
+    from stigmergy.cli.endings import FAILED
+
+    report = asyncio.run(_verified(_place(), against_log))
+    if as_json:
+        screen.print_json({**asdict(report), "sound": report.sound})
+    else:
+        _tell(report, against_log)
+    if not report.sound:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def restore(as_json: Json = False) -> None:
+    """Fill an EMPTY log from the archive. Start NATS alone, and the roles only afterwards.
+
+    Events keep their ids, their order and their sequences.
+
+    \b
+    Example:
+      STIGMERGY_NATS_URL=nats://new.example:4222 stig archive restore
+    """
+    from dataclasses import asdict
+
+    place = _place()
+
+    async def put_back() -> dict[str, Any]:
+        from projections.archive.gaps import JetStreamGaps
+        from projections.archive.restoring import restore as put_all_back
+        from stigmergy.client import Client
+
+        async with Client(name="restore") as client:
+            return asdict(await put_all_back(place, client.bus.log, JetStreamGaps(client.bus.nc)))
+
+    done = asyncio.run(put_back())
+    if as_json:
+        screen.print_json(done)
+        return
+    typer.echo(f"restored {screen.counted(done['events'], 'event')}; the log ends at {done['end']}")
+    for sequence, reason in done["left_out"]:
+        typer.echo(f"left out: {sequence}: {reason}", err=True)
+
+
+@app.command()
+def compact(as_json: Json = False) -> None:
+    """Merge the small files of days that are over. May run while the archive is written, and be killed at any moment.
+
+    \b
+    Example:
+      stig archive compact
+    """
+    from dataclasses import asdict
+
+    place = _place()
+    from projections.archive.compacting import compact as merge
+    from projections.archive.sweeping import sweep
+
+    merged, swept = merge(place), sweep(place)
+    if as_json:
+        screen.print_json({**asdict(merged), "swept": swept})
+        return
+    for name, (before, after) in (("commits", merged.commits), ("files", merged.files), ("bytes", merged.bytes)):
+        typer.echo(f"{name}: {before:,} before, {after:,} after")
+    if swept:
+        typer.echo(f"removed {screen.counted(len(swept), 'leftover')}")
+
+
+def _place() -> Place:
+    from stigmergy.settings import Settings
+    from stigmergy.wiring import archive_place
+
+    return archive_place(Settings())
+
+
+async def _log_end() -> int | None:
+    from schemas.errors import Unavailable
+    from stigmergy.client import Client
+
+    try:
+        async with Client(name="archive") as client:
+            return await client.bus.log.last_sequence()
+    except Unavailable:
+        return None
+
+
+async def _verified(place: Place, against_log: bool) -> Report:
+    from projections.archive.checking import verify as prove
+
+    if not against_log:
+        return await prove(place, None)
+    from stigmergy.client import Client
+
+    async with Client(name="archive") as client:
+        return await prove(place, client.bus.log)
+
+
+def _show(found: Summary, lag: int | None) -> None:
+    behind = "the log does not answer" if lag is None else f"{screen.counted(lag, 'message')} behind the log"
+    typer.echo(f"{found.place}: sequences 1 to {found.end:,}, {behind}")
+    volume = f"{screen.size(found.bytes)}, {found.bytes_per_event:.1f} bytes an event"
+    typer.echo(f"{screen.counted(found.events, 'event')} in {screen.counted(found.files, 'file')}, {volume}")
+    typer.echo(f"{screen.counted(found.ranges, 'commit')}, {screen.counted(found.leftovers, 'leftover')}")
+    if found.gap is not None:
+        typer.echo(f"a gap: {found.gap[0]} to {found.gap[1]}; `stig serve archive` fills it from the log", err=True)
+    table = screen.table("tenant", "day", "files", "events", "size", right=("files", "events", "size"))
+    for day in found.days:
+        table.add_row(screen.plain(day.tenant), day.date, f"{day.files:,}", f"{day.events:,}", screen.size(day.bytes))
+    screen.out().print(table)
+
+
+def _tell(report: Report, against_log: bool) -> None:
+    for problem in report.problems:
+        typer.echo(problem)
+    verdict = "sound" if report.sound else screen.counted(len(report.problems), "problem")
+    held = f"{screen.counted(report.events, 'event')} in {screen.counted(report.files, 'file')}"
+    typer.echo(f"{verdict}: sequences 1 to {report.end:,} in {screen.counted(report.commits, 'commit')}, {held}")
+    if not against_log:
+        typer.echo("not compared with the log")
+    elif report.compared_from:
+        typer.echo(f"{report.compared:,} compared with the log from {report.compared_from:,} on: {report.checksum}")
+    else:
+        typer.echo("the log has none of them, so that nothing was compared")

@@ -1,0 +1,201 @@
+"""The player on a terminal: lanes above, events left, state right, what changed below."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from stigmergy.cli.drawing import Line, fitted
+from stigmergy.cli.player import HELP, Player
+from stigmergy.cli.player_lanes import lanes
+from stigmergy.cli.screen import clock, plain, status
+from stigmergy.cli.sentences import sentence, short
+from stigmergy.scene_changes import Change, changes
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from orchestrator.core.mission import GoalState
+    from stigmergy.replaying import Scene
+
+_LANES = 6
+_CHANGES = 5
+_MARKS = {
+    "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "failed": "[red]✗[/]", "retrying": "[yellow]↻[/]",
+    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "ready": "[cyan]▸[/]", "open": "[cyan]●[/]",
+}  # fmt: skip
+_WEIGHTS = {"failed": 90, "retrying": 85, "ready": 80, "succeeded": 20, "cancelled": 15, "skipped": 15}
+_LOUD = ("ready", "failed", "retrying")
+_LARGE = 200
+_NEVER = datetime.fromtimestamp(0, UTC)
+
+
+class PlayerScreen:
+    """Renders the player as often as it is asked; always as high and as wide as the terminal."""
+
+    def __init__(self, player: Player) -> None:
+        self._player = player
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        width, height = options.max_width, console.size.height
+        for markup in list(self.lines(width, height))[:height]:
+            text = Text.from_markup(markup, end="")
+            text.truncate(width, overflow="ellipsis")
+            yield text
+            yield Text("")
+
+    def lines(self, width: int, height: int) -> Iterator[str]:
+        """Exactly ``height - 1`` lines of markup; the last line of a terminal stays free, or it would scroll."""
+        from rich.text import Text
+
+        player = self._player
+        top = [_title(player), _track(player, width), *_lanes(player, width)]
+        below = ["[dim]" + "─" * width + "[/]", *_changed(player)]
+        room = max(height - len(top) - len(below) - 3, 3)
+        left = list(_events(player, room))
+        right = fitted(list(_state(player.cursor.state)), room)
+        half = max(width * 11 // 20, 20)
+        made = [*top, "[dim]" + "─" * width + "[/]"]
+        for row in range(room):
+            text = Text.from_markup(left[row] if row < len(left) else "")
+            text.truncate(half, overflow="ellipsis", pad=True)
+            made.append(f"{text.markup} [dim]│[/] {right[row] if row < len(right) else ''}")
+        made += below
+        yield from [*made[: height - 2], *[""] * (height - 2 - len(made)), _foot(player)]
+
+
+def _title(player: Player) -> str:
+    cursor, mission = player.cursor, player.cursor.state.mission
+    speed = "max" if player.pace.speed == math.inf else f"{player.pace.speed:g}x"
+    sign = "[yellow]⏸[/]" if player.pace.paused else "[green]▶[/]"
+    live = " [cyan]live[/]" if player.live else ""
+    at = f" {clock(player.moment)}" if player.moment else ""
+    place = f"{cursor.position:,}/{len(cursor):,}"
+    return f"{sign} {speed}  [bold]{place}[/]{at}{live}  {status(mission.status.value)}  {short(mission.objective, 80)}"
+
+
+def _track(player: Player, width: int) -> str:
+    """The whole film as one line: errors in red, the cursor on it."""
+    total, cursor = max(len(player.cursor), 1), player.cursor
+    wrong = {number * width // total for number, about in enumerate(cursor.about) if about.error}
+    head = min(max(cursor.position - 1, 0) * width // total, width - 1)
+    drawn = []
+    for cell in range(width):
+        sign = "●" if cell == head else "━" if cell < head else "─"
+        style = "red" if cell in wrong else "bold" if cell == head else "cyan" if cell < head else "bright_black"
+        drawn.append(f"[{style}]{sign}[/]")
+    return "".join(drawn)
+
+
+def _lanes(player: Player, width: int) -> list[str]:
+    moments = [about.moment for about in player.cursor.about if about.moment > _NEVER]
+    if not moments or not player.attempts:
+        return []
+    begin, end = min(moments), max(moments)
+    return list(lanes(player.attempts, begin, end, player.moment or begin, width, _LANES))
+
+
+def _events(player: Player, room: int) -> Iterator[str]:
+    """The wanted events around the cursor, newest below."""
+    cursor = player.cursor
+    above: list[int] = []
+    number = cursor.position
+    while number > 0 and len(above) <= room * 2 // 3:
+        if cursor.wanted(number) or number == cursor.position:
+            above.append(number)
+        number -= 1
+    below: list[int] = []
+    number = cursor.position + 1
+    while number <= len(cursor) and len(below) < room - len(above):
+        if cursor.wanted(number):
+            below.append(number)
+        number += 1
+    for each in [*reversed(above), *below]:
+        event, about = cursor.events[each - 1], cursor.about[each - 1]
+        told = f"{each:>6} [dim]{clock(about.moment)}[/] {sentence(event)}"
+        if each == cursor.position:
+            yield f"[reverse]{told}[/]"
+        else:
+            yield told if each < cursor.position else f"[dim]{told}[/]"
+
+
+def _state(scene: Scene) -> Iterator[Line]:
+    """Agents at work first, then the goal tree with its tasks."""
+    for name in sorted(scene.agents):
+        agent = scene.agents[name]
+        busy = agent.doing == "working"
+        mark = "[cyan]▸[/]" if busy else "[red]✗[/]" if agent.doing == "lost" else "[dim]·[/]"
+        number = f" [dim]#{agent.attempt}[/]" if agent.attempt > 1 else ""
+        what = f"{plain(agent.task)}{number} [dim]{short(agent.saying, 80)}[/]" if busy else f"[dim]{agent.doing}[/]"
+        text = f"{mark} [bold]{plain(agent.agent)}[/] [dim]{plain(agent.worker[-20:])}[/] {what}"
+        yield Line(text, 100 if busy else 30)
+    children: dict[str | None, list[GoalState]] = {}
+    for name in sorted(scene.mission.goals):
+        goal = scene.mission.goals[name]
+        children.setdefault(goal.spec.parent, []).append(goal)
+    tasks: dict[str, list[str]] = {}
+    large = len(scene.mission.tasks) > _LARGE  # only what is under way or went wrong has a chance to be seen then
+    for name in sorted(scene.mission.tasks):
+        if large and scene.mission.tasks[name].status.value not in _LOUD:
+            continue
+        tasks.setdefault(scene.mission.tasks[name].spec.goal, []).append(name)
+    waiting = [(goal, 0) for goal in reversed(children.get(None, []))]
+    while waiting:
+        goal, depth = waiting.pop()
+        yield Line(_goal(scene, goal, depth), 70 - depth)
+        yield from (_task(scene, name, depth + 1) for name in tasks.get(goal.spec.id, ()))
+        waiting += [(child, depth + 1) for child in reversed(children.get(goal.spec.id, []))]
+
+
+def _goal(scene: Scene, goal: GoalState, depth: int) -> str:
+    title = goal.spec.title or (scene.mission.objective if goal.spec.parent is None else goal.spec.id)
+    lost = f" [red]{goal.failed} ✗[/]" if goal.failed else ""
+    counts = f"[dim]{goal.succeeded + goal.failed}/{goal.total}[/]{lost}"
+    return f"{'  ' * depth}{_MARKS[goal.status.value]} {short(title, 50)} {counts}"
+
+
+def _task(scene: Scene, name: str, depth: int) -> Line:
+    task = scene.mission.tasks[name]
+    word = task.status.value
+    number = f" [dim]#{task.attempt}[/]" if task.attempt > 1 else ""
+    why = f" [red]{short(task.reason, 60)}[/]" if word == "failed" else ""
+    style = "default" if word in _LOUD else "dim"
+    text = f"{'  ' * depth}{_MARKS.get(word, '[dim]·[/]')} [{style}]{plain(name)}[/]{number} {status(word)}{why}"
+    return Line(text, _WEIGHTS.get(word, 10))
+
+
+def _changed(player: Player) -> Iterator[str]:
+    cursor = player.cursor
+    found = changes(cursor.state_at(cursor.position - 1), cursor.state) if cursor.position else []
+    shown = found if len(found) <= _CHANGES else found[: _CHANGES - 1]
+    rows = [change_line(change) for change in shown]
+    if len(found) > len(shown):
+        rows.append(f"[dim]… and {len(found) - len(shown)} more changes[/]")
+    if cursor.position and not found:
+        rows.append("[dim]nothing changed by it[/]")
+    yield from [*rows, *[""] * (_CHANGES - len(rows))]
+
+
+def change_line(change: Change) -> str:
+    """One change as markup."""
+    name = f" [bold]{plain(change.name)}[/]" if change.name else ""
+    before = "" if change.before in (None, "", {}, ()) else f"[dim]{_value(change.before)} →[/] "
+    return f"{change.what}{name} [dim]{plain(change.field)}:[/] {before}{_value(change.after)}"
+
+
+def _value(value: object) -> str:
+    return short("nothing" if value in (None, "") else str(value), 70)
+
+
+def _foot(player: Player) -> str:
+    if player.mode:
+        asked = "go to event (or seq:N)" if player.mode == "goto" else "filter (type: task: agent: worker: error text)"
+        return f"[bold]{asked}:[/] {plain(player.typed)}▏"
+    if player.message:
+        return f"[yellow]{plain(player.message)}[/]"
+    wait = "" if player.cursor.choice == type(player.cursor.choice)() else "[yellow]filtered[/]  "
+    return f"{wait}[dim]{HELP}[/]"

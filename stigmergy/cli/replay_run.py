@@ -1,0 +1,135 @@
+"""What ``stig replay`` does: one state, lines in their own time, copies, or the player."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from events.replay import Choice, Cursor, HistoryFile, Pace, parse_speed
+from events.replay.pace import MAX
+from schemas.errors import InvalidInput
+from stigmergy.cli import screen
+from stigmergy.cli.mission_events import line
+from stigmergy.cli.player import go_to
+from stigmergy.cli.recordings import Recording, connected, recording
+from stigmergy.replaying import Scene, scene_cursor
+
+if TYPE_CHECKING:
+    from schemas.envelope import Event
+
+_GAP_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the options say."""
+
+    choice: Choice
+    at: str | None = None
+    speed: str | None = None
+    longest_gap_s: float | None = None
+    to: str | None = None
+    plain: bool = False
+    as_json: bool = False
+
+    @property
+    def played(self) -> bool:
+        """Whether the film is put into the viewer's hands."""
+        quiet = self.plain or self.as_json or self.to is not None or self.at is not None
+        return not quiet and sys.stdin.isatty() and sys.stdout.isatty()
+
+    def pace(self) -> Pace:
+        speed = parse_speed(self.speed) if self.speed is not None else 1.0 if self.played else MAX
+        gap = self.longest_gap_s if self.longest_gap_s is not None else _GAP_S if self.played else None
+        return Pace(time.monotonic, speed=speed, longest_gap_s=gap)
+
+
+async def run(said: str, wish: Wish) -> None:
+    """Do it.
+
+    Raises:
+        InvalidInput: there is no such mission or event, or the options do not fit.
+        Unavailable: no log is there to read from.
+    """
+    pace = wish.pace()
+    async with connected(said, always=wish.to is not None) as client:
+        record = await recording(client, said)
+        cursor = scene_cursor(record.tenant, record.mission)
+        cursor.extend(record.events)
+        cursor.choice = wish.choice
+        if wish.at is not None:
+            show_state(cursor, wish)
+        elif wish.to is not None and client is not None:
+            from stigmergy.cli.copying import copy
+
+            await copy(client, record, cursor, pace, wish)
+        elif wish.played:
+            from stigmergy.cli.player_loop import play
+
+            await play(cursor, pace, record, live=running(record, cursor))
+        else:
+            await print_lines(cursor, pace, record, as_json=wish.as_json)
+
+
+def show_state(cursor: Cursor[Scene], wish: Wish) -> None:
+    """The state after one event: as JSON, always the same for the same events; or for people."""
+    from stigmergy.cli.state_screen import show_scene, state_document
+
+    if wish.choice != Choice():
+        raise InvalidInput("--at shows the state after all events so far", hint="leave the filters out")
+    go_to(cursor, wish.at or "")
+    if wish.as_json:
+        screen.print_json(state_document(cursor))
+    else:
+        show_scene(cursor, screen.out())
+
+
+def running(record: Recording, cursor: Cursor[Scene]) -> bool:
+    """Whether more events may come: it is on a log, and it has not ended."""
+    mission = cursor.state_at(len(cursor)).mission
+    settled = mission.status.ended and all(task.status.ended for task in mission.tasks.values())
+    return not settled and not isinstance(record.source, HistoryFile)
+
+
+async def print_lines(cursor: Cursor[Scene], pace: Pace, record: Recording, *, as_json: bool) -> None:
+    """Wanted events, each when it is due; of a mission that runs until it has ended."""
+    console = screen.out()
+    async with aclosing(paced(cursor, pace, record)) as due:
+        async for event in due:
+            if as_json:
+                screen.print_event(event)
+            else:
+                console.print(line(event), soft_wrap=True)
+
+
+async def paced(cursor: Cursor[Scene], pace: Pace, record: Recording) -> AsyncGenerator[Event]:
+    """Wanted events, each when it is due, until the mission has ended."""
+    async with aclosing(_more(cursor, record)) as more:
+        while True:
+            while (number := cursor.next_wanted()) is not None:
+                moment = cursor.about[number - 1].moment
+                if (wait := pace.wait_s(moment)) > 0:
+                    await asyncio.sleep(wait)
+                pace.shown(moment)
+                cursor.jump(number)
+                yield cursor.events[number - 1]
+            try:
+                cursor.extend([await anext(more)])
+            except StopAsyncIteration:
+                return
+
+
+async def _more(cursor: Cursor[Scene], record: Recording) -> AsyncGenerator[Event]:
+    """What comes after what is known."""
+    if not running(record, cursor):
+        return
+    async with aclosing(record.source.events(follow=True, after=record.events[-1].sequence)) as events:
+        async for event in events:
+            yield event
+            if not running(record, cursor):
+                return

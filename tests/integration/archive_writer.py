@@ -1,0 +1,23 @@
+"""A writer in a process of its own, for tests that kill it: ``archive_writer.py <nats url> <folder>``."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from events.jetstream import JetStreamLog, connect
+from projections.archive.following import ArchiveRole, Limits
+from projections.archive.places import FolderPlace
+
+LIMITS = Limits(events=300, bytes=2**20, seconds=0.05, retry_s=0.1)
+
+
+async def main(url: str, folder: str) -> None:
+    log = await JetStreamLog.open(await connect(url, name="archive"))
+    print("ready", flush=True)
+    await ArchiveRole(log, FolderPlace(Path(folder)), LIMITS).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))
