@@ -67,6 +67,9 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     # Before forking, so that a mistake is one clear error instead of a child that dies again and again.
     registry = Registry(settings.imports, settings.skills)
     Bench(Path(settings.state_dir), MemoryBlobs()).sweep()
+    # Celery tells of every message at INFO; what an attempt did is on the log.
+    for chatty in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     app = make_app(settings)
     queues = ",".join(f"stig.{skill}" for skill in registry.skills)
     arguments = [
