@@ -13,11 +13,12 @@ from nats.errors import Error as NatsError
 from events.commands import Handler, no_answer, refusal_of
 from events.jetstream.api import call
 from events.jetstream.dead_letters import DeadLetters
+from events.jetstream.place import place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import patiently
 from schemas.commands import Command, CommandReply, parse_command
-from schemas.errors import InvalidCommand, StigmergyError
+from schemas.errors import InvalidCommand, LimitExceeded, StigmergyError
 from schemas.subjects import COMMANDS, of_command
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ _CONSUMER = "orchestrator"
 _SECOND = 1_000_000_000
 _ANSWER_TO = "Stigmergy-Answer-To"
 _AT_ONCE = 64
+_MOST_TRIES = 30
 
 
 class JetStreamCommands:
@@ -64,7 +66,7 @@ class JetStreamCommands:
                 await subscription.unsubscribe()
 
     async def serve(self, handler: Handler) -> None:
-        working: set[asyncio.Task[None]] = set()
+        working: dict[asyncio.Task[None], Msg] = {}
         try:
             while True:
                 await patiently(self._nc, self._ensure_consumer)
@@ -73,21 +75,31 @@ class JetStreamCommands:
                         while True:
                             for msg in await pull.next():
                                 task = asyncio.create_task(self._handle(msg, handler))
-                                working.add(task)
-                                task.add_done_callback(working.discard)
+                                working[task] = msg
+                                task.add_done_callback(lambda done: working.pop(done, None))
                 except ConsumerGone:
                     continue
         finally:
-            for task in working:
+            unfinished = dict(working)
+            for task in unfinished:
                 task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            await asyncio.gather(*unfinished, return_exceptions=True)
+            await self._give_back(list(unfinished.values()))
+
+    async def _give_back(self, messages: list[Msg]) -> None:
+        """To another orchestrator at once, instead of after the wait: somebody waits for an answer."""
+        if self._nc.is_closed or self._nc.is_draining:
+            return
+        for msg in messages:
+            await self._nc.publish(msg.reply, b"-NAK")
+        await self._nc.flush()
 
     async def _ensure_consumer(self) -> None:
         config: dict[str, Any] = {
             "name": _CONSUMER,
             "durable_name": _CONSUMER,
             "ack_policy": "explicit",
-            "ack_wait": 30 * _SECOND,
+            "ack_wait": 10 * _SECOND,  # carrying a command out twice does it once
             "max_ack_pending": 4 * _AT_ONCE,
             "deliver_policy": "all",
         }
@@ -96,6 +108,8 @@ class JetStreamCommands:
 
     async def _handle(self, msg: Msg, handler: Handler) -> None:
         try:
+            if place_of(msg).delivered > _MOST_TRIES:
+                raise LimitExceeded(f"a command that could not be carried out {_MOST_TRIES} times")  # noqa: TRY301
             reply = await handler(parse_command(msg.data))
         except InvalidCommand as error:
             await self._dead.bury(msg, error, "commands")
@@ -107,6 +121,11 @@ class JetStreamCommands:
                 return
             await self._dead.bury(msg, error, "commands")
             reply = CommandReply(accepted=False, code=error.code, reason=error.message, hint=error.hint)
+        except Exception:  # noqa: BLE001 - whatever it is, its sender and the other commands must not hang on it
+            # A flaw of ours. The command is tried again a few times, perhaps by another release, and then kept aside.
+            _log.exception("command %s failed", msg.subject)
+            await self._nc.publish(msg.reply, b'-NAK {"delay": 1000000000}')
+            return
         await self._nc.publish(msg.reply, b"+ACK")
         inbox = (msg.headers or {}).get(_ANSWER_TO)
         if inbox:

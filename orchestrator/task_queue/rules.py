@@ -181,3 +181,14 @@ def unclaimed(state: Floor, now: datetime, after_s: float) -> list[OpenAttempt]:
     """Attempts that were dispatched a while ago and that nobody has claimed."""
     waiting = (opened for opened in state.attempts.values() if opened.stage is Stage.DISPATCHED)
     return [opened for opened in waiting if (now - opened.since).total_seconds() > after_s]
+
+
+def unclaimable(state: Floor, task: str, attempt: int, times: int) -> list[Payload]:
+    """The end of an attempt that was sent again and again and that no worker could claim."""
+    opened = state.attempts.get(task)
+    if opened is None or opened.ready.attempt != attempt or opened.stage is not Stage.DISPATCHED:
+        return []
+    message = f"no worker could claim the attempt, although it was sent {times + 1} times"
+    hint = "the workers' logs say why: an order they cannot read, or something else on the subject of the claim"
+    failure = Failure(code="unclaimable", message=message, hint=hint, retryable=True)
+    return [ActionExpired(task=task, attempt=attempt, failure=failure)]

@@ -18,7 +18,7 @@ from orchestrator.desks import Desk, Desks
 from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
-from orchestrator.task_queue.rules import DispatchRules, expired, unclaimed
+from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
@@ -31,8 +31,9 @@ from schemas.subjects import of_event
 _log = logging.getLogger(__name__)
 _TICK_S = 0.25
 _UNCLAIMED_S = 3.0
-_RESEND_S = 5.0
+_RESEND_S = 2.0
 _IDLE_S = 2.0
+_MOST_RESENT = 5
 _stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
@@ -73,7 +74,7 @@ class TaskQueueManager:
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
-        self._resent: dict[tuple[str, str, int], float] = {}
+        self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -153,7 +154,7 @@ class TaskQueueManager:
                     )
                 elif desk.state.agenda:
                     self.desks.touch(desk)
-                self._resend(desk, now, monotonic)
+                await self._resend(desk, now, monotonic)
             self._stop_strays()
 
     async def _note_lost(self, worker: str, silent_s: float) -> None:
@@ -163,18 +164,24 @@ class TaskQueueManager:
         await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
         _log.warning("worker %s fell silent %.1f s ago; its attempts go to others", worker, silent_s)
 
-    def _resend(self, desk: Desk[Floor], now: datetime, monotonic: float) -> None:
+    async def _resend(self, desk: Desk[Floor], now: datetime, monotonic: float) -> None:
         """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
 
-        Sending twice is harmless: the log lets one worker claim the attempt.
+        Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
+        is given up: the next attempt has a claim of its own.
         """
         for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
-            if opened.order is None or monotonic - self._resent.get(key, 0.0) < _RESEND_S or not self._idle(opened):
+            last, times = self._resent.get(key, (0.0, 0))
+            if opened.order is None or monotonic - last < _RESEND_S or not self._idle(opened):
+                continue
+            if times >= _MOST_RESENT:
+                del self._resent[key]
+                await self.desks.decide(desk, partial(unclaimable, task=key[1], attempt=key[2], times=times))
                 continue
             if len(self._resent) > 10_000:
                 self._resent.clear()
-            self._resent[key] = monotonic
+            self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order))
 
     def _idle(self, opened: OpenAttempt) -> bool:

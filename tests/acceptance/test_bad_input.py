@@ -270,3 +270,15 @@ async def test_many_clients_at_once(client: Client) -> None:
     missions = await asyncio.gather(*(client.submit(f"number {n}", plan=one("echo", n=n)) for n in range(20)))
     outcomes = await asyncio.gather(*(mission.outcome(timeout_s=30) for mission in missions))
     assert [task(outcome).output["n"] for outcome in outcomes] == list(range(20))
+
+
+async def test_nonsense_where_a_claim_should_be_costs_one_attempt(client: Client) -> None:
+    name = uuid7()
+    blocked = f"events.default.{name}.attempt.started.t0:1"
+    await client.bus.nc.jetstream().publish(blocked, b"not a claim")
+    plan = Plan(tasks=(TaskSpec(id="t0", skill="echo"),))
+    mission = await client.submit("claimed at last", plan=plan, mission=name)
+    outcome = await mission.outcome(timeout_s=45)
+    assert (outcome.status, task(outcome, "t0").attempt) == ("completed", 2)
+    [expired] = [data(e) for e in await history(mission) if e.type == "action.expired"]
+    assert expired["failure"]["code"] == "unclaimable"

@@ -8,7 +8,7 @@ from typing import Any
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, Stage, evolve
-from orchestrator.task_queue.rules import TIMEOUT_MARGIN_S, DispatchRules, expired, unclaimed
+from orchestrator.task_queue.rules import TIMEOUT_MARGIN_S, DispatchRules, expired, unclaimable, unclaimed
 from orchestrator.task_queue.situation import Situation
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
@@ -213,3 +213,25 @@ def test_what_nobody_claims_is_found() -> None:
     assert [opened.ready.task for opened in unclaimed(bench.floor, bench.at(), 3.9)] == ["a"]
     bench.put(STARTED)
     assert unclaimed(bench.floor, bench.at(), 3.9) == []
+
+
+def test_what_nobody_can_claim_is_given_up_for_another_attempt() -> None:
+    bench = Bench("s")
+    bench.put(ready())
+    bench.advance()
+    [fact] = unclaimable(bench.floor, "a", 1, 5)
+    assert isinstance(fact, ActionExpired)
+    assert fact.failure.retryable
+    assert "sent 6 times" in fact.failure.message
+    bench.put(fact)
+    assert not bench.floor.attempts
+    assert unclaimable(bench.floor, "a", 1, 5) == []
+
+
+def test_a_claim_in_the_last_moment_is_not_given_up() -> None:
+    bench = Bench("s")
+    bench.put(ready())
+    bench.advance()
+    bench.put(STARTED)
+    assert unclaimable(bench.floor, "a", 1, 5) == []
+    assert unclaimable(bench.floor, "a", 2, 5) == []
