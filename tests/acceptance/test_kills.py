@@ -62,12 +62,27 @@ def lost_at(events: list[Event], killed_at: datetime) -> list[float]:
     return [(moment_of(event) - killed_at).total_seconds() for event in again]
 
 
+def pid_of(started: Event) -> int:
+    """The process that claimed an attempt; it is part of the worker's name."""
+    return int(data(started)["worker"].split("-")[-2])
+
+
+async def in_hand(client: Client, mission: MissionHandle, pids: list[int] | None = None) -> Event:
+    """A slow attempt that has just been claimed, by one of these processes if any are named."""
+    now = await client.bus.log.last_sequence()
+
+    def wanted(event: Event) -> bool:
+        fresh = event.sequence > now and event.subject in SLOW and begins(event)
+        return fresh and (pids is None or pid_of(event) in pids)
+
+    return await until(mission, wanted)
+
+
 async def test_a_pool_child_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
-        now = await client.bus.log.last_sequence()
-        started = await until(mission, lambda event: event.sequence > now and event.subject in SLOW and begins(event))
-        os.kill(int(data(started)["worker"].split("-")[-2]), signal.SIGKILL)
+        started = await in_hand(client, mission)
+        os.kill(pid_of(started), signal.SIGKILL)
         killed_at = datetime.now(UTC)
         events = await completed(mission)
         [lost] = [event for event in events if event.type == "action.expired"]
@@ -79,6 +94,7 @@ async def test_a_pool_child_is_killed(stack: Stack) -> None:
 async def test_a_whole_pool_is_killed(stack: Stack) -> None:
     async with Client(stack.settings) as client:
         mission = await begun(client)
+        await in_hand(client, mission, stack["pool"].alive())
         stack["pool"].kill_all()
         killed_at = datetime.now(UTC)
         delays = lost_at(await completed(mission), killed_at)
