@@ -6,6 +6,7 @@ reference (``dataref``, as the CloudEvents extension of that name has it).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -148,3 +149,15 @@ def frames(events: Iterable[Event]) -> list[tuple[Event, ...]]:
     if current:
         result.append(tuple(current))
     return result
+
+
+def frame_id(events: Sequence[Event]) -> str:
+    """The message id: that of the event if it is alone, else a digest of all ids in their order.
+
+    With the id of its first event a frame would be taken for any other frame that begins alike: published again with
+    one more event, that event would be lost.
+    """
+    if len(events) == 1:
+        return events[0].id
+    digest = hashlib.blake2b("\n".join([event.id for event in events]).encode(), digest_size=16)
+    return f"frame-{digest.hexdigest()}"

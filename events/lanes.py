@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from events.codec import subject_of
+from events.codec import frame_id, subject_of
 from events.port import Write
 from schemas.envelope import Event
 from schemas.errors import InvalidInput
@@ -126,15 +125,3 @@ class Lanes:
 def weight_of(events: tuple[Event, ...]) -> int:
     """Bytes of a message with these events, about."""
     return sum(len(event.data) + WEIGHT for event in events)
-
-
-def frame_id(events: tuple[Event, ...]) -> str:
-    """The message id: that of the event if it is alone, else a digest of all ids in their order.
-
-    With the id of its first event a frame would be taken for any other frame that begins alike: published again with
-    one more event, that event would be lost.
-    """
-    if len(events) == 1:
-        return events[0].id
-    digest = hashlib.blake2b("\n".join([event.id for event in events]).encode(), digest_size=16)
-    return f"frame-{digest.hexdigest()}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from events.blobs.memory import MemoryBlobs
-from events.codec import check_in, check_out, decode, encode, frames, subject_of
+from events.codec import check_in, check_out, decode, encode, frame_id, frames, subject_of
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, LimitExceeded, PayloadTooLarge, StigmergyError
@@ -69,7 +69,7 @@ class MemoryLog:
     async def _write(self, write: Write) -> Ack | StigmergyError:
         subject = subject_of(write.events, write.key)
         events = [await check_in(event, self.blobs) for event in write.events]
-        return await self.store(subject, encode(events)[0], write.id or events[0].id, write.guard)
+        return await self.store(subject, encode(events)[0], write.id or frame_id(events), write.guard)
 
     async def store(
         self, subject: str, raw: bytes, message_id: str, guard: Guard | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -60,8 +59,7 @@ class Recorder:
         last, known = 0, dict(seen)
         for noun, run in groupby(payloads, key=lambda payload: payload.TYPE.partition(".")[0]):
             together = list(run)
-            apart = _names_of(together)
-            facts = [self.event(tenant, mission, p, cause, correlation, traceparent, apart) for p in together]
+            facts = [self.event(tenant, mission, p, cause, correlation, traceparent) for p in together]
             guard = Guard(guard_filter(tenant, mission, noun), known.get(noun, 0))
             last = known[noun] = await self._log.append(facts, guard=guard)
             written([(payload, fact.id) for payload, fact in zip(together, facts, strict=True)])
@@ -75,9 +73,8 @@ class Recorder:
         cause: str,
         correlation: str | None,
         traceparent: str | None = None,
-        apart: tuple[str, ...] = (),
     ) -> Event:
-        """The envelope of one fact. ``apart`` also goes into its id.
+        """The envelope of one fact.
 
         Raises:
             InvalidEvent: what was decided could not be read again. Only checked for the few events of missions
@@ -85,7 +82,7 @@ class Recorder:
         """
         event = envelop(
             payload,
-            id=derive(cause, payload.TYPE, *payload.identity(), *apart),
+            id=derive(cause, payload.TYPE, *payload.identity()),
             source=self._source,
             at=self._clock(),
             tenant=tenant,
@@ -97,19 +94,6 @@ class Recorder:
         if payload.TYPE.startswith("mission."):
             parse(event)
         return event
-
-
-def _names_of(run: Sequence[Payload]) -> tuple[str, ...]:
-    """What tells a run of several facts from another run with the same beginning.
-
-    Two replicas at one place of the log may decide more and less, for between them a timer has ended. Messages carry
-    the id of their first event: were it the same, the log would acknowledge the longer run as a duplicate of the
-    shorter, and its writer would believe that all of it is on record.
-    """
-    if len(run) == 1:
-        return ()
-    names = "\x1f".join(part for payload in run for part in (payload.TYPE, *payload.identity()))
-    return (hashlib.blake2b(names.encode(), digest_size=16).hexdigest(),)
 
 
 def filters_for(endings: Iterable[str], *, tenant: str = "*", mission: str = "*") -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
-from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frames, subject_of
+from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, frames, subject_of
 from events.jetstream.api import NOT_FOUND, ApiRefused, call
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
@@ -79,7 +79,7 @@ class JetStreamLog:
         except StigmergyError as error:
             return error
         payload, content_type = encode(events)
-        return Message(subject, payload, write.id or events[0].id, content_type, write.guard)
+        return Message(subject, payload, write.id or frame_id(events), content_type, write.guard)
 
     # reading
 
