@@ -306,17 +306,17 @@ class Desks[S]:
     async def _watch_timers(self) -> None:
         while True:
             now = self._clock()
-            due = [self._rules.timer(desk.state) for desk in self._desks.values()]
-            waits = [(moment - now).total_seconds() for moment in due if moment is not None]
-            if any(wait <= 0 for wait in waits):
-                for desk in list(self._desks.values()):
-                    moment = self._rules.timer(desk.state)
-                    if moment is not None and moment <= now:
-                        self.touch(desk)
-            pause = min([wait for wait in waits if wait > 0], default=1.0)
+            pause = 1.0
+            for desk in self._desks.values():
+                if (moment := self._rules.timer(desk.state)) is None:
+                    continue
+                if moment <= now:
+                    self.touch(desk)
+                else:
+                    pause = min(pause, (moment - now).total_seconds())
             moved = self._moved
             try:
-                async with asyncio.timeout(min(max(pause, 0.005), 1.0)):
+                async with asyncio.timeout(max(pause, 0.005)):
                     await moved.wait()
                 await asyncio.sleep(0.02)  # a busy log must not make this a busy loop
             except TimeoutError:

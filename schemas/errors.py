@@ -10,6 +10,7 @@
     │   │   └── NewerVersion         a version written by a later release
     │   ├── InvalidCommand           a command that does not fit its schema
     │   ├── InvalidWorkflow          a template that is no task graph
+    │   │   └── ReferenceMissing     ${…} to something that is not there (orchestrator.core.references)
     │   └── InvalidSource            a repository that cannot be worked on
     ├── Refused                      a well-formed wish that may not be granted now
     ├── Conflict                     another writer was first: read again, decide again

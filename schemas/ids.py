@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
+import socket
 import time
 from datetime import UTC, datetime
 
@@ -27,6 +29,12 @@ def uuid7() -> str:
     """A fresh UUIDv7 in its canonical text form, from this machine's clock and its entropy."""
     random = secrets.randbits(74)
     return _format(time.time_ns() // 1_000_000, random >> 62, random)
+
+
+def process_name() -> str:
+    """A token that no other process has: host, process id, and six random digits, for process ids come again."""
+    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()).strip("-") or "host"
+    return f"{host[:40]}-{os.getpid()}-{uuid7()[-6:]}"
 
 
 def derive(cause: str, *labels: str) -> str:

@@ -28,14 +28,14 @@ from schemas.commands import (
 from schemas.envelope import NO_MISSION, Event, rfc3339
 from schemas.errors import InvalidInput, InvalidWorkflow, Refused, StigmergyError, TimedOut
 from schemas.events import check_readable, parse
-from schemas.ids import token, uuid7
+from schemas.ids import process_name, token, uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan
 from schemas.signals import HEARTBEATS, Heartbeat
 from schemas.subjects import mission_filter, noun_filter
 from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, read_mission
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, instance_name, now, open_bus
+from stigmergy.wiring import Bus, now, open_bus
 
 _SETTLE_S = 2.0
 """How long to wait for the last words about the tasks of a mission that has ended."""
@@ -324,4 +324,4 @@ class MissionHandle:
         return self._client.settings.tenant
 
     def _address(self) -> dict[str, Any]:
-        return {"id": uuid7(), "tenant": self._tenant, "mission": self.id, "by": instance_name()}
+        return {"id": uuid7(), "tenant": self._tenant, "mission": self.id, "by": process_name()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from events.event_loop import new_event_loop
 from schemas.errors import InvalidInput, StigmergyError
 from stigmergy.local import report_ready
 from stigmergy.settings import Settings
@@ -30,7 +31,7 @@ def serve(roles: Sequence[str], settings: Settings) -> None:
     unknown = [role for role in roles if role not in known]
     if unknown:
         raise InvalidInput(f"there is no role {unknown[0]!r}", hint=f"the roles are: {', '.join(known)}, or all")
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_serve(roles, settings))
 
 
@@ -94,11 +95,3 @@ def _stop_signal() -> asyncio.Future[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     return stopping
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.signals import NatsSignals
 from schemas.errors import ToolMissing, Unavailable
-from schemas.ids import uuid7
+from schemas.ids import process_name
 from stigmergy.local import LocalStack
 from stigmergy.settings import Settings
 
@@ -43,12 +41,6 @@ class Bus:
 def now() -> datetime:
     """The clock of every process of ours: aware, in UTC."""
     return datetime.now(UTC)
-
-
-def instance_name() -> str:
-    """A token that no other process has."""
-    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname()).strip("-") or "host"
-    return f"{host[:40]}-{os.getpid()}-{uuid7()[-6:]}"
 
 
 def nats_url(settings: Settings) -> str:
@@ -114,7 +106,7 @@ def make_orchestrator(bus: Bus) -> Orchestrator:
     from orchestrator.service import Orchestrator
 
     planner = TemplatePlanner(builtin_templates())
-    return Orchestrator(bus.log, bus.commands, planner, name=instance_name(), clock=now)
+    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now)
 
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
@@ -127,7 +119,7 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         bus.log,
         bus.signals,
         lambda spread: CelerySender(url, spread),
-        name=instance_name(),
+        name=process_name(),
         clock=now,
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,

@@ -47,7 +47,7 @@ class Attempts:
 
         The endings of short attempts are reported together, at the latest 0.05 s after the first.
         """
-        for agent, same in self._by_agent(orders):
+        for agent, same in self._by_skill(orders):
             name = agent.name if agent is not None else "none"
             claimed = self._reporter.claim(same, name)
             ours = [order for order, won in zip(same, claimed, strict=True) if won]
@@ -83,14 +83,14 @@ class Attempts:
             )
             self._reporter.report([(order, told)])
 
-    def _by_agent(self, orders: Sequence[AttemptOrder]) -> list[tuple[Agent | None, list[AttemptOrder]]]:
+    def _by_skill(self, orders: Sequence[AttemptOrder]) -> list[tuple[Agent | None, list[AttemptOrder]]]:
         groups: dict[str, tuple[Agent | None, list[AttemptOrder]]] = {}
         for order in orders:
             try:
                 agent: Agent | None = self._registry.for_skill(order.skill)
             except StigmergyError:
                 agent = None  # a queue of ours that somebody else filled: claim it and say so
-            groups.setdefault(agent.name if agent else "", (agent, []))[1].append(order)
+            groups.setdefault(order.skill, (agent, []))[1].append(order)
         return list(groups.values())
 
     def _make_one(self, agent: Agent | None, order: AttemptOrder) -> AttemptFinished:

@@ -11,6 +11,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from events.codec import frames
+from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect
 from events.port import Ack, Window, Write
 from events.signals import NatsSignals
@@ -35,7 +36,7 @@ class WorkerBus:
     """
 
     def __init__(self, nats_url: str, name: str) -> None:
-        self._loop = _new_loop()
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="bus", daemon=True)
         self._thread.start()
         self._posted: list[Event] = []
@@ -149,14 +150,6 @@ class WorkerBus:
         for result in await self._log.write([Write(frame) for frame in frames(events)]):
             if isinstance(result, StigmergyError):
                 raise result
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 class BusBlobs:

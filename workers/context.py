@@ -92,19 +92,19 @@ class Context:
 
     def think(self, text: str) -> None:
         """Record a step of reasoning."""
-        self._emit(AgentThought(**self._who(), text=text))
+        self.emit(AgentThought(**self._who(), text=text))
 
     def act(self, text: str, **details: Any) -> None:
         """Record a step of work."""
-        self._emit(AgentActed(**self._who(), text=text, details=details))
+        self.emit(AgentActed(**self._who(), text=text, details=details))
 
     def progress(self, message: str, fraction: float | None = None) -> None:
         """Say how far a long attempt is."""
-        self._emit(AttemptProgressed(**self._who(), message=message, fraction=fraction))
+        self.emit(AttemptProgressed(**self._who(), message=message, fraction=fraction))
 
     def emit(self, payload: Payload) -> None:
         """Record any fact that workers may write."""
-        self._emit(payload)
+        self._reporter.emit(self.order, payload)
 
     @contextmanager
     def tool(self, name: str, **parameters: Any) -> Iterator[ToolCall]:
@@ -122,7 +122,7 @@ class Context:
             call.result = {"error": error.message}
             raise
         finally:
-            self._emit(
+            self.emit(
                 ToolCalled(
                     **self._who(),
                     tool=name,
@@ -142,6 +142,3 @@ class Context:
 
     def _who(self) -> dict[str, Any]:
         return {"task": self.order.task, "attempt": self.order.attempt}
-
-    def _emit(self, payload: Payload) -> None:
-        self._reporter.emit(self.order, payload)

@@ -15,7 +15,7 @@ import msgspec
 from schemas.attempts import AttemptOrder
 from schemas.errors import StigmergyError
 from schemas.events.worker import WorkerJoined, WorkerLeft
-from schemas.ids import uuid7
+from schemas.ids import process_name
 from schemas.signals import REFLEX, Heartbeat, heartbeat_subject
 from workers.attempt import Attempts
 from workers.bench import Bench
@@ -58,8 +58,7 @@ class WorkerProcess:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self.registry = Registry(settings.imports, settings.skills)
-        host = "".join(c if c.isalnum() or c == "-" else "-" for c in socket.gethostname()).strip("-") or "host"
-        self.name = f"{host[:40]}-{os.getpid()}-{uuid7()[-6:]}"
+        self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
         self._watch = Watch(may_exit=settings.may_exit)
         bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox)

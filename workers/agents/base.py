@@ -14,7 +14,6 @@ class Agent(ABC):
 
     Class attributes:
         skills: what it can do; one Celery queue each. Tasks name the skill, never the agent.
-        needs_project: whether its work needs the project's own dependencies (for the capability report).
 
     One instance serves one worker process, one attempt at a time.
     """

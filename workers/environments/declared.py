@@ -33,7 +33,6 @@ class Declared:
         needed: what the package itself needs.
         testing: what its tests need, from the first place that says so.
         builds: what building it needs.
-        dynamic: whether its name, version or dependencies are worked out by a build.
         notes: what was read from where, and what could not be read.
     """
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Protocol, runtime_checkable
 
+from events.blobs.port import digest_of as digest_of
 from schemas.errors import InvalidInput, Unavailable
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -50,11 +50,6 @@ class Blobs(Protocol):
 
     def has(self, digest: str) -> bool:
         """Whether something is kept under this digest; its content is not read."""
-
-
-def digest_of(data: bytes) -> str:
-    """The digest that names ``data``."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def hex_of(digest: str) -> str:
