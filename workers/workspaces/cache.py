@@ -71,6 +71,12 @@ class Cache:
             yield self.git
 
     @contextmanager
+    def importing(self) -> Iterator[None]:
+        """One import at a time, inside :meth:`shared`: two git fast-imports that end with the same pack can crash."""
+        with self._lock("import", fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
     def alone(self) -> Iterator[Git]:
         """Work in the cache with nobody else in it. Newcomers wait at the gate, so that they cannot starve us."""
         self._open()

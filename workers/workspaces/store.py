@@ -47,7 +47,7 @@ class WorkspaceStore:
         with self._cache.shared() as git:
             if base is not None:
                 self._fetch(git, base)
-            with closing(walk(folder, self._limits)) as entries:
+            with self._cache.importing(), closing(walk(folder, self._limits)) as entries:
                 taken = take_in(git, entries)
             return self._publish(git, taken, base)
 
