@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from celery import Celery
@@ -70,6 +72,7 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     # Celery tells of every message at INFO; what an attempt did is on the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _leave_when_told()
     app = make_app(settings)
     queues = ",".join(f"stig.{skill}" for skill in registry.skills)
     arguments = [
@@ -87,7 +90,22 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
         app.worker_main(arguments)
     except SystemExit as end:
         return int(end.code or 0)
+    finally:
+        _leave()
     return 0
+
+
+def _leave_when_told() -> None:
+    """Until Celery has handlers of its own, a second after the start: nothing was taken yet, so the pool just ends.
+
+    A worker of a pool without children is seen in the fleet before that; whoever sees it may well tell it to end.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def _settings() -> WorkerSettings:

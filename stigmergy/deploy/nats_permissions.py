@@ -26,6 +26,7 @@ STREAMS = (EVENTS, COMMANDS, DEAD_LETTERS, BLOBS)
 OPERATOR = "operator"
 COMMAND_CONSUMER = "orchestrator"
 _INBOX = "_INBOX.>"
+QUESTIONS = "ask.>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,12 @@ def grants() -> tuple[Grant, ...]:
             (_INBOX, HEARTBEATS),
         ),
         Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX)),
+        # Read models write nothing to the log; they answer questions.
+        Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
         # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
         Grant(
             "client",
-            (*_writes(Role.CLIENT), *_reads(), "commands.>", REFLEX, *_consumes(DEAD_LETTERS)),
+            (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, *_consumes(DEAD_LETTERS)),
             (_INBOX, HEARTBEATS),
         ),
     )

@@ -296,6 +296,7 @@ def test_source_roots(tmp_path: Path) -> None:
 
 
 @pytest.mark.network
+@pytest.mark.usefixtures("bubblewrap")
 def test_a_project_that_asks_for_its_own_metadata_is_built_in_the_sandbox(tmp_path: Path) -> None:
     folder = tmp_path / "own version"
     (folder / "src/thing").mkdir(parents=True)

@@ -24,6 +24,7 @@ from events.jetstream.api import call
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.streams import check_version
 from events.port import Ack, Guard, Subscription, Window, Write
+from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.commands import CancelMission, Command, CommandReply
 from schemas.envelope import Event, rfc3339
@@ -177,7 +178,7 @@ def test_the_module_prints_it() -> None:
 
 def test_every_writer_has_a_user() -> None:
     assert set(USER_OF) == set(Role)
-    assert set(USER_OF.values()) == set(USERS)
+    assert set(USER_OF.values()) == set(USERS) - {"projections"}  # they read and answer, and write no event
 
 
 @pytest.mark.parametrize("missing", [grant.password_variable for grant in grants()])
@@ -277,7 +278,22 @@ async def test_without_the_password_nobody_comes_in(server: Guarded, credentials
         await connect(f"nats://{credentials}@127.0.0.1:{server.port}".replace("//@", "//"), name="stranger")
 
 
-@pytest.mark.parametrize("user", USERS)
+async def test_read_models_answer_questions_and_write_no_events(server: Guarded) -> None:
+    async def answer(tenant: str, question: bytes) -> AsyncIterator[bytes]:
+        yield question + b" of " + tenant.encode()
+
+    async with role(server, "projections") as model, role(server, "client") as asker:
+        await NatsServices(model.nc).serve("world.test", answer)
+        await model.nc.flush()
+        parts = NatsServices(asker.nc).ask("acme", "world.test", b"files")
+        assert [part async for part in parts] == [b"files of acme"]
+        await model.nc.publish("events.acme.m1.task.ready", b"{}")
+        await model.nc.flush()
+        assert [subject for subject in model.refused if "events.acme.m1.task.ready" in subject]
+        assert asker.refused == []
+
+
+@pytest.mark.parametrize("user", sorted(set(USER_OF.values())))
 async def test_the_log_works_for_every_role(server: Guarded, user: str) -> None:
     """Append, guarded append, read, follow and subscribe, with an event whose payload goes through the blob store."""
     noun = next(noun for noun, owner in OWNERS.items() if USER_OF[owner] == user)
