@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,14 @@ def run(name: str, stack: Stack) -> list[str]:
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
+
+
+def start_workers(stack: Stack, log_name: str, *words: str) -> subprocess.Popen[bytes]:
+    """A pool in a process of its own, as a user starts it."""
+    environment = {**os.environ, **stack.settings.environment()}
+    command = leashed((sys.executable, "-m", "stigmergy.cli", "workers", "start", "--pool", "solo", *words))
+    with (stack.folder / log_name).open("wb") as log:
+        return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +57,7 @@ def test_an_agent_of_ones_own_is_short() -> None:
 async def test_workers_with_an_agent_of_ones_own_join_by_the_command_in_the_example(
     client: Client, shared: Stack
 ) -> None:
-    words = ["workers", "start", "--import", "examples/my_agents.py", "--skills", "count-words", "--pool", "solo"]
-    environment = {**os.environ, **shared.settings.environment()}
-    command = leashed((sys.executable, "-m", "stigmergy.cli", *words))
-    with (shared.folder / "own.log").open("wb") as log:
-        workers = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+    workers = start_workers(shared, "own.log", "--import", "examples/my_agents.py", "--skills", "count-words")
     try:
         async with asyncio.timeout(30):
             while not any(beat.skills == ("count-words",) for beat in await client.workers(listen_s=0.6)):
@@ -60,3 +65,18 @@ async def test_workers_with_an_agent_of_ones_own_join_by_the_command_in_the_exam
     finally:
         workers.terminate()
         assert workers.wait(20) == 0
+
+
+def test_workers_that_are_told_to_end_while_they_start_end_well(shared: Stack, tmp_path: Path) -> None:
+    agents = tmp_path / "ends_early.py"
+    agents.write_text(
+        "import os, signal\n"
+        "from celery.signals import worker_init\n"
+        "from stigmergy import Agent\n"
+        "worker_init.connect(lambda **_: os.kill(os.getpid(), signal.SIGTERM), weak=False)\n"
+        "class Early(Agent):\n"
+        "    skills = ('early',)\n"
+        "    def run(self, context): return {}\n"
+    )
+    workers = start_workers(shared, "early.log", "--import", str(agents), "--skills", "early")
+    assert workers.wait(30) == 0, (shared.folder / "early.log").read_text(encoding="utf-8")
