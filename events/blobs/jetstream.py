@@ -13,7 +13,7 @@ from nats.js.api import ObjectStoreConfig
 from nats.js.errors import BadRequestError, DigestMismatchError, NotFoundError
 from nats.js.object_store import ObjectStore
 
-from events.blobs.port import BlobMissing, digest_of, verified
+from events.blobs.port import BlobCorrupt, BlobMissing, digest_of, verified
 from schemas.errors import LogUnavailable
 
 BUCKET = "BLOBS"
@@ -97,7 +97,7 @@ async def _in_time(digest: str) -> AsyncIterator[None]:
         async with asyncio.timeout(_TRANSFER_S):
             yield
     except DigestMismatchError:
-        raise BlobMissing(f"blob {digest} is damaged", hint="restore it from a replica or an archive") from None
+        raise BlobCorrupt(f"blob {digest} is damaged", hint="restore it from a replica or an archive") from None
     except (NatsError, OSError, TimeoutError) as error:
         raise LogUnavailable(
             f"the blob store did not answer for {digest}: {error or type(error).__name__}",

@@ -14,6 +14,12 @@ class BlobMissing(InvalidInput):
     code = "blob_missing"
 
 
+class BlobCorrupt(BlobMissing):
+    """The bytes that came back are not those that were put: as good as missing."""
+
+    code = "blob_corrupt"
+
+
 class BlobStore(Protocol):
     """Immutable content under ``sha256:<hex>``. Putting the same content twice stores it once."""
 
@@ -21,7 +27,7 @@ class BlobStore(Protocol):
         """Store, and return the digest."""
 
     async def get(self, digest: str) -> bytes:
-        """The content, verified. Raises :class:`BlobMissing` if it is not there or does not match its digest."""
+        """The content. Raises :class:`BlobMissing`, or :class:`BlobCorrupt` if it does not match its digest."""
 
     async def has(self, digest: str) -> bool: ...
 
@@ -32,7 +38,7 @@ def digest_of(data: bytes) -> str:
 
 
 def verified(data: bytes, digest: str) -> bytes:
-    """``data`` if it has this digest. Raises :class:`BlobMissing`."""
+    """``data`` if it has this digest. Raises :class:`BlobCorrupt`."""
     if digest_of(data) != digest:
-        raise BlobMissing(f"blob {digest} is damaged", hint="restore it from a replica or an archive")
+        raise BlobCorrupt(f"blob {digest} is damaged", hint="restore it from a replica or an archive")
     return data

@@ -5,27 +5,12 @@ from __future__ import annotations
 import re
 from typing import Protocol, runtime_checkable
 
+from events.blobs.port import BlobCorrupt as BlobCorrupt
+from events.blobs.port import BlobMissing as BlobMissing
 from events.blobs.port import digest_of as digest_of
-from schemas.errors import InvalidInput, Unavailable
+from schemas.errors import InvalidInput
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-
-
-class BlobMissing(Unavailable, KeyError):
-    """No blob of this digest is here: it was never put, or it has been collected."""
-
-    code = "blob_missing"
-    retryable = False
-
-    def __str__(self) -> str:
-        return self.message  # KeyError would show the repr
-
-
-class BlobCorrupt(Unavailable):
-    """The bytes that came back are not those that were put."""
-
-    code = "blob_corrupt"
-    retryable = False
 
 
 @runtime_checkable
@@ -43,7 +28,7 @@ class Blobs(Protocol):
         """The bytes of this digest.
 
         Raises:
-            BlobMissing: there are none; it is a KeyError too.
+            BlobMissing: there are none.
             BlobCorrupt: they are damaged.
             InvalidInput: ``digest`` is no digest.
         """
