@@ -18,6 +18,15 @@ class Action(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
+class Earlier(BaseModel):
+    """What another task made of the same files before: to be built on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    snapshot: dict[str, Any]
+
+
 class AttemptOrder(BaseModel):
     """The order to make one attempt at a task; it is complete, a worker needs nothing else to begin."""
 
@@ -30,6 +39,10 @@ class AttemptOrder(BaseModel):
     skill: str
     action: Action
     workspace: dict[str, Any] | None = None
+    onto: tuple[Earlier, ...] = Field(default=(), description="merged into the workspace before the agent begins")
+    claims: tuple[str, ...] = Field(
+        default=(), description="what no other attempt that serialises may change meanwhile"
+    )
     expects: tuple[Expectation, ...] = ()
     timeout_s: float = 600.0
     cause: str = Field(default="", description="id of the event that dispatched it")

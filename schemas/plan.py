@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,10 @@ from schemas.expectations import Expectation
 
 ROOT_GOAL = "mission"
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,99}$", description="unique within its mission")]
+
+OnConflict = Literal["merge", "serialise"]
+"""What to do about tasks that mean to change the same files: let them work side by side and merge what they made, or
+let one wait and build on what the other made."""
 
 
 class Shape(BaseModel):
@@ -45,6 +49,11 @@ class TaskSpec(Shape):
     title: str = ""
     inputs: dict[str, Any] = Field(default_factory=dict)
     workspace: str | None = Field(default=None, description="reference to the file tree it works on")
+    writes: tuple[str, ...] | str = Field(
+        default=(),
+        description="files it means to change: patterns, `path::symbol` for a part; or a reference to a list",
+    )
+    on_conflict: OnConflict = "merge"
     needs: tuple[TaskId, ...] = ()
     expects: tuple[Expectation, ...] = ()
     goal: str = ROOT_GOAL

@@ -144,6 +144,7 @@ def _work(agent: Agent | None, context: Context) -> Callable[[], dict[str, Any]]
                 f"this worker has no agent for the skill {context.order.skill!r}",
                 hint="is another program sending to the queues of this stack?",
             )
+        context.build_on_earlier()
         output = agent.run(context)
         return _as_json(output)
 

@@ -14,6 +14,7 @@ from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought
 from schemas.events.attempt import AttemptProgressed
 from schemas.events.tool import ToolCalled
+from schemas.events.workspace import WorkspaceConflicted
 from schemas.test_report import TestReport
 from schemas.workspaces import Snapshot
 from workers.bench import Bench
@@ -69,6 +70,21 @@ class Context:
     def opened(self) -> Path | None:
         """The folder, if anybody asked for it."""
         return self._folder
+
+    def build_on_earlier(self) -> None:
+        """Merge what earlier tasks made of the same files into the workspace that the agent is given.
+
+        What does not fit (the same lines, changed side by side) is left out and said on the log; whoever puts the
+        results together meets it again.
+        """
+        if self.base is None or not self.order.onto:
+            return
+        sides = [Snapshot.model_validate(one.snapshot) for one in self.order.onto]
+        merged = self.bench.workspaces.merge(self.base, sides)
+        for conflict in merged.conflicts:
+            side = self.order.onto[conflict.side].task
+            self.emit(WorkspaceConflicted(**self._who(), side=side, paths=conflict.paths))
+        self.base = merged.snapshot
 
     def scratch(self, name: str) -> Path:
         """A further folder of this attempt's own, not there yet; what is in it is thrown away afterwards."""

@@ -15,7 +15,7 @@ from orchestrator.core import agenda
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
-from orchestrator.core.resolve import lenient_result, resolved_task
+from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
 from orchestrator.core.settle import LONGEST_S
 from orchestrator.core.unfold import unfold
 from schemas.attempts import Failure
@@ -24,6 +24,7 @@ from schemas.events import Payload
 from schemas.events.goal import GoalAchieved, GoalFailed
 from schemas.events.mission import MissionCompleted, MissionFailed
 from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.expectations import Expectation, FilesChangedWithin, FilesUnchanged
 from schemas.plan import ROOT_GOAL
 
 MOST = 2000
@@ -83,6 +84,7 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
     spec, attempt = task.spec, task.attempt + 1
     try:
         inputs, workspace, expects = resolved_task(mission, task)
+        writes = resolved_writes(mission, task)
     except StigmergyError as error:
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
         return [TaskFailed(task=identifier, attempt=attempt, failure=failure)]
@@ -94,11 +96,21 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
             intent=spec.intent,
             inputs=inputs,
             workspace=workspace,
-            expects=expects,
+            writes=writes,
+            on_conflict=spec.on_conflict,
+            expects=_kept_to(writes, expects),
             priority=spec.priority,
             timeout_s=spec.timeout_s,
         )
     ]
+
+
+def _kept_to(writes: tuple[str, ...], expects: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
+    """Who says which files it will change is held to it."""
+    if not writes or any(isinstance(one, FilesChangedWithin | FilesUnchanged) for one in expects):
+        return expects
+    paths = tuple(dict.fromkeys(claim.partition("::")[0] for claim in writes))
+    return (*expects, FilesChangedWithin(patterns=paths))
 
 
 def _is_given_up(mission: Mission, goal: str) -> bool:

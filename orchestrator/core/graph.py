@@ -54,7 +54,9 @@ def goal_may_end(goal: GoalState) -> bool:
 
 def new_task(spec: TaskSpec) -> TaskState:
     """A task that has not begun."""
-    return TaskState(spec=spec, refers="${" in spec.model_dump_json(include={"inputs", "workspace", "expects"}))
+    return TaskState(
+        spec=spec, refers="${" in spec.model_dump_json(include={"inputs", "workspace", "expects", "writes"})
+    )
 
 
 def root(deadline_s: float | None) -> GoalSpec:

@@ -41,6 +41,25 @@ def resolved_task(
         raise InvalidWorkflow(f"the expectations of task {spec.id!r} do not fit: {explain(error)}") from error
 
 
+def resolved_writes(mission: Mission, task: TaskState) -> tuple[str, ...]:
+    """The files that a task means to change.
+
+    Raises:
+        ReferenceMissing: something referred to has not come about.
+        InvalidWorkflow: it is no list of texts.
+    """
+    writes: Any = task.spec.writes
+    if task.refers:
+        writes = resolve(
+            list(writes) if isinstance(writes, tuple) else writes, _Scope(mission, mission.branch_of.get(task.spec.id))
+        )
+    if isinstance(writes, str):
+        writes = [writes]
+    if not isinstance(writes, list | tuple) or not all(isinstance(one, str) and one for one in writes):
+        raise InvalidWorkflow(f"what task {task.spec.id!r} writes is no list of paths: {task.spec.writes!r}")
+    return tuple(writes)
+
+
 def group_items(mission: Mission, group: Group) -> Any:
     """What a group unfolds over. Raises :class:`ReferenceMissing`."""
     return resolve(group.items, _Scope(mission, None))

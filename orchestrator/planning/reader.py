@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.core.references import sole_reference
 from orchestrator.planning.fields import NAME, FieldReader, Key
 from orchestrator.planning.findings import Path
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
@@ -23,10 +24,18 @@ def _names(node: Node) -> Any:
     return (plain,) if isinstance(plain, str) else tuple(plain) if isinstance(plain, list) else plain
 
 
+def _paths(node: Node) -> Any:
+    """Patterns, or the one reference that stands for a list of them."""
+    plain = node.plain
+    return plain if isinstance(plain, str) and sole_reference(plain) is not None else _names(node)
+
+
 _TASK: dict[str, Key] = {
     **{name: Key(name) for name in ("skill", "intent", "title", "workspace", "goal", "priority")},
     "inputs": Key("inputs"),
     "needs": Key("needs", _names),
+    "writes": Key("writes", _paths),
+    "on_conflict": Key("on_conflict"),
     "timeout": Key("timeout_s", _duration),
 }
 _RETRY: dict[str, Key] = {

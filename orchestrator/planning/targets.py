@@ -123,6 +123,8 @@ def referring_fields(task: TaskSpec) -> Iterator[tuple[Path, JSON]]:
         yield ("inputs", name), value
     if task.workspace is not None:
         yield ("workspace",), task.workspace
+    if task.writes:
+        yield ("writes",), task.writes
     for number, expectation in enumerate(task.expects):
         for name, value in expectation:
             if name != "kind" and isinstance(value, str | dict | tuple):

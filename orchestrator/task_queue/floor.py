@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.core.facts import Fact
+from orchestrator.task_queue.claims import Product, with_product
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
@@ -45,6 +46,7 @@ class Floor(Struct, frozen=True):
 
     Attributes:
         attempts: by task; a task has at most one.
+        products: what tasks that count made of files they had claimed, for those who build on it.
         agenda: tasks whose attempt waits for this role, with the order of their arrival.
         seen: noun to the sequence of its newest message, for the nouns that this role writes.
         correlation, traceparent: of the submission; workers hand them on.
@@ -56,6 +58,7 @@ class Floor(Struct, frozen=True):
     agenda: Map[str, int] = Map()
     tickets: int = 0
     seen: Map[str, int] = Map()
+    products: tuple[Product, ...] = ()
     ended: bool = False
     correlation: str | None = None
     traceparent: str | None = None
@@ -77,7 +80,9 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
             return _start(floor, event, fact)
         case AttemptFinished() as event:
             return _report(floor, event, fact)
-        case ActionExpired() | ActionRefused() | WorldConfirmed() | WorldViolated() as event:
+        case WorldConfirmed() as event:
+            return _close(_keep_product(floor, event), event.task, event.attempt)
+        case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
         case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() as event:
             return _close(floor, event.task, None)
@@ -130,6 +135,17 @@ def _report(floor: Floor, event: AttemptFinished, fact: Fact) -> Floor:
     if event.outcome != "succeeded":
         return _close(floor, event.task, event.attempt)  # there is nothing to compare; the orchestrator decides
     return _put(floor, event.task, replace(opened, stage=Stage.REPORTED, since=fact.at, finished=event), waits=True)
+
+
+def _keep_product(floor: Floor, event: WorldConfirmed) -> Floor:
+    opened = floor.attempts.get(event.task)
+    if opened is None or opened.ready.attempt != event.attempt or not opened.ready.writes:
+        return floor
+    if opened.finished is None or opened.finished.product is None:
+        return floor
+    onto = opened.order.onto if opened.order is not None else ()
+    products = with_product(floor.products, opened.ready, onto, opened.finished.product)
+    return replace(floor, products=products)
 
 
 def _close(floor: Floor, task: str, attempt: int | None) -> Floor:

@@ -12,6 +12,7 @@ from itertools import islice
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.allocation import Allocation, allocate
+from orchestrator.task_queue.claims import Board, earlier
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.judging import judge
@@ -91,16 +92,22 @@ class DispatchRules:
 
     def advance(self, state: Floor, now: datetime) -> list[Payload]:
         """Dispatch what is ready, judge what was reported; the judgements first, for others wait for them."""
-        waiting = sorted(state.agenda, key=state.agenda.__getitem__)
-        decided = (self._decide(state, state.attempts[task], now) for task in waiting)
+        board = _board(state)
+        decided = (self._decide(state, opened, now, board) for opened in _in_order(state))
         # Cut after deciding: what waits for a worker must not stand in the way of what does not.
         facts = list(islice((payload for payload in decided if payload is not None), _MOST))
         return sorted(facts, key=lambda payload: not payload.TYPE.startswith("world."))
 
-    def _decide(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
+    def _decide(self, state: Floor, opened: OpenAttempt, now: datetime, board: Board) -> Payload | None:
         if opened.stage is Stage.REPORTED:
             return _judged(opened)
-        return self._dispatched(state, opened, now)
+        if board.in_the_way(opened.ready) is not None:
+            board.note(opened.ready)
+            return None
+        decided = self._dispatched(state, opened, now)
+        if isinstance(decided, ActionDispatched):
+            board.note(opened.ready)
+        return decided
 
     def _dispatched(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
         ready = opened.ready
@@ -117,8 +124,28 @@ class DispatchRules:
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=failure)
 
 
+def _board(state: Floor) -> Board:
+    if not any(state.attempts[task].ready.writes for task in state.agenda):
+        return Board(())
+    orders = (opened.order for opened in state.attempts.values() if opened.order is not None)
+    return Board((order.task, order.claims) for order in orders if order.claims)
+
+
+def _in_order(state: Floor) -> list[OpenAttempt]:
+    """What waits for this role in the order of arrival; of those that may have to wait for one another, the more urgent
+    first and behind all others."""
+
+    def place(task: str) -> tuple[bool, int, int]:
+        ready = state.attempts[task].ready
+        serial = ready.on_conflict == "serialise" and state.attempts[task].stage is Stage.READY
+        return serial, -ready.priority if serial else 0, state.agenda[task]
+
+    return [state.attempts[task] for task in sorted(state.agenda, key=place)]
+
+
 def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispatched:
     ready = opened.ready
+    onto = earlier(ready, state.products)
     order = AttemptOrder(
         tenant=state.tenant,
         mission=state.mission,
@@ -127,6 +154,8 @@ def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispa
         skill=ready.skill,
         action=action_for(ready),
         workspace=ready.workspace,
+        onto=onto,
+        claims=ready.writes,
         expects=ready.expects,
         timeout_s=ready.timeout_s,
         correlation=state.correlation,
@@ -138,7 +167,7 @@ def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispa
         order=order,
         queue=chosen.queue,
         priority=chosen.priority,
-        because=chosen.because,
+        because=f"{chosen.because}; builds on {', '.join(one.task for one in onto)}" if onto else chosen.because,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from schemas.attempts import Failure
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation
+from schemas.plan import OnConflict
 
 
 class TaskReady(AttemptPayload):
@@ -20,6 +21,8 @@ class TaskReady(AttemptPayload):
     intent: str = ""
     inputs: dict[str, Any] = Field(default_factory=dict)
     workspace: dict[str, Any] | None = None
+    writes: tuple[str, ...] = ()
+    on_conflict: OnConflict = "merge"
     expects: tuple[Expectation, ...] = ()
     priority: int = 5
     timeout_s: float = 600.0

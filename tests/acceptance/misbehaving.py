@@ -111,6 +111,19 @@ class Liar(Agent):
         return {"files": context.inputs.get("claims", [])}
 
 
+class Edits(Agent):
+    """Puts ``text`` behind what is in ``file``, after ``sleep_s``; says what it found there."""
+
+    skills = ("edits",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        file = Path(context.workspace, context.inputs["file"])
+        found = file.read_text(encoding="utf-8") if file.exists() else ""
+        time.sleep(float(context.inputs.get("sleep_s", 0)))
+        file.write_text(found + context.inputs["text"], encoding="utf-8")
+        return {"found": found}
+
+
 class FillsDisk(Agent):
     """Writes into its workspace until there is no room."""
 

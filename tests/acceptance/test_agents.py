@@ -82,6 +82,56 @@ async def test_the_branch_of_a_liar_is_refused_and_the_others_count(client: Clie
     assert task(outcome, "all.liar.fix").status == "failed"
 
 
+def editing(name: str, file: str, writes: tuple[str, ...], on_conflict: Any = "serialise") -> TaskSpec:
+    inputs = {"file": file, "text": f"{name}\n", "sleep_s": 0.3}
+    return TaskSpec(id=name, skill="edits", workspace=WORKSPACE, inputs=inputs, writes=writes, on_conflict=on_conflict)
+
+
+async def test_tasks_that_want_the_same_file_go_one_after_another_and_build_on_each_other(
+    client: Client, tmp_path: Path
+) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, {"a.txt": "old\n", "b.txt": ""}))
+    names = ("one", "two", "three")
+    edits = (editing(name, "a.txt", ("a.*",)) for name in names)
+    plan = Plan(tasks=(*edits, editing("else", "b.txt", ("b.*",))))
+    mission = await client.submit("the same file", plan=plan, inputs={"workspace": workspace})
+    outcome = await mission.outcome(timeout_s=30)
+    assert outcome.status == "completed", outcome.failure
+    found = sorted((task(outcome, name).output["found"] for name in names), key=len)
+    assert found[0] == "old\n"
+    assert [text.count("\n") for text in found] == [1, 2, 3]
+    events = await history(mission)
+    open_: set[str | None] = set()
+    for event in events:
+        if event.type == "attempt.started":
+            open_.add(event.subject)
+            assert len(open_ & set(names)) <= 1
+        if event.type == "attempt.finished":
+            open_.discard(event.subject)
+
+
+async def test_who_changes_what_it_did_not_claim_is_found_out(client: Client, tmp_path: Path) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, {"a.txt": "old\n", "b.txt": ""}))
+    plan = Plan(tasks=(editing("only", "b.txt", ("a.txt::part",)),))
+    mission = await client.submit("another file", plan=plan, inputs={"workspace": workspace})
+    outcome = await mission.outcome(timeout_s=30)
+    assert outcome.status == "failed"
+    assert "unexpected change of b.txt" in (outcome.failure.message if outcome.failure else "")
+
+
+async def test_what_does_not_fit_what_went_before_is_said_and_left_out(client: Client, tmp_path: Path) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, {"a.txt": "old\n", "b.txt": ""}))
+    side = tuple(editing(name, "a.txt", ("a.txt",), "merge") for name in ("one", "two"))
+    last = editing("last", "a.txt", ("a.txt",)).model_copy(update={"needs": ("one", "two")})
+    mission = await client.submit("side by side", plan=Plan(tasks=(*side, last)), inputs={"workspace": workspace})
+    outcome = await mission.outcome(timeout_s=30)
+    assert outcome.status == "completed", outcome.failure
+    (conflict,) = [data(event) for event in await history(mission) if event.type == "workspace.conflicted"]
+    assert (conflict["task"], conflict["paths"]) == ("last", ["a.txt"])
+    kept = {"one", "two"} - {conflict["side"]}
+    assert task(outcome, "last").output == {"found": f"old\n{kept.pop()}\n"}
+
+
 async def test_parallel_fixes_that_conflict_are_made_anew_and_all_kept(client: Client, tmp_path: Path) -> None:
     folder = repository(tmp_path / "project", CONFLICTING)
     outcome, events = await repaired(client, folder)

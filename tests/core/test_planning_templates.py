@@ -28,14 +28,14 @@ tasks:
   a:
     {skill: s, intent: I, title: T, goal: two, priority: 9, timeout: 250ms, workspace: "${inputs.repo}",
      inputs: {deep: [{x: "${inputs.depth}"}]}, retry: {max_attempts: 5, delay: 1s, max_delay: 1m, on_violation: true}}
-  b: {skill: s, needs: a, retry: 1, expects: tests_pass}
+  b: {skill: s, needs: a, retry: 1, expects: tests_pass, writes: "src/*", on_conflict: serialise}
   c: {skill: s, needs: [b], inputs: {x: "text ${a.output.y} ${g[*].f.output.z} ${g[0].item}"}}
 groups:
   g:
     for_each: "${b.output.list}"
     as: thing
     tasks:
-      f: {skill: s, inputs: {it: "${thing.x}", other: "${a.tests.passed}"}}
+      f: {skill: s, writes: "${thing.files}", inputs: {it: "${thing.x}", other: "${a.tests.passed}"}}
       h: {skill: t, needs: [f, b], workspace: "${f.workspace}"}
 result: {all: "${g[*].item}", c: "${c.output}"}
 """
@@ -49,6 +49,9 @@ def test_every_field_finds_its_place() -> None:
     assert a.inputs == {"deep": [{"x": "${inputs.depth}"}]}
     assert (a.retry.max_attempts, a.retry.delay_s, a.retry.max_delay_s, a.retry.on_violation) == (5, 1.0, 60.0, True)
     assert (b.needs, b.retry.max_attempts, b.expects[0].kind) == (("a",), 1, "tests_pass")
+    assert (a.writes, a.on_conflict) == ((), "merge")
+    assert (b.writes, b.on_conflict) == (("src/*",), "serialise")
+    assert plan.groups[0].tasks[0].writes == "${thing.files}"
     assert plan.deadline_s == 5400
     assert [(g.id, g.parent, g.optional, g.error_threshold, g.deadline_s) for g in plan.goals] == [
         ("one", "mission", True, 0, 600.0),
