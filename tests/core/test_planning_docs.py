@@ -21,7 +21,8 @@ REFUSED, *ACCEPTED = YAML
 
 def test_the_page_has_examples_of_every_kind() -> None:
     assert {language for language, _ in BLOCKS} == {"yaml", "text", "python"}
-    assert (len(ACCEPTED), len(PYTHON)) == (5, 2)
+    assert len(ACCEPTED) >= 6
+    assert len(PYTHON) >= 2
 
 
 @pytest.mark.parametrize("text", ACCEPTED, ids=lambda text: text.split("\n")[0])
