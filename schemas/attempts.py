@@ -16,6 +16,10 @@ class Action(BaseModel):
 
     tool: str = Field(description="the skill's entry point in a worker")
     parameters: dict[str, Any] = Field(default_factory=dict)
+    expected_s: float | None = Field(default=None, description="how long such attempts took before")
+    resources: dict[str, float] = Field(
+        default_factory=dict, description="memory_mb, cpu_s, processes: for its sandbox"
+    )
 
 
 class Earlier(BaseModel):

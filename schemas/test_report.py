@@ -55,6 +55,7 @@ class TestReport(_Frozen):
         cases: every test in the order it ended.
         tail: the last 4 KiB of the output.
         notes: what was done differently than the project asks for, and why.
+        selected: the test files that were run, where it was not the whole suite.
         coverage: per file, when it was asked for and could be measured; ``coverage_percent`` for all files together.
     """
 
@@ -73,6 +74,7 @@ class TestReport(_Frozen):
     tail: str = ""
     coverage_percent: float | None = None
     coverage: tuple[FileCoverage, ...] = ()
+    selected: tuple[str, ...] = ()
 
     def worse_than(self, baseline: TestReport) -> tuple[Regression, ...]:
         """What is worse than in ``baseline``; empty means "as green as it was".
@@ -86,9 +88,13 @@ class TestReport(_Frozen):
         for id_, case in after.items():
             found += _case_regression(before.get(id_), case)
         for id_, case in before.items():
-            if case.outcome == "passed" and not case.flaky and id_ not in after:
+            if case.outcome == "passed" and not case.flaky and id_ not in after and self.covers(id_):
                 found.append(Regression(id=id_, before="passed", after="vanished"))
         return tuple(found)
+
+    def covers(self, test: str) -> bool:
+        """Whether a test of this id belongs to what was run."""
+        return not self.selected or test.partition("::")[0] in self.selected
 
     def summary(self) -> str:
         """One line for people: ``failed: 3 passed, 1 failed``."""

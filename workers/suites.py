@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from schemas.errors import Cancelled, Retryable
 from schemas.test_report import TestReport
 from workers.context import Context
 from workers.environments import Environment
-from workers.sandboxes import Limits
+from workers.limits import limits_for
 from workers.tools.pytest_suite import run_suite
 from workers.tools.pytest_suite.run import SUITE_LIMITS
 
@@ -29,29 +30,40 @@ def environment_for(context: Context, folder: Path) -> Environment:
 
 
 def observe_suite(
-    context: Context, folder: Path, environment: Environment, *, coverage: bool = False, confirm: bool = True
+    context: Context,
+    folder: Path,
+    environment: Environment,
+    *,
+    only: tuple[str, ...] = (),
+    coverage: bool = False,
+    confirm: bool = True,
 ) -> TestReport:
-    """Run the suite of ``folder`` and put the report where the system looks for it.
+    """Run the suite of ``folder``, or ``only`` some test files, and put the report where the system looks for it.
 
     Raises:
         Cancelled, TimedOut: the attempt was stopped while the suite ran.
         Retryable: the run was cut short by something outside the suite.
     """
     sandbox = context.bench.sandbox
-    limits = Limits(
-        wall_s=min(SUITE_LIMITS.wall_s, max(10.0, context.order.timeout_s - 10)),
-        cpu_s=SUITE_LIMITS.cpu_s,
-        memory_bytes=SUITE_LIMITS.memory_bytes,
-        processes=SUITE_LIMITS.processes,
-    )
-    with context.tool("pytest", sandbox=sandbox.name, coverage=coverage) as call:
+    wall_s = min(SUITE_LIMITS.wall_s, max(10.0, context.order.timeout_s - 10))
+    limits = limits_for(context.order, replace(SUITE_LIMITS, wall_s=wall_s))
+    with context.tool("pytest", sandbox=sandbox.name, coverage=coverage, only=list(only)) as call:
         report = run_suite(
-            folder, environment, sandbox, limits, coverage=coverage, confirm=confirm, cancelled=context.cancelled
+            folder,
+            environment,
+            sandbox,
+            limits,
+            only=only or None,
+            coverage=coverage,
+            confirm=confirm,
+            cancelled=context.cancelled,
         )
         call.result = {"outcome": report.outcome, "passed": report.passed, "failed": report.failed + report.error}
     if report.outcome == "cancelled":
         context.check()
         raise Retryable("the test run was cut short") from Cancelled("cancelled")
+    if only:
+        report = report.model_copy(update={"selected": only})
     if context.bench.lacking:
         report = report.model_copy(update={"notes": (*report.notes, context.bench.lacking)})
     context.observed(report)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.claims import Product, with_product
+from orchestrator.task_queue.trees import Tree, noted
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
@@ -47,6 +48,7 @@ class Floor(Struct, frozen=True):
     Attributes:
         attempts: by task; a task has at most one.
         products: what tasks that count made of files they had claimed, for those who build on it.
+        trees: where the mission's file trees come from.
         agenda: tasks whose attempt waits for this role, with the order of their arrival.
         seen: noun to the sequence of its newest message, for the nouns that this role writes.
         correlation, traceparent: of the submission; workers hand them on.
@@ -59,6 +61,7 @@ class Floor(Struct, frozen=True):
     tickets: int = 0
     seen: Map[str, int] = Map()
     products: tuple[Product, ...] = ()
+    trees: Map[str, Tree] = Map()
     ended: bool = False
     correlation: str | None = None
     traceparent: str | None = None
@@ -81,7 +84,7 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
         case AttemptFinished() as event:
             return _report(floor, event, fact)
         case WorldConfirmed() as event:
-            return _close(_keep_product(floor, event), event.task, event.attempt)
+            return _close(_keep(floor, event), event.task, event.attempt)
         case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
         case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() as event:
@@ -137,11 +140,15 @@ def _report(floor: Floor, event: AttemptFinished, fact: Fact) -> Floor:
     return _put(floor, event.task, replace(opened, stage=Stage.REPORTED, since=fact.at, finished=event), waits=True)
 
 
-def _keep_product(floor: Floor, event: WorldConfirmed) -> Floor:
+def _keep(floor: Floor, event: WorldConfirmed) -> Floor:
+    """What an attempt that counts leaves for others: its tree, what its tests took, its product."""
     opened = floor.attempts.get(event.task)
-    if opened is None or opened.ready.attempt != event.attempt or not opened.ready.writes:
+    if opened is None or opened.ready.attempt != event.attempt or opened.finished is None:
         return floor
-    if opened.finished is None or opened.finished.product is None:
+    if opened.finished.product is None:
+        return floor
+    floor = replace(floor, trees=noted(floor.trees, opened.ready.workspace, opened.finished))
+    if not opened.ready.writes:
         return floor
     onto = opened.order.onto if opened.order is not None else ()
     products = with_product(floor.products, opened.ready, onto, opened.finished.product)

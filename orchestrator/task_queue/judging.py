@@ -94,7 +94,7 @@ def _tests_pass(kind: str, seen: Observation) -> Violation | None:
     if report is None:
         return _unreadable(kind, "the observed test report")
     if report.outcome == "passed":
-        return None
+        return _partial(kind, report)
     return Violation(kind=kind, message=f"the tests ended {report.outcome}", evidence={"tail": report.tail[-1000:]})
 
 
@@ -113,13 +113,20 @@ def _no_worse(expectation: TestsNoWorse, seen: Observation) -> Violation | None:
         return _unreadable(expectation.kind, "the baseline" if baseline is None else "the observed test report")
     regressions = report.worse_than(baseline)
     if not regressions:
-        return None
+        return _partial(expectation.kind, report)
     shown = [regression.model_dump(mode="json") for regression in regressions[:_SHOWN]]
     return Violation(
         kind=expectation.kind,
         message=f"{worse(len(regressions))} than before: {regressions[0].id}",
         evidence={"regressions": shown, "count": len(regressions)},
     )
+
+
+def _partial(kind: str, report: TestReport) -> Violation | None:
+    """Good news of a part is no news of the whole."""
+    if not report.selected:
+        return None
+    return Violation(kind=kind, message=f"only {len(report.selected)} test files were run, not the whole suite")
 
 
 def _report(raw: dict[str, Any]) -> TestReport | None:

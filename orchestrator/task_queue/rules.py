@@ -15,9 +15,10 @@ from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.claims import Board, earlier
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
-from orchestrator.task_queue.parametrise import action_for
 from orchestrator.task_queue.situation import Situation
+from orchestrator.task_queue.trees import since_tested
 from schemas.attempts import AttemptOrder, Failure
 from schemas.errors import InvalidInput
 from schemas.events import Payload
@@ -118,7 +119,7 @@ class DispatchRules:
         if isinstance(chosen, Failure):
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
         try:
-            return _order(state, opened, chosen)
+            return _order(state, opened, chosen, self._situation.expected_s(ready.skill))
         except InvalidInput as error:
             failure = Failure(code=error.code, message=error.message, hint=error.hint)
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=failure)
@@ -143,8 +144,10 @@ def _in_order(state: Floor) -> list[OpenAttempt]:
     return [state.attempts[task] for task in sorted(state.agenda, key=place)]
 
 
-def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispatched:
+def _order(state: Floor, opened: OpenAttempt, chosen: Allocation, expected_s: float | None) -> ActionDispatched:
     ready = opened.ready
+    changed, suite_s = since_tested(state.trees, ready.workspace)
+    known = Known(expected_s if expected_s is None else round(expected_s, 3), changed, suite_s)
     onto = earlier(ready, state.products)
     order = AttemptOrder(
         tenant=state.tenant,
@@ -152,7 +155,7 @@ def _order(state: Floor, opened: OpenAttempt, chosen: Allocation) -> ActionDispa
         task=ready.task,
         attempt=ready.attempt,
         skill=ready.skill,
-        action=action_for(ready),
+        action=action_for(ready, known),
         workspace=ready.workspace,
         onto=onto,
         claims=ready.writes,

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from schemas.expectations import FilesChangedWithin, FilesUnchanged
-from schemas.plan import Group, Plan, TaskSpec
+from schemas.expectations import ExitCode, FilesChangedWithin, FilesUnchanged, TestsNoWorse
+from schemas.plan import Group, Plan, RetryPolicy, TaskSpec
 from stigmergy import Client
 from tests.acceptance.missions import data, history, of, one, task, until
 from tests.acceptance.repositories import CONFLICTING, repository, snapshot_of
@@ -147,6 +147,76 @@ async def test_parallel_fixes_that_conflict_are_made_anew_and_all_kept(client: C
     assert "== None" not in mended
     assert 'f"free"' not in mended
     assert task(outcome, "verify").output["outcome"] == "passed"
+
+
+SUITE = {
+    "shop.py": "def price():\n    return 2\n",
+    "test_shop.py": "import shop\ndef test_price(): assert shop.price() == 2\n",
+    "test_other.py": "def test_other(): pass\n",
+}
+
+
+@pytest.mark.parametrize(("text", "ran", "status"), [("3", 1, "failed"), ("1 + 1", 2, "completed")])
+async def test_the_tests_that_a_change_reaches_go_first_and_settle_it_if_they_fail(
+    client: Client, tmp_path: Path, text: str, ran: int, status: str
+) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, SUITE))
+    suite = TaskSpec(id="before", skill="test", intent="RunTests", workspace=WORKSPACE)
+    change = lying(
+        "change", FilesChangedWithin(patterns=("*",)), writes={"shop.py": f"def price():\n    return {text}\n"}
+    )
+    after = TaskSpec(
+        id="after",
+        skill="test",
+        intent="RunTests",
+        needs=("before", "change"),
+        workspace="${change.workspace}",
+        inputs={"affected_first": True, "changed": ["shop.py"]},
+        expects=(TestsNoWorse(baseline="${before.tests}"),),
+        retry=RetryPolicy(max_attempts=1),
+    )
+    plan = Plan(tasks=(suite, change, after))
+    mission = await client.submit("a change", plan=plan, inputs={"workspace": workspace})
+    outcome = await mission.outcome(timeout_s=60)
+    assert outcome.status == status, outcome.failure
+    finished = data(await until(mission, of("attempt.finished", "after")))["observation"]
+    assert len(finished["tests"]["cases"]) == ran
+    assert finished["tools"]["pytest"] == {"failed": 1, "completed": 2}[status]
+    if status == "failed":
+        assert "1 test is worse than before: test_shop.py::test_price" in (
+            outcome.failure.message if outcome.failure else ""
+        )
+
+
+async def test_a_program_runs_on_the_workspace_and_its_exit_code_is_observed(client: Client, tmp_path: Path) -> None:
+    workspace = await snapshot_of(client, repository(tmp_path, {"a.txt": "one\n"}))
+    script = "printf two >> a.txt; cat a.txt; exit $((CODE))"
+
+    def running_it(name: str, **inputs: Any) -> TaskSpec:
+        return TaskSpec(
+            id=name,
+            skill="command",
+            intent="RunCommand",
+            workspace=WORKSPACE,
+            inputs={"argv": ["sh", "-c", script], **inputs},
+            expects=(ExitCode(),),
+            retry=RetryPolicy(max_attempts=1),
+        )
+
+    plan = Plan(
+        tasks=(running_it("good"), running_it("bad", env={"CODE": "3"}), running_it("dry", keep_changes=False)),
+        goals=(),
+    )
+    mission = await client.submit("three runs", plan=plan, inputs={"workspace": workspace})
+    outcome = await mission.outcome(timeout_s=30)
+    assert outcome.status == "failed"
+    assert "exit code 3 where 0 was expected" in (outcome.failure.message if outcome.failure else "")
+    by_task = {event.subject: data(event) for event in await history(mission) if event.type == "attempt.finished"}
+    assert by_task["bad"]["observation"]["exit_code"] == 3
+    for name, changes in (("good", {"a.txt": "modified"}), ("dry", {})):
+        if name in by_task:  # the mission may have ended before
+            assert by_task[name]["output"]["stdout"] == "one\ntwo"
+            assert by_task[name]["observation"]["changes"] == changes
 
 
 async def repaired(client: Client, folder: Path, **project: str) -> tuple[Any, list[Any]]:
