@@ -63,6 +63,25 @@ def test_both_sides_run_every_shape_exactly_once() -> None:
     assert {"command", "date", "cores", "versions", "rounds"} <= found["about"].keys()
 
 
+def test_the_field_is_measured_with_the_same_judge() -> None:
+    command = [sys.executable, "-m", "benchmarks.field", *SIZES, "--only", "ours,celery", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    _needs_its_tools(done.stderr)
+    assert done.returncode == 0, done.stderr
+    rounds = json.loads(done.stdout)["rounds"]
+    assert {shape: set(sides) for shape, sides in rounds.items()} == {
+        shape: {"ours", "celery"} for shape in ("fan-out", "fan-out-join", "chain", "layers-2")
+    }
+    assert all(one["tasks_per_s"] > 0 for sides in rounds.values() for runs in sides.values() for one in runs)
+
+
+def test_a_side_that_is_not_there_is_named() -> None:
+    command = [sys.executable, "-m", "benchmarks.field", "--only", "ours,airflow"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "there is no side 'airflow'" in done.stderr
+
+
 def test_nothing_is_left_when_it_is_interrupted(tmp_path: Path) -> None:
     """In the middle of a round, with roles apart and profiled, for which they have to end in good order."""
     running = benchmark("--only", "ours", "--rounds", "1000", "--split-roles", "--profile", str(tmp_path))

@@ -1,0 +1,56 @@
+"""A graph by hand over Redis, for queues that know no graphs: counters of what each task still waits for.
+
+The same as for Celery in layers: one script counts a task's dependents down and says which are ready. Not durable: a
+worker that dies between the script and sending what is ready loses the rest of the graph.
+"""
+
+from __future__ import annotations
+
+import os
+
+from redis import Redis
+
+from benchmarks.peers.rounds import Needs, dependents_of
+
+URL = "BENCH_REDIS_URL"
+_FINISH = """
+if redis.call('SADD', KEYS[1] .. ':done', ARGV[1]) == 0 then return {} end
+local ready = {}
+local after = redis.call('HGET', KEYS[1] .. ':after', ARGV[1])
+if after then
+  for task in string.gmatch(after, '%S+') do
+    if redis.call('HINCRBY', KEYS[1] .. ':open', task, -1) == 0 then table.insert(ready, task) end
+  end
+end
+if redis.call('DECR', KEYS[1] .. ':left') == 0 then redis.call('RPUSH', KEYS[1] .. ':end', '1') end
+return ready
+"""
+
+
+class Graph:
+    """The counters of all runs."""
+
+    def __init__(self) -> None:
+        self._redis = Redis.from_url(os.environ[URL])
+        self._finish = self._redis.register_script(_FINISH)
+
+    def begin(self, run: str, needs: Needs) -> list[str]:
+        """Write the counters down; returns the tasks that need nothing."""
+        waiting = {task: len(before) for task, before in needs.items() if before}
+        after = {task: " ".join(them) for task, them in dependents_of(needs).items() if them}
+        with self._redis.pipeline() as pipe:
+            if waiting:
+                pipe.hset(f"{run}:open", mapping=waiting)
+                pipe.hset(f"{run}:after", mapping=after)
+            pipe.set(f"{run}:left", len(needs))
+            pipe.execute()
+        return [task for task, before in needs.items() if not before]
+
+    def finish(self, run: str, task: str) -> list[str]:
+        """Count the end of a task; returns those that this one made ready."""
+        return [name.decode() for name in self._finish(keys=[run], args=[task])]
+
+    def wait(self, run: str) -> None:
+        """Return when all tasks of a run have ended."""
+        if self._redis.blpop([f"{run}:end"], timeout=300) is None:
+            raise TimeoutError(f"run {run} has not ended within 300 s")
