@@ -87,6 +87,9 @@ class MemoryLog:
         self._tell()
         return Ack(sequence)
 
+    async def first_sequence(self) -> int:
+        return 1
+
     async def newest(self, subject: str) -> int:
         return self._last(subject)
 

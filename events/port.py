@@ -165,6 +165,9 @@ class Log(Protocol):
     async def last_sequence(self) -> int:
         """Sequence of the newest message; 0 for an empty log."""
 
+    async def first_sequence(self) -> int:
+        """Sequence of the oldest message that is still there; of the next one to come if there is none."""
+
     async def newest(self, subject: str) -> int:
         """Sequence of the newest message of a subject, wildcards allowed, readable or not; 0 if there is none."""
 

@@ -21,8 +21,8 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
-    from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
+    from projections.archive.projection import ArchiveProjection
     from workers.process import WorkerSettings
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
@@ -145,12 +145,17 @@ def archive_place(settings: Settings) -> Place:
     return open_place(settings.archive_url.get_secret_value())
 
 
-def make_archive(bus: Bus, settings: Settings) -> ArchiveRole:
+def make_archive(bus: Bus, settings: Settings) -> ArchiveProjection:
     """The role that follows the log into the archive. Raises what :func:`archive_place` raises."""
     place = archive_place(settings)
     from projections.archive.following import ArchiveRole, Limits
+    from projections.archive.nightly import Nightly
+    from projections.archive.projection import ArchiveProjection
 
-    return ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
+    role = ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
+    at = settings.archive_compact_at
+    nightly = None if at == "never" else Nightly(place, at)
+    return ArchiveProjection(bus.log, place, role, nightly)
 
 
 def worker_settings(

@@ -125,6 +125,10 @@ class JetStreamLog:
         answer = await call(self._nc, f"STREAM.INFO.{EVENTS}")
         return int(answer["state"]["last_seq"])
 
+    async def first_sequence(self) -> int:
+        state = (await call(self._nc, f"STREAM.INFO.{EVENTS}"))["state"]
+        return int(state["first_seq"]) if state["messages"] else int(state["last_seq"]) + 1
+
     async def newest(self, subject: str) -> int:
         try:
             found = await call(self._nc, f"STREAM.MSG.GET.{EVENTS}", {"last_by_subj": subject})

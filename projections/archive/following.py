@@ -12,6 +12,7 @@ from events.port import Batch, Log, Window
 from projections.archive.commits import Manifest
 from projections.archive.places import Place
 from projections.archive.reader import ArchiveReader
+from projections.archive.repairing import DAMAGED, hole_of, no_way_on, put_absent, set_aside_unreadable
 from projections.archive.sweeping import sweep
 from projections.archive.writer import ArchiveWriter
 from schemas.envelope import Event
@@ -57,6 +58,10 @@ class _Buffer:
 class ArchiveRole:
     """Follows a log into an archive. Safe to kill at any moment; see decision 10.
 
+    Attributes:
+        end: the last sequence that is known to be archived, with everything before it.
+        trouble: what it waits for at present; empty if it works.
+
     Args:
         committed: called after every commit with the last sequence that is archived.
     """
@@ -69,24 +74,47 @@ class ArchiveRole:
         self._limits = limits or Limits()
         self._writer = ArchiveWriter(place)
         self._committed = committed
+        self.end = 0
+        self.trouble = ""
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Archive for ever. A full disk or a place that is away is waited for; the log keeps what is to come.
 
         Raises:
             Conflict: another writer is at work on this archive.
-            InvalidInput: the archive is of another log.
-            ArchiveDamaged: a commit cannot be read.
+            InvalidInput: the archive is of another log, or the log no longer has what follows on the archive.
+            ArchiveDamaged: a commit cannot be read, and the log no longer has its events.
             LogUnavailable: the log is gone for good.
         """
+        await self._mend_commits()
         await self._patiently(lambda: sweep(self._place))
         found = await self._patiently(self._writer.look)
         await check_same_log(self._stream, self._place, found)
-        if ready is not None:
-            ready.set()
         while True:
+            found = await self._joined(found)
+            if ready is not None:
+                ready.set()
             await self._follow(found)
             found = await self._patiently(self._writer.look)
+
+    async def _mend_commits(self) -> None:
+        """A commit that cannot be read is set aside where the log still has its events; they are archived again."""
+        aside, _ = await set_aside_unreadable(self._place, self._stream)
+        for path in aside:
+            _log.error("%s cannot be read: it is set aside in %s/, and its events are archived again", path, DAMAGED)
+
+    async def _joined(self, found: Manifest) -> Manifest:
+        """The log goes on where the archive ends, or a new archive begins where the log does; else it is an error."""
+        first = await self._stream.first_sequence()
+        hole = hole_of(found, first)
+        if hole is not None and found.commits:
+            raise no_way_on(self._place, hole)
+        if hole is not None:
+            _log.warning("the log begins at %d: this archive will never have what was before", first)
+            await self._patiently(lambda: put_absent(self._place, *hole))
+            found = await self._patiently(self._writer.look)
+        self.end = found.end
+        return found
 
     async def _follow(self, found: Manifest) -> None:
         """Archive what comes; returns when a gap is filled, and the chain goes on behind it."""
@@ -121,13 +149,15 @@ class ArchiveRole:
         first, last, events = buffer.end + 1, buffer.last, buffer.events
         commit = await self._patiently(lambda: self._writer.commit(first, last, events))
         _log.info("archived %d to %d: %d events, %d bytes", first, last, commit.events, commit.size)
+        self.end = max(self.end, last)
         self._committed(last)
 
     async def _patiently[T](self, attempt: Callable[[], T]) -> T:
         said = ""
         while True:
             try:
-                return await asyncio.to_thread(attempt)
+                result = await asyncio.to_thread(attempt)
+                self.trouble = ""
             except Conflict:
                 raise
             except StigmergyError as error:
@@ -135,8 +165,10 @@ class ArchiveRole:
                     raise
                 if error.message != said:
                     _log.error("%s (%s); trying again every %g s", error.message, error.hint, self._limits.retry_s)
-                said = error.message
+                said = self.trouble = error.message
                 await asyncio.sleep(self._limits.retry_s)
+            else:
+                return result
 
 
 async def check_same_log(log: Log, place: Place, found: Manifest) -> None:

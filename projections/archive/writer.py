@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from projections.archive.columns import days_of, table_of
-from projections.archive.commits import ArchiveFile, Commit, Manifest, first_name, manifest
+from projections.archive.commits import REPAIR, ArchiveFile, Commit, Manifest, first_name, manifest, opened
 from projections.archive.parquet import encoded, in_file_order
 from projections.archive.places import Place
 from projections.archive.sweeping import GRACE_S
@@ -53,7 +53,7 @@ class ArchiveWriter:
         self._check_alone()
         if self._unsure is not None and (done := self._settle(*self._unsure)) is not None:
             return done
-        files = self._write_files(events)
+        files = write_files(self._place, table_of(events), self._name)
         commit = made_commit(first, last, files, self._name)
         sealed = commit.sealed()
         self._unsure = (commit, sealed)
@@ -65,19 +65,6 @@ class ArchiveWriter:
             raise _two_writers(self._place, first)
         self._mine = (commit, sealed)
         return commit
-
-    def _write_files(self, events: Sequence[Event]) -> list[ArchiveFile]:
-        began = time.monotonic()
-        files: list[ArchiveFile] = []
-        try:
-            for file, data in _files(table_of(events), self._name):
-                files.append(file)
-                self._place.write(file.path, data)
-            check_in_time(began)
-        except StigmergyError:
-            remove(self._place, files)
-            raise
-        return files
 
     def _settle(self, commit: Commit, sealed: bytes) -> Commit | None:
         """What became of a commit whose creation ended with an error."""
@@ -93,7 +80,7 @@ class ArchiveWriter:
             return
         commit, sealed = self._mine
         found = self._found(commit)
-        if found is not None and found != sealed:
+        if found is not None and found != sealed and opened(found, first_name(commit.first)).writer != REPAIR:
             raise _two_writers(self._place, commit.first)
 
     def _found(self, commit: Commit) -> bytes | None:
@@ -102,6 +89,21 @@ class ArchiveWriter:
             return self._place.read(first_name(commit.first))
         except FileNotFoundError:
             return None
+
+
+def write_files(place: Place, table: Any, writer: str) -> list[ArchiveFile]:
+    """Write the rows of a range, by tenant and day. Raises what the place raises; nothing is left then."""
+    began = time.monotonic()
+    files: list[ArchiveFile] = []
+    try:
+        for file, data in _files(table, writer):
+            files.append(file)
+            place.write(file.path, data)
+        check_in_time(began)
+    except StigmergyError:
+        remove(place, files)
+        raise
+    return files
 
 
 def check_in_time(began: float) -> None:

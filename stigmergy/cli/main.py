@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
-from stigmergy.cli import archive, dev, doctor, events, mission, replay, schema, serve, workers
+from stigmergy.cli import archive, dev, doctor, events, mission, projections, replay, schema, serve, workers
 from stigmergy.cli.endings import BAD_INPUT, CODES_HELP, FAILED, INTERRUPTED, tell, tell_crash, tell_error
 from stigmergy.cli.run import app as run_app
 
@@ -36,7 +36,7 @@ class InThisOrder(TyperGroup):
 
 _ORDER = [
     "run", "mission", "replay", "diff", "events", "dev", "status", "down",
-    "workers", "serve", "archive", "schema", "doctor",
+    "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
     name="stig",
@@ -57,6 +57,7 @@ app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)
+app.add_typer(projections.app, name="projections")
 app.add_typer(archive.app, name="archive")
 app.add_typer(schema.app, name="schema")
 app.command("doctor", short_help="Check this machine and the stack.")(doctor.doctor)

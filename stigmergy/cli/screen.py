@@ -18,7 +18,8 @@ STYLES = {
     "completed": "green", "succeeded": "green", "achieved": "green", "ok": "green",
     "failed": "red", "dead": "red", "fail": "red",
     "retrying": "yellow", "paused": "yellow", "restarting": "yellow", "warn": "yellow",
-    "cancelled": "dim", "skipped": "dim", "waiting": "dim", "stopped": "dim",
+    "cancelled": "dim", "skipped": "dim", "waiting": "dim", "stopped": "dim", "not hosted": "dim",
+    "following": "green", "rebuilding": "cyan", "starting": "cyan", "silent": "yellow",
 }  # fmt: skip
 
 

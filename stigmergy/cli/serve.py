@@ -26,15 +26,17 @@ def serve(
       stig serve all
       stig serve orchestrator
       stig serve archive
+      stig serve all archive
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
     """
-    from stigmergy.serving import ROLES
+    from stigmergy.roles import everywhere
     from stigmergy.serving import serve as host
     from stigmergy.settings import Settings
 
     settings = Settings()
     log_to_stderr(settings.log_level)
-    chosen = ROLES if "all" in roles else tuple(dict.fromkeys(roles))
+    named = [one for name in roles for one in (everywhere() if name == "all" else (name,))]
+    chosen = tuple(dict.fromkeys(named))
     host(chosen, settings)
 
 

@@ -104,7 +104,7 @@ async def test_killed_again_and_again(log: JetStreamLog, nats_url: str, tmp_path
         assert writer.stdout is not None
         await writer.stdout.readline()
         until = asyncio.get_running_loop().time() + chance.uniform(0.05, 0.4)
-        while asyncio.get_running_loop().time() < until:
+        while asyncio.get_running_loop().time() < until or not manifest(place).end:
             await log.append([fact(days_ago=n % 3) for n in range(200)])
         writer.kill()
         await writer.wait()

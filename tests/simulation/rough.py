@@ -47,6 +47,9 @@ class RoughLog(MemoryLog):
                 await self._wait()
             yield event
 
+    async def first_sequence(self) -> int:
+        return await self._inner.first_sequence()
+
     async def last_sequence(self) -> int:
         await self._wait()
         return await self._inner.last_sequence()

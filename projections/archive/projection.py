@@ -1,0 +1,46 @@
+"""The archive as a read model among others: it follows, it is looked after every night, it can be made anew."""
+
+from __future__ import annotations
+
+import asyncio
+
+from events.port import Log
+from projections.archive.following import ArchiveRole
+from projections.archive.nightly import Nightly
+from projections.archive.places import Place
+from projections.archive.repairing import rebuild_all
+from projections.port import Progress
+from schemas.errors import Refused
+
+
+class ArchiveProjection:
+    """What ``stig serve archive`` hosts: a :class:`~projections.port.Projection`.
+
+    Args:
+        nightly: merges small files; None for never.
+    """
+
+    name = "archive"
+
+    def __init__(self, log: Log, place: Place, role: ArchiveRole, nightly: Nightly | None = None) -> None:
+        self._log, self._place, self._role, self._nightly = log, place, role, nightly
+
+    @property
+    def trouble(self) -> str:
+        """What the writer waits for; empty if it works."""
+        return self._role.trouble or (self._nightly.trouble if self._nightly is not None else "")
+
+    async def position(self) -> int:
+        return self._role.end
+
+    async def run(self, ready: asyncio.Event | None = None) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._role.run(ready))
+            if self._nightly is not None:
+                group.create_task(self._nightly.run())
+
+    async def rebuild(self, to: int | None, progress: Progress) -> int:
+        """Every file anew from the log, range by range; each is replaced in one step, see decision 14."""
+        if to is not None:
+            raise Refused("the archive keeps everything: it cannot stop at an event", hint="leave --to out")
+        return await rebuild_all(self._place, self._log, progress)
