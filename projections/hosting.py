@@ -142,9 +142,13 @@ class Hosted:
 
     async def status(self) -> ProjectionStatus:
         """Raises what the store and the log raise when they do not answer."""
-        position = await self._projection.position() if self._projection is not None else 0
-        error = self._error
+        error: BaseException | None = self._error
         trouble = getattr(self._projection, "trouble", "")  # what a model that waits by itself waits for
+        position = self._samples[-1][1] if self._samples else 0
+        try:
+            position = await self._projection.position() if self._projection is not None else 0
+        except StigmergyError as away:  # its store does not answer; the last word is better than none
+            error = error or away
         rebuilt, goal = self._progress if self._is_rebuilding() else (0, 0)
         return ProjectionStatus(
             name=self._name,

@@ -33,7 +33,7 @@ from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan
 from schemas.signals import HEARTBEATS, Heartbeat
 from schemas.subjects import mission_filter, noun_filter
-from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, read_mission
+from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, no_mission, read_mission
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus, now, open_bus
 
@@ -284,7 +284,7 @@ class MissionHandle:
         log, own = self._client.bus.log, noun_filter("mission", tenant=self._tenant, mission=self.id)
         newest = await patiently(self._client.bus.nc, lambda: log.newest(own))
         if not newest:
-            raise InvalidInput(f"there is no mission {self.id!r}", hint="`stig mission list` shows them")
+            raise await no_mission(log, self.id)
         async with aclosing(log.follow(Window((own,)))) as batches:
             async for batch in batches:
                 for event in batch.events:

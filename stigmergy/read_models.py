@@ -24,6 +24,19 @@ async def statuses(
     return dict(zip(names, found, strict=True))
 
 
+async def needed_by_read_models(services: Services, tenant: str) -> dict[str, int]:
+    """By name of each read model that answers, the archive left out: the first sequence it has not taken in."""
+    from stigmergy.roles import read_models
+
+    names = [name for name in read_models() if name != "archive"]
+    needed: dict[str, int] = {}
+    for name, found in (await statuses(services, tenant, names)).items():
+        if isinstance(found, ProjectionStatus):
+            rebuilding = found.state == "rebuilding"
+            needed[name] = 1 + (min(found.position, found.rebuilt) if rebuilding else found.position)
+    return needed
+
+
 async def rebuild(services: Services, tenant: str, name: str, to: int | None) -> AsyncIterator[RebuildStep]:
     """Have a read model folded from the log again; its steps as they come, the last one ``done``.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nats.aio.client import Client as NatsClient
 
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
+from events.jetstream.keeping import EventsStream
+from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import ToolMissing, Unavailable
 from schemas.ids import process_name
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.archive.places import Place
     from projections.archive.projection import ArchiveProjection
+    from projections.archive.retention import Retention
     from workers.process import WorkerSettings
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
@@ -155,7 +158,23 @@ def make_archive(bus: Bus, settings: Settings) -> ArchiveProjection:
     role = ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
     at = settings.archive_compact_at
     nightly = None if at == "never" else Nightly(place, at)
-    return ArchiveProjection(bus.log, place, role, nightly)
+    retention = make_retention(bus, settings, place)
+    return ArchiveProjection(bus.log, place, role, nightly, None if retention.policy.keeps_all else retention)
+
+
+def make_retention(bus: Bus, settings: Settings, place: Place) -> Retention:
+    """What drops from the stream what is archived, as the settings say."""
+    from projections.archive.retention import Policy, Retention
+
+    age = settings.events_max_age
+    policy = Policy(None if age is None else timedelta(seconds=age), settings.events_max_bytes)
+
+    async def needed() -> dict[str, int]:
+        from stigmergy.read_models import needed_by_read_models
+
+        return await needed_by_read_models(NatsServices(bus.nc), settings.tenant)
+
+    return Retention(bus.log, place, EventsStream(bus.nc), policy, needed)
 
 
 def worker_settings(

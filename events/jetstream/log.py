@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import datetime
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -18,7 +19,7 @@ from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
@@ -91,6 +92,16 @@ class JetStreamLog:
                     events = [event for place, msg in messages for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
 
+    async def messages(self, window: Window, *, batch: int = 500) -> AsyncGenerator[list[Stored]]:
+        async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
+            while True:
+                found = await reader.next()
+                if found:
+                    yield [Stored(place.sequence, msg.subject, msg.data) for place, msg in found]
+
+    async def bury(self, stored: Stored, error: StigmergyError) -> None:
+        await self._dead.keep(stored, error, "reader")
+
     async def read(self, window: Window) -> AsyncIterator[Event]:
         last = window.last if window.last is not None else await self.last_sequence()
         if window.first > last:
@@ -125,9 +136,11 @@ class JetStreamLog:
         answer = await call(self._nc, f"STREAM.INFO.{EVENTS}")
         return int(answer["state"]["last_seq"])
 
-    async def first_sequence(self) -> int:
+    async def oldest(self) -> tuple[int, datetime | None]:
         state = (await call(self._nc, f"STREAM.INFO.{EVENTS}"))["state"]
-        return int(state["first_seq"]) if state["messages"] else int(state["last_seq"]) + 1
+        if not state["messages"]:
+            return int(state["last_seq"]) + 1, None
+        return int(state["first_seq"]), datetime.fromisoformat(state["first_ts"])
 
     async def newest(self, subject: str) -> int:
         try:

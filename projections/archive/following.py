@@ -105,7 +105,7 @@ class ArchiveRole:
 
     async def _joined(self, found: Manifest) -> Manifest:
         """The log goes on where the archive ends, or a new archive begins where the log does; else it is an error."""
-        first = await self._stream.first_sequence()
+        first = (await self._stream.oldest())[0]
         hole = hole_of(found, first)
         if hole is not None and found.commits:
             raise no_way_on(self._place, hole)

@@ -9,6 +9,7 @@ from projections.archive.following import ArchiveRole
 from projections.archive.nightly import Nightly
 from projections.archive.places import Place
 from projections.archive.repairing import rebuild_all
+from projections.archive.retention import Retention
 from projections.port import Progress
 from schemas.errors import Refused
 
@@ -18,17 +19,26 @@ class ArchiveProjection:
 
     Args:
         nightly: merges small files; None for never.
+        retention: drops from the stream what is archived; None for never.
     """
 
     name = "archive"
 
-    def __init__(self, log: Log, place: Place, role: ArchiveRole, nightly: Nightly | None = None) -> None:
-        self._log, self._place, self._role, self._nightly = log, place, role, nightly
+    def __init__(
+        self,
+        log: Log,
+        place: Place,
+        role: ArchiveRole,
+        nightly: Nightly | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        self._log, self._place, self._role = log, place, role
+        self._beside = [one for one in (nightly, retention) if one is not None]
 
     @property
     def trouble(self) -> str:
-        """What the writer waits for; empty if it works."""
-        return self._role.trouble or (self._nightly.trouble if self._nightly is not None else "")
+        """What the writer waits for, or what failed beside it; empty if all works."""
+        return next((one.trouble for one in (self._role, *self._beside) if one.trouble), "")
 
     async def position(self) -> int:
         return self._role.end
@@ -36,8 +46,8 @@ class ArchiveProjection:
     async def run(self, ready: asyncio.Event | None = None) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._role.run(ready))
-            if self._nightly is not None:
-                group.create_task(self._nightly.run())
+            for one in self._beside:
+                group.create_task(one.run())
 
     async def rebuild(self, to: int | None, progress: Progress) -> int:
         """Every file anew from the log, range by range; each is replaced in one step, see decision 14."""

@@ -65,7 +65,7 @@ async def repair(place: Place, log: Log, *, accept_loss: bool = False) -> Repair
     done.lost += unreadable
     if unreadable:
         return done
-    found, first = await asyncio.to_thread(manifest, place), await log.first_sequence()
+    found, first = await asyncio.to_thread(manifest, place), (await log.oldest())[0]
     for commit in found.chain:
         wrong = await asyncio.to_thread(lambda one=commit: list(damage(place, one)))  # type: ignore[misc]
         if not wrong:
@@ -86,7 +86,7 @@ async def repair(place: Place, log: Log, *, accept_loss: bool = False) -> Repair
 async def set_aside_unreadable(place: Place, log: Log) -> tuple[list[str], list[str]]:
     """Move commits that cannot be read to ``damaged/``, where the log still has their events: the writer fills the
     gap. Returns what was moved, and what has to stay."""
-    first = await log.first_sequence()
+    first = (await log.oldest())[0]
     aside: list[str] = []
     stay: list[str] = []
     for path in await asyncio.to_thread(lambda: list(_unreadable(place))):
@@ -105,7 +105,7 @@ async def rebuild_all(place: Place, log: Log, progress: Callable[[int, int], Non
     Raises:
         Refused: the log no longer has all that the archive holds; nothing was changed.
     """
-    found, first = await asyncio.to_thread(manifest, place), await log.first_sequence()
+    found, first = await asyncio.to_thread(manifest, place), (await log.oldest())[0]
     held = [commit for commit in found.chain if commit.writer != ABSENT]
     if held and held[0].first < first:
         raise Refused(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from projections.archive.checking import Report
     from projections.archive.places import Place
     from projections.archive.repairing import Repaired
+    from projections.archive.retention import Outcome
     from projections.archive.summary import Summary
 
 app = typer.Typer(
@@ -141,6 +142,38 @@ def repair(
 
 
 @app.command()
+def retention(
+    forget: Annotated[
+        str | None, typer.Option(metavar="NAME", help="No longer wait for a read model that is gone for good.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what may be dropped from the stream by STIGMERGY_EVENTS_MAX_AGE and _MAX_BYTES, and who needs what.
+
+    Nothing is dropped here: `stig serve archive` does it. Where NATS has users, it needs `archive` or `operator`.
+
+    \b
+    Examples:
+      STIGMERGY_EVENTS_MAX_AGE=30d stig archive retention
+      stig archive retention --forget analytics
+    """
+    from dataclasses import asdict
+
+    from projections.archive.retention import forget as forget_mark
+    from schemas.errors import InvalidInput
+
+    if forget is not None and not forget_mark(_place(), forget):
+        raise InvalidInput(f"the archive waits for no read model {forget!r}", hint="stig archive retention")
+    found = asyncio.run(_retained())
+    if as_json:
+        screen.print_json({**asdict(found), "held_by": found.held_by})
+        return
+    typer.echo(f"the stream begins at {found.first:,}; the policy would have it begin at {found.wanted:,}")
+    for name, need in sorted(found.holds.items(), key=lambda pair: pair[1]):
+        typer.echo(f"  {name} needs {need:,} and what follows" + (", and holds it" if name == found.held_by else ""))
+
+
+@app.command()
 def compact(as_json: Json = False) -> None:
     """Merge the small files of days that are over. May run while the archive is written, and be killed at any moment.
 
@@ -199,6 +232,16 @@ async def _repaired(place: Place, accept_loss: bool) -> Repaired:
 
     async with Client(name="archive") as client:
         return await mend(place, client.bus.log, accept_loss=accept_loss)
+
+
+async def _retained() -> Outcome:
+    from stigmergy.client import Client
+    from stigmergy.settings import Settings
+    from stigmergy.wiring import make_retention
+
+    settings = Settings()
+    async with Client(settings, name="archive") as client:
+        return await make_retention(client.bus, settings, _place()).look()
 
 
 def _show(found: Summary, lag: int | None) -> None:

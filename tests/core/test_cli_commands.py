@@ -23,8 +23,10 @@ COMMANDS = [
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"), ("serve",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
+    ("archive", "repair"), ("archive", "retention"),
+    ("projections",), ("projections", "list"), ("projections", "rebuild"),
 ]  # fmt: skip
-GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",)}
+GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",), ("projections",)}
 
 
 @pytest.fixture(autouse=True)

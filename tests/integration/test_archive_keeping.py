@@ -276,6 +276,13 @@ async def test_the_commands(
     code, shown = await said("verify", "--json")
     assert (code, json.loads(shown)["sound"]) == (1, False)
     assert (await said("restore"))[0] == 1
+    assert "taken from the log again: 1 to" in (await said("repair"))[1]
+    assert "nothing was damaged" in (await said("repair"))[1]
+    assert (await said("verify"))[0] == 0
+    assert "begins at 1; the policy would have it begin at 1" in (await said("retention"))[1]
+    assert (await said("retention", "--forget", "nobody"))[0] == 2
+    monkeypatch.setenv("STIGMERGY_EVENTS_MAX_BYTES", "1MiB")
+    assert json.loads((await said("retention", "--json"))[1])["held_by"] == ""
 
 
 async def test_the_role_is_served(log: JetStreamLog, place: FolderPlace, nats_url: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from random import Random
 
 from events.commands import Handler, MemoryCommands
@@ -47,8 +48,9 @@ class RoughLog(MemoryLog):
                 await self._wait()
             yield event
 
-    async def first_sequence(self) -> int:
-        return await self._inner.first_sequence()
+    async def oldest(self) -> tuple[int, datetime | None]:
+        await self._wait()
+        return await self._inner.oldest()
 
     async def last_sequence(self) -> int:
         await self._wait()
