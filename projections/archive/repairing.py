@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from events.port import Log, Window
 from projections.archive.checking import damage
-from projections.archive.columns import table_of
 from projections.archive.commits import (
     ABSENT,
     COMMITS,
@@ -27,6 +26,7 @@ from projections.archive.commits import (
     range_name,
 )
 from projections.archive.errors import ArchiveDamaged
+from projections.archive.messages import messages_of
 from projections.archive.places import Place
 from projections.archive.writer import made_commit, write_files
 from schemas.envelope import Event
@@ -160,7 +160,7 @@ async def _made_anew(place: Place, log: Log, found: Manifest, run: list[Commit])
 
 def _replace(place: Place, found: Manifest, run: list[Commit], events: list[Event]) -> None:
     """New files, the new commit in place of an old one, and then what is left of the old ones goes."""
-    files = write_files(place, table_of(events), REPAIR)
+    files = write_files(place, messages_of(events), REPAIR)
     commit = made_commit(run[0].first, run[-1].last, files, REPAIR)
     old = {path: one for path, one in found.commits.items() if one in run}
     path = next(iter(old)) if len(run) == 1 else range_name(commit)
