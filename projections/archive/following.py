@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +101,7 @@ class ArchiveRole:
 
     async def _mend_commits(self) -> None:
         """A commit that cannot be read is set aside where the log still has its events; they are archived again."""
-        aside, _ = await set_aside_unreadable(self._place, self._stream)
+        aside, _ = await self._patient(lambda: set_aside_unreadable(self._place, self._stream))
         for path in aside:
             _log.error("%s cannot be read: it is set aside in %s/, and its events are archived again", path, DAMAGED)
 
@@ -181,10 +181,13 @@ class ArchiveRole:
         self._committed(last)
 
     async def _patiently[T](self, attempt: Callable[[], T]) -> T:
+        return await self._patient(lambda: asyncio.to_thread(attempt))
+
+    async def _patient[T](self, attempt: Callable[[], Awaitable[T]]) -> T:
         said = ""
         while True:
             try:
-                result = await asyncio.to_thread(attempt)
+                result = await attempt()
                 self.trouble = ""
             except Conflict:
                 raise
