@@ -7,7 +7,7 @@ whole in the column ``exact`` besides; its columns are then an approximation for
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate, chain
 from operator import attrgetter
@@ -46,18 +46,17 @@ def table_of(messages: Sequence[Message]) -> Any:
         return SCHEMA.empty_table()
     sizes = [len(message.events) for message in messages]
     events = list(chain.from_iterable(message.events for message in messages))
-    types = [event.type for event in events]
     times, odd = _times([event.time for event in events])
     data, not_text = _texts([event.data for event in events])
     versions, large = _versions([event.dataversion for event in events])
     odd |= not_text | large | _odd(events)
     columns = {
-        "sequence": _each([message.sequence for message in messages], sizes, pa.int64()),
-        "index": _numbers(pa.int32(), "i", chain.from_iterable(map(range, sizes))),
+        "sequence": _spread(pa.int64(), "q", [message.sequence for message in messages], sizes),
+        "index": _indexes(sizes),
         "tenant": _each([message.events[0].tenant for message in messages], sizes, pa.string()),
         "mission": _each([message.events[0].mission for message in messages], sizes, pa.string()),
         "noun": _each([message.events[0].type.partition(".")[0] for message in messages], sizes, pa.string()),
-        "type": pa.array(types, pa.string()),
+        "type": _types(messages, sizes),
         **{name: _repeated(list(map(attrgetter(name), events))) for name in ("source", "subject", *_TRACE)},
         "id": pa.array([event.id for event in events], pa.string()),
         "time": times,
@@ -103,13 +102,34 @@ def _each(values: list[Any], sizes: list[int], kind: Any) -> Any:
         return pa.repeat(pa.scalar(values[0], kind), sum(sizes))
     if len(values) == sum(sizes):
         return pa.array(values, kind)
-    numbers = _numbers(pa.int32(), "i", chain.from_iterable([n] * size for n, size in enumerate(sizes)))
-    return pa.array(values, kind).take(numbers)
+    return pa.array(values, kind).take(_spread(pa.int32(), "i", range(len(values)), sizes))
 
 
-def _numbers(kind: Any, code: str, values: Any) -> Any:
-    made = array(code, values)
-    return pa.Array.from_buffers(kind, len(made), [None, pa.py_buffer(made)])
+def _spread(kind: Any, code: str, values: Iterable[int], sizes: list[int]) -> Any:
+    """Numbers, each as often as its message has rows."""
+    made = array(code)
+    for value, size in zip(values, sizes, strict=True):
+        made.extend(array(code, (value,)) * size)
+    return _from(kind, made)
+
+
+def _indexes(sizes: list[int]) -> Any:
+    """0, 1, 2 … anew for each message."""
+    count, made = array("i", range(max(sizes))), array("i")
+    for size in sizes:
+        made.extend(count[:size])
+    return _from(pa.int32(), made)
+
+
+def _from(kind: Any, numbers: array[int]) -> Any:
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _types(messages: Sequence[Message], sizes: list[int]) -> Any:
+    kinds = [message.type for message in messages]
+    if None not in kinds:
+        return _each(kinds, sizes, pa.string())
+    return pa.array([event.type for message in messages for event in message.events], pa.string())
 
 
 def _repeated(values: list[Any]) -> Any:
@@ -178,7 +198,10 @@ def _texts(payloads: Sequence[Any]) -> tuple[Any, set[int]]:
         return _pieces(first, second), odd | {half + number for number in more}
     joined = b"".join(payloads)
     ends = pa.py_buffer(array("i", accumulate(map(len, payloads), initial=0)))
-    column = pa.Array.from_buffers(pa.binary(), len(payloads), [None, ends, pa.py_buffer(joined)])
+    buffers = [None, ends, pa.py_buffer(joined)]
+    if joined.isascii():
+        return pa.Array.from_buffers(pa.string(), len(payloads), buffers), set()
+    column = pa.Array.from_buffers(pa.binary(), len(payloads), buffers)
     try:
         return column.cast(pa.string()), set()
     except pa.ArrowInvalid:

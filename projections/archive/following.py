@@ -159,9 +159,7 @@ class ArchiveRole:
             if buffer.until is not None and stored.sequence > buffer.until:
                 break
             try:
-                message = decode(stored)
-                if b'"dataref"' in stored.raw:
-                    message = await whole(message, self._stream.blobs)
+                message = await whole(decode(stored), self._stream.blobs)
             except InvalidInput as error:
                 await self._stream.bury(stored, error)
                 continue
