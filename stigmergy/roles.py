@@ -21,20 +21,9 @@ class Runs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """One role.
+class Needs:
+    """Modules that must be importable, and the extra of ours that brings them."""
 
-    Attributes:
-        make: makes it over a bus; imports what it needs only then.
-        reads: it is a read model (``projections.port.Projection``); else it decides.
-        everywhere: part of ``stig serve all``. The others need packages or a place of their own.
-        packages: modules that must be importable, and ``extra`` the extra that brings them.
-    """
-
-    name: str
-    make: Callable[[Bus, Settings], Runs]
-    reads: bool = False
-    everywhere: bool = False
     packages: tuple[str, ...] = ()
     extra: str = ""
 
@@ -49,12 +38,34 @@ class Role:
         return f"pip install 'stigmergy[{self.extra}]'" if self.extra else ""
 
 
+def _nothing(_: Settings) -> Needs:
+    return Needs()
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role.
+
+    Attributes:
+        make: makes it over a bus; imports what it needs only then.
+        reads: it is a read model (``projections.port.Projection``); else it decides.
+        everywhere: part of ``stig serve all``. The others need packages or a place of their own.
+        needs: the packages it takes under these settings.
+    """
+
+    name: str
+    make: Callable[[Bus, Settings], Runs]
+    reads: bool = False
+    everywhere: bool = False
+    needs: Callable[[Settings], Needs] = _nothing
+
+
 ROLES: dict[str, Role] = {
     role.name: role
     for role in (
         Role("orchestrator", lambda bus, _: make_orchestrator(bus), everywhere=True),
         Role("task-queue", make_task_queue, everywhere=True),
-        Role("archive", make_archive, reads=True, packages=("pyarrow",), extra="archive"),
+        Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
     )
 }
 

@@ -60,8 +60,8 @@ def dev(
     from stigmergy.local import LocalStack
 
     _check_imports(imports)
-    roles = beside(with_roles or (), without or ())
     settings = _settings(nats_port, redis_port)
+    roles = beside(settings, with_roles or (), without or ())
     stack = LocalStack(settings)
     console = screen.err()
     console.print(f"[bold]stigmergy[/]  [dim]{screen.plain(str(settings.state_dir))}[/]")
@@ -89,9 +89,9 @@ def up(
 
         def ready(_: Endpoints) -> None:
             watching.close()
-            for role in roles.missing:
-                lacks = f"{', '.join(role.missing)} is not installed: {role.mend}"
-                console.print(f"  [dim]- {role.name:<12}{screen.plain(lacks)}[/]", soft_wrap=True)
+            for name, needs in roles.missing:
+                lacks = f"{', '.join(needs.missing)} is not installed: {needs.mend}"
+                console.print(f"  [dim]- {name:<12}{screen.plain(lacks)}[/]", soft_wrap=True)
             console.print(_how_to_go_on(detach=detach))
 
         stack.up(processes, detach=detach, on_ready=ready)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from schemas.errors import InvalidInput, ToolMissing
 from stigmergy.local.process_spec import ProcessSpec
-from stigmergy.roles import ROLES, Role
+from stigmergy.roles import ROLES, Needs
+from stigmergy.settings import Settings
 
 _PROGRAM = str(Path(__file__).resolve().with_name("__main__.py"))
 
@@ -44,20 +45,20 @@ def stack_processes(workers: int, imports: Sequence[str] = (), beside: Sequence[
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """``chosen``: the roles besides those of ``stig serve all``. ``missing``: those left out, with their packages."""
+    """``chosen``: the roles besides those of ``stig serve all``. ``missing``: those left out, and what they lack."""
 
     chosen: tuple[str, ...]
-    missing: tuple[Role, ...]
+    missing: tuple[tuple[str, Needs], ...]
 
 
-def beside(wanted: Sequence[str] = (), unwanted: Sequence[str] = ()) -> Beside:
+def beside(settings: Settings, wanted: Sequence[str] = (), unwanted: Sequence[str] = ()) -> Beside:
     """Which roles run besides: all whose packages are installed, without the unwanted.
 
     Raises:
         InvalidInput: a name is no such role, or is both.
         ToolMissing: a wanted one lacks its packages.
     """
-    offered = {role.name: role for role in ROLES.values() if not role.everywhere}
+    offered = {role.name: role.needs(settings) for role in ROLES.values() if not role.everywhere}
     for name in (*wanted, *unwanted):
         if name not in offered:
             raise InvalidInput(f"there is no optional role {name!r}", hint=f"there are: {', '.join(offered)}")
@@ -66,8 +67,11 @@ def beside(wanted: Sequence[str] = (), unwanted: Sequence[str] = ()) -> Beside:
     for name in wanted:
         if offered[name].missing:
             raise ToolMissing(f"{name} needs {', '.join(offered[name].missing)}", hint=offered[name].mend)
-    left = [role for role in offered.values() if role.name not in unwanted]
-    return Beside(tuple(role.name for role in left if not role.missing), tuple(role for role in left if role.missing))
+    left = {name: needs for name, needs in offered.items() if name not in unwanted}
+    return Beside(
+        tuple(name for name, needs in left.items() if not needs.missing),
+        tuple((name, needs) for name, needs in left.items() if needs.missing),
+    )
 
 
 def _stig(*arguments: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from stigmergy.cli.options import Json
 if TYPE_CHECKING:
     from projections.hosting import ProjectionStatus
     from schemas.errors import StigmergyError
-    from stigmergy.roles import Role
+    from stigmergy.roles import Needs
     from stigmergy.settings import Settings
 
 app = typer.Typer(
@@ -84,7 +84,7 @@ async def rows_of(settings: Settings, *, timeout_s: float) -> list[dict[str, Any
 
     async with Client(settings, name="projections") as client:
         found = await statuses(NatsServices(client.bus.nc), settings.tenant, read_models(), timeout_s=timeout_s)
-    return [_row(ROLES[name], one) for name, one in found.items()]
+    return [_row(name, ROLES[name].needs(settings), one) for name, one in found.items()]
 
 
 async def _rebuild(name: str, to: int | None) -> tuple[float, int]:
@@ -110,7 +110,7 @@ async def _rebuild(name: str, to: int | None) -> tuple[float, int]:
     return time.monotonic() - began, position
 
 
-def _row(role: Role, found: ProjectionStatus | StigmergyError) -> dict[str, Any]:
+def _row(name: str, needs: Needs, found: ProjectionStatus | StigmergyError) -> dict[str, Any]:
     import msgspec
 
     from projections.hosting import ProjectionStatus
@@ -119,12 +119,12 @@ def _row(role: Role, found: ProjectionStatus | StigmergyError) -> dict[str, Any]
     if isinstance(found, ProjectionStatus):
         return {**msgspec.structs.asdict(found), "lag": found.lag}
     hosted = not isinstance(found, Unavailable)
-    row = {"name": role.name, "state": "silent" if hosted else "not hosted", "error": "", "hint": ""}
+    row = {"name": name, "state": "silent" if hosted else "not hosted", "error": "", "hint": ""}
     if hosted:
         return {**row, "error": found.message, "hint": found.hint}
-    if role.missing:
-        return {**row, "error": f"{', '.join(role.missing)} is not installed", "hint": role.mend}
-    return {**row, "hint": f"stig serve {role.name}"}
+    if needs.missing:
+        return {**row, "error": f"{', '.join(needs.missing)} is not installed", "hint": needs.mend}
+    return {**row, "hint": f"stig serve {name}"}
 
 
 def show_rows(rows: list[dict[str, Any]]) -> None:

@@ -7,13 +7,20 @@ import pytest
 from schemas.errors import InvalidInput, ToolMissing
 from stigmergy import roles
 from stigmergy.cli import processes
-from stigmergy.roles import Role, Runs, everywhere, read_models, role_named
+from stigmergy.roles import Needs, Role, Runs, everywhere, read_models, role_named
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus
 
 
 def _never(_bus: Bus, _settings: Settings) -> Runs:
     raise AssertionError("nothing is made to list roles")
+
+
+def _lacks(settings: Settings) -> Needs:
+    return Needs(("json",) if settings.tenant == "rich" else ("json", "no_such_package_of_anybody"), "lacking")
+
+
+SETTINGS = Settings()
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +30,8 @@ def _roles(monkeypatch: pytest.MonkeyPatch) -> None:
         for role in (
             Role("decides", _never, everywhere=True),
             Role("light", _never, reads=True, everywhere=True),
-            Role("here", _never, reads=True, packages=("json",), extra="here"),
-            Role("lacking", _never, reads=True, packages=("json", "no_such_package_of_anybody"), extra="lacking"),
+            Role("here", _never, reads=True, needs=lambda _: Needs(("json",), "here")),
+            Role("lacking", _never, reads=True, needs=_lacks),
         )
     }
     monkeypatch.setattr(roles, "ROLES", made)
@@ -34,29 +41,30 @@ def _roles(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_table() -> None:
     assert everywhere() == ("decides", "light")
     assert read_models() == ("light", "here", "lacking")
-    assert role_named("lacking").missing == ("no_such_package_of_anybody",)
-    assert role_named("lacking").mend == "pip install 'stigmergy[lacking]'"
+    assert role_named("lacking").needs(SETTINGS).missing == ("no_such_package_of_anybody",)
+    assert role_named("lacking").needs(SETTINGS).mend == "pip install 'stigmergy[lacking]'"
     with pytest.raises(InvalidInput, match="no role 'nothing'") as caught:
         role_named("nothing")
     assert "decides, light, here, lacking, or all" in caught.value.hint
 
 
 def test_what_is_installed_runs_and_the_rest_is_told() -> None:
-    found = processes.beside()
+    found = processes.beside(SETTINGS)
     assert found.chosen == ("here",)
-    assert [role.name for role in found.missing] == ["lacking"]
-    assert processes.beside(["here"]).chosen == ("here",)
-    assert processes.beside((), ["here", "lacking"]) == processes.Beside((), ())
+    assert [name for name, _ in found.missing] == ["lacking"]
+    assert processes.beside(Settings(tenant="rich")).chosen == ("here", "lacking")
+    assert processes.beside(SETTINGS, ["here"]).chosen == ("here",)
+    assert processes.beside(SETTINGS, (), ["here", "lacking"]) == processes.Beside((), ())
 
 
 def test_what_cannot_be_chosen() -> None:
     with pytest.raises(ToolMissing, match="lacking needs no_such_package") as caught:
-        processes.beside(["lacking"])
+        processes.beside(SETTINGS, ["lacking"])
     assert "stigmergy[lacking]" in caught.value.hint
     with pytest.raises(InvalidInput, match="no optional role 'decides'"):
-        processes.beside((), ["decides"])
+        processes.beside(SETTINGS, (), ["decides"])
     with pytest.raises(InvalidInput, match="asked for and left out"):
-        processes.beside(["here"], ["here"])
+        processes.beside(SETTINGS, ["here"], ["here"])
 
 
 def test_they_share_a_process_that_nobody_waits_for() -> None:
