@@ -15,11 +15,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nats.aio.client import Client
 from rich.console import Console
 
 from benchmarks.publishing import make_events
@@ -27,8 +28,11 @@ from benchmarks.tables import Table, drawn, marked
 from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.port import Ack, Window, Write
+from events.services import NatsServices
+from projections.hosting import ProjectionStatus
 from stigmergy.local.ephemeral import ThrowAwayServer, nats_server
 from stigmergy.local.leash import leashed
+from stigmergy.read_models import statuses
 
 _BATCH = 200
 _CAUGHT_UP_S = 120.0
@@ -37,32 +41,22 @@ _SERVER = "nats"
 
 @dataclass(frozen=True)
 class Watched:
-    """How a role's store is looked at from outside. ``reached``: the sequence up to which the log is in it; ``ids``:
-    the ids of all events in it, once for each time they are there."""
+    """How a role keeps its store in a folder, and how it is looked at when its process has ended: ``ids`` gives the ids
+    of all events in it, once for each time they are there."""
 
     settings: Callable[[Path], dict[str, str]]
-    reached: Callable[[Path], Awaitable[int]]
-    ids: Callable[[Path], Awaitable[Counter[str]]]
+    ids: Callable[[Path], Counter[str]]
 
 
-async def _archive_end(folder: Path) -> int:
-    from projections.archive.commits import manifest
-    from projections.archive.places import FolderPlace
-
-    return (await asyncio.to_thread(manifest, FolderPlace(folder))).end
-
-
-async def _archive_ids(folder: Path) -> Counter[str]:
+def _archive_ids(folder: Path) -> Counter[str]:
     from projections.archive.places import FolderPlace
     from projections.archive.reader import ArchiveReader
 
-    return await asyncio.to_thread(lambda: Counter(event.id for event in ArchiveReader(FolderPlace(folder)).read()))
+    return Counter(event.id for event in ArchiveReader(FolderPlace(folder)).read())
 
 
 ROLES = {
-    "archive": Watched(
-        lambda folder: {"ARCHIVE_URL": str(folder), "ARCHIVE_EVERY_S": "0.2"}, _archive_end, _archive_ids
-    ),
+    "archive": Watched(lambda folder: {"ARCHIVE_URL": str(folder), "ARCHIVE_EVERY_S": "0.2"}, _archive_ids),
 }
 
 
@@ -128,7 +122,8 @@ async def kill_again_and_again(
                     await asyncio.sleep(chance.uniform(*pause_s))
                     outcome.killed[await _kill(chance.choice((role, role, _SERVER)), hosting, server)] += 1
             outcome.acknowledged, outcome.unacknowledged = len(acknowledged.ids), acknowledged.refused
-            await _caught_up(log, hosting, role, folder)
+            await _caught_up(nc, log, hosting, role)
+            hosting.kill()
             await _compare(log, role, folder, acknowledged.ids, outcome)
         finally:
             hosting.kill()
@@ -176,17 +171,20 @@ async def _kill(whom: str, hosting: Hosting, server: ThrowAwayServer) -> str:
     return whom
 
 
-async def _caught_up(log: JetStreamLog, hosting: Hosting, role: str, folder: Path) -> None:
-    end = await log.last_sequence()
+async def _caught_up(nc: Client, log: JetStreamLog, hosting: Hosting, role: str) -> None:
+    end, services = await log.last_sequence(), NatsServices(nc)
     async with asyncio.timeout(_CAUGHT_UP_S):
-        while await ROLES[role].reached(folder / "store") < end:
+        while True:
             hosting.keep()
+            found = (await statuses(services, "bench", [role]))[role]
+            if isinstance(found, ProjectionStatus) and found.position >= end:
+                return
             await asyncio.sleep(0.1)
 
 
 async def _compare(log: JetStreamLog, role: str, folder: Path, acknowledged: set[str], outcome: Outcome) -> None:
     logged = Counter([event.id async for event in log.read(Window())])
-    kept = await ROLES[role].ids(folder / "store")
+    kept = await asyncio.to_thread(ROLES[role].ids, folder / "store")
     outcome.lost_on_log = sum(one not in logged for one in acknowledged)
     outcome.doubled_on_log = sum(count - 1 for count in logged.values())
     outcome.lost = sum(one not in kept for one in logged)

@@ -21,10 +21,11 @@ from stigmergy.wiring import Bus, open_bus
 _log = logging.getLogger(__name__)
 
 
-def serve(roles: Sequence[str], settings: Settings) -> None:
+def serve(roles: Sequence[str], settings: Settings, *, stay: bool = False) -> None:
     """Host roles until SIGTERM or Ctrl-C. Decisions that are under way are finished first.
 
-    A read model that cannot start, or fails, ends the process only if it is alone in it.
+    A read model that cannot start, or fails, ends the process only if it is alone in it. Else, or with ``stay``, those
+    who ask are told, and it is tried again.
 
     Raises:
         InvalidInput: there is no such role.
@@ -32,14 +33,14 @@ def serve(roles: Sequence[str], settings: Settings) -> None:
     """
     chosen = [role_named(name) for name in roles]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(chosen, settings))
+        runner.run(_serve(chosen, settings, stay=stay))
 
 
-async def _serve(roles: Sequence[Role], settings: Settings) -> None:
+async def _serve(roles: Sequence[Role], settings: Settings, *, stay: bool) -> None:
     names = [role.name for role in roles]
     async with open_bus(settings, name="+".join(names), migrate=True) as bus:
         ready = [asyncio.Event() for _ in roles]
-        made = [_hosted(role, bus, settings, alone=len(roles) == 1) for role in roles]
+        made = [_hosted(role, bus, settings, alone=len(roles) == 1 and not stay) for role in roles]
         tasks = [asyncio.create_task(one.run(event)) for one, event in zip(made, ready, strict=True)]
         stopping = _stop_signal()
         starting = asyncio.create_task(_all_set(ready))

@@ -39,7 +39,7 @@ def stack_processes(workers: int, imports: Sequence[str] = (), beside: Sequence[
     )
     if not beside:
         return processes
-    argv = _stig("serve", *beside)
+    argv = _stig("serve", "--stay", *beside)
     return (*processes, ProcessSpec(name="read-models", argv=argv, ready="file", cwd=Path.cwd(), optional=True))
 
 

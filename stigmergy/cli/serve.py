@@ -15,6 +15,9 @@ def serve(
         list[str],
         typer.Argument(metavar="ROLE...", help="orchestrator, task-queue, archive, or: all.", show_default=False),
     ],
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Stay when the only read model fails; `stig projections list` tells of it.")
+    ] = False,
 ) -> None:
     """Host one or several roles until SIGTERM or Ctrl-C.
 
@@ -37,7 +40,7 @@ def serve(
     log_to_stderr(settings.log_level)
     named = [one for name in roles for one in (everywhere() if name == "all" else (name,))]
     chosen = tuple(dict.fromkeys(named))
-    host(chosen, settings)
+    host(chosen, settings, stay=stay)
 
 
 def log_to_stderr(level: str) -> None:

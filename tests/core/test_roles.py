@@ -70,4 +70,4 @@ def test_what_cannot_be_chosen() -> None:
 def test_they_share_a_process_that_nobody_waits_for() -> None:
     assert [spec.name for spec in processes.stack_processes(2)] == ["roles", "workers"]
     *_, last = processes.stack_processes(2, (), ("here", "other"))
-    assert (last.name, last.optional, last.argv[-3:]) == ("read-models", True, ("serve", "here", "other"))
+    assert (last.name, last.optional, last.argv[-4:]) == ("read-models", True, ("serve", "--stay", "here", "other"))

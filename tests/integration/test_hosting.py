@@ -258,3 +258,35 @@ async def test_the_commands(
     assert serving.returncode is None
     serving.terminate()
     await serving.wait()
+
+
+@pytest.mark.parametrize("stays", [False, True])
+async def test_a_role_that_cannot_start(
+    nats: Client, nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    monkeypatch.setenv("STIGMERGY_NATS_URL", nats_url)
+    monkeypatch.setenv("STIGMERGY_ARCHIVE_URL", "nonsense://x/y")
+    arguments = ("serve", *(["--stay"] if stays else []), "archive")
+    serving = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stigmergy.cli", *arguments), cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        if not stays:
+            async with asyncio.timeout(30):
+                _, said = await serving.communicate()
+            assert serving.returncode == 2
+            assert b"no place for an archive" in said
+            return
+        async with asyncio.timeout(30):
+            while not isinstance(found := await _archive(nats), ProjectionStatus) or found.state != "failed":
+                await asyncio.sleep(0.05)
+        assert "no place for an archive" in found.error
+        assert serving.returncode is None
+    finally:
+        if serving.returncode is None:
+            serving.terminate()
+            await serving.communicate()
+
+
+async def _archive(nats: Client) -> ProjectionStatus | StigmergyError:
+    return (await statuses(NatsServices(nats), "acme", ["archive"]))["archive"]
