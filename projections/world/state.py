@@ -103,7 +103,7 @@ class TaskState(Struct, frozen=True, array_like=True):
 
 
 class FileWrite(Struct, frozen=True, array_like=True):
-    """A confirmed change of one file: what it is in ``tree``. ``content``: git's id; empty if deleted or not observed."""
+    """A confirmed change of one file: what it is in ``tree``. ``content``: git's id; empty if deleted or unseen."""
 
     tree: str
     change: str
