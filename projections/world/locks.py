@@ -94,5 +94,5 @@ class Locks:
             await self.release(held)
 
     async def _keep(self, held: Held, ttl_s: float) -> None:
-        while await self.renew(held, ttl_s):
-            await asyncio.sleep(ttl_s / 3)  # noqa: ASYNC110 - it is renewed by the clock
+        while await self.renew(held, ttl_s):  # noqa: ASYNC110 - by the clock; there is nothing to wait for
+            await asyncio.sleep(ttl_s / 3)

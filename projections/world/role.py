@@ -127,7 +127,8 @@ class WorldRole:
     async def _begin(self, held: Held) -> None:
         """Find out where the store is, and make one if there is none."""
         state = await self.store.state()
-        if not state.generation or state.format != FORMAT:
+        foreign = state.position > await self._stream.last_sequence()  # of another log, or of this one's future
+        if not state.generation or state.format != FORMAT or foreign:
             fresh = await self.store.new_generation()
             _log.info("the world is folded anew, as generation %d", fresh)
             record = {"generation": fresh, "position": 0, "held": 0, "format": FORMAT}

@@ -148,7 +148,8 @@ class WorldStore:
         """
         made = effects(before, after, missions, keys, keep_s=self.keep_s, now_s=time.time())
         done = Applied(keys.tenant, stored or 0, after.position, tuple(told(before, after, missions)))
-        message = f"{keys.generation} {done.before} {done.after} {' '.join(done.changed)}" if done.changed else ""
+        # Told even if nothing changed: who follows sees by the positions whether a message was lost.
+        message = " ".join(map(str, (keys.generation, done.before, done.after, *done.changed)))
         fixed = (epoch, "" if stored is None else stored, after.position, FORMAT, after.unreadable, message)
         with explained("write the world"):
             said, _ = await run(self.redis, APPLY, (keys.meta, keys.channel, *made.keys), (*fixed, *made.arguments))
