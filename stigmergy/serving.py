@@ -11,10 +11,10 @@ from events.event_loop import new_event_loop
 from schemas.errors import InvalidInput, StigmergyError
 from stigmergy.local import report_ready
 from stigmergy.settings import Settings
-from stigmergy.wiring import make_archive, make_orchestrator, make_task_queue, open_bus
+from stigmergy.wiring import make_archive, make_orchestrator, make_task_queue, make_world, open_bus
 
 _log = logging.getLogger(__name__)
-ROLES = ("orchestrator", "task-queue")
+ROLES = ("orchestrator", "task-queue", "world")
 """What ``all`` means."""
 OPTIONAL_ROLES = ("archive",)
 """Hosted only where they are named: they need a place to keep things, and packages of an extra."""
@@ -43,6 +43,8 @@ async def _serve(roles: Sequence[str], settings: Settings) -> None:
             tasks.append(asyncio.create_task(make_orchestrator(bus).run(ready["orchestrator"])))
         if "task-queue" in roles:
             tasks.append(asyncio.create_task(make_task_queue(bus, settings).run(ready["task-queue"])))
+        if "world" in roles:
+            tasks.append(asyncio.create_task(make_world(bus, settings).run(ready["world"])))
         if "archive" in roles:
             tasks.append(asyncio.create_task(make_archive(bus, settings).run(ready["archive"])))
         stopping = _stop_signal()

@@ -9,11 +9,14 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from events.port import Batch, Log, Window
+from events.services import Services
 from projections.port import Progress
 from projections.world.connecting import WorldUnavailable
 from projections.world.keys import writer_lock
 from projections.world.locks import Held, Locks
+from projections.world.remote import SERVICE
 from projections.world.scripts import Connection
+from projections.world.service import WorldService
 from projections.world.state import FORMAT
 from projections.world.store import Applied, StoreMoved, StoreState, WorldStore
 from projections.world.writing import WorldWriter
@@ -36,6 +39,7 @@ class WorldRole:
         keep_s: seconds for which an ended mission is kept.
         lock_s: after so long a standby takes the place of a writer that has died.
         retry_s: the pause after Redis failed.
+        services: where questions are answered meanwhile, by standbys as well.
         told: called after each batch of a tenant.
     """
 
@@ -49,6 +53,7 @@ class WorldRole:
         keep_s: float = 7 * 86_400.0,
         lock_s: float = 5.0,
         retry_s: float = 0.5,
+        services: Services | None = None,
         told: Told = lambda _: None,
     ) -> None:
         self._stream = log
@@ -56,6 +61,8 @@ class WorldRole:
         self._locks = Locks(redis, writer_lock()[0])
         self._lock_s = lock_s
         self._retry_s = retry_s
+        self._services = services
+        self._answers = WorldService(redis)
         self._told = told
         self._turn = asyncio.Lock()
         self._writer: WorldWriter | None = None
@@ -69,6 +76,8 @@ class WorldRole:
         """Write for ever, or stand by. Raises only :class:`~schemas.errors.LogUnavailable`, when the log is gone."""
         if ready is not None:
             ready.set()  # not a word about Redis: nothing that starts beside this role may wait for it
+        if self._services is not None:
+            await self._services.serve(SERVICE, self._answers.answer)
         said = ""
         while True:
             try:

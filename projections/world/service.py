@@ -11,17 +11,15 @@ from typing import Any
 
 import msgspec
 
-from events.services import PART_BYTES, Services
+from events.services import PART_BYTES
 from projections.world.codec import plain
-from projections.world.queries import RESULTS, Answer, Query
+from projections.world.queries import Query
 from projections.world.reader import WorldReader
+from projections.world.remote import MSGPACK
 from projections.world.scripts import Connection
 from schemas.errors import InvalidInput
 
-SERVICE = "world.query"
-_MARGIN_S = 5.0
 _MOST_READERS = 1000
-_MSGPACK = "msgpack"
 
 
 class WorldService:
@@ -35,7 +33,7 @@ class WorldService:
         """As :data:`events.services.Answer`. Raises :class:`InvalidInput` for no query, and what a reader raises."""
         form, query = _query(question)
         found = await self._reader(tenant).ask(query)
-        whole = msgspec.msgpack.encode(found) if form == _MSGPACK else msgspec.json.encode(plain(found))
+        whole = msgspec.msgpack.encode(found) if form == MSGPACK else msgspec.json.encode(plain(found))
         for start in range(0, len(whole), PART_BYTES):
             yield whole[start : start + PART_BYTES]
 
@@ -43,22 +41,6 @@ class WorldService:
         if len(self._readers) >= _MOST_READERS:
             self._readers.clear()  # they hold nothing but the number of a generation
         return self._readers.setdefault(tenant, WorldReader(self._redis, tenant))
-
-
-class RemoteWorld:
-    """Asks the service. For :class:`~projections.world.queries.WorldView`."""
-
-    def __init__(self, services: Services, tenant: str) -> None:
-        self._services = services
-        self._tenant = tenant
-
-    async def ask(self, query: Query) -> Answer[Any]:
-        """See :meth:`projections.world.reader.WorldReader.ask`; raises also Unavailable if nobody serves the world."""
-        question = msgspec.json.encode({**msgspec.to_builtins(query), "form": _MSGPACK})
-        patience = query.timeout_s + _MARGIN_S
-        parts = [part async for part in self._services.ask(self._tenant, SERVICE, question, timeout_s=patience)]
-        answer: Answer[Any] = msgspec.msgpack.decode(b"".join(parts), type=RESULTS[query.about])
-        return answer
 
 
 def _query(question: bytes) -> tuple[str, Query]:
