@@ -32,6 +32,7 @@ Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it again whenev
 Ask = Callable[["WorldView", str], Awaitable["Answer[Any]"]]
 """From the world and a mission's whole id to an answer."""
 _LOOK_S = 0.5
+_TRIES = 5
 
 
 @app.command()
@@ -52,14 +53,17 @@ def show(
     from projections.world.queries import Answer
     from stigmergy.cli import world_tables as tables
 
-    wait = {"at_least": at_least, "timeout_s": timeout}
+    wait: dict[str, Any] = {"at_least": at_least, "timeout_s": timeout}
 
     async def glance(world: WorldView, _: str) -> Answer[Any]:
         return await world.summary(**wait)
 
     async def both(world: WorldView, name: str) -> Answer[Any]:
-        tasks = await world.tasks(name, **wait)
-        state = await world.mission(name)
+        state, tasks = await world.mission(name, **wait), await world.tasks(name, **wait)
+        for _ in range(_TRIES):  # both as of one event, if it comes to rest for a moment
+            if state.position == tasks.position:
+                break
+            state, tasks = await world.mission(name), await world.tasks(name)
         return Answer(min(state.position, tasks.position), {"mission": state.value, "tasks": tasks.value})
 
     if mission:
@@ -96,8 +100,8 @@ def files(
     _answer(mission, ask, tables.files, watch, as_json)
 
 
-@app.command()
-def tests(
+@app.command("tests")
+def tested(
     prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only tests whose names begin so.")] = "",
     mission: MissionOption = "last",
     status: Annotated[str, typer.Option(metavar="WORD", help="passed, failed, error, timeout, skipped, flaky.")] = "",
