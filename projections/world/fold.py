@@ -130,7 +130,7 @@ def _status(status: str, reason: str = "") -> Callable[[Mission, Event, Any], Mi
 
 def _reopened(mission: Mission, event: Event, payload: MissionReopened) -> Mission:
     """Failed tasks, and whatever was skipped or cancelled with them, wait again."""
-    if mission.state.status != "failed":
+    if mission.state.status != "failed" or any(task not in mission.tasks for task in payload.tasks):
         return mission
     mission = replace(mission, state=replace(mission.state, status="running", ended_at="", reason=""))
     for identifier, task in list(mission.tasks.items()):

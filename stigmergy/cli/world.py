@@ -101,7 +101,7 @@ def files(
 
 
 @app.command("tests")
-def tested(
+def outcomes(
     prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only tests whose names begin so.")] = "",
     mission: MissionOption = "last",
     status: Annotated[str, typer.Option(metavar="WORD", help="passed, failed, error, timeout, skipped, flaky.")] = "",
