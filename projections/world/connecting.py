@@ -8,6 +8,8 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from projections.world.scripts import Connection
@@ -28,7 +30,9 @@ def connect(url: str) -> Connection:
     patience: dict[str, Any] = {"socket_timeout": _PATIENCE_S, "socket_connect_timeout": _PATIENCE_S}
     if url.startswith(CLUSTER):
         return RedisCluster.from_url(url.replace(CLUSTER, "redis://", 1), **patience)
-    client: Redis = Redis.from_url(url, **patience)
+    # Once more at once, for a pooled connection may be one to a server that has been restarted since. Writing twice is
+    # harmless: the store refuses what does not follow.
+    client: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 1), **patience)
     return client
 
 
