@@ -25,9 +25,12 @@ class WorldUnavailable(Unavailable):
     code = "world_unavailable"
 
 
-def connect(url: str) -> Connection:
-    """A client that connects when it is used. ``redis+cluster://host:port`` is any node of a cluster."""
-    patience: dict[str, Any] = {"socket_timeout": _PATIENCE_S, "socket_connect_timeout": _PATIENCE_S}
+def connect(url: str, *, patience_s: float = _PATIENCE_S) -> Connection:
+    """A client that connects when it is used. ``redis+cluster://host:port`` is any node of a cluster.
+
+    ``patience_s``: seconds to wait for an answer, twice.
+    """
+    patience: dict[str, Any] = {"socket_timeout": patience_s, "socket_connect_timeout": patience_s}
     if url.startswith(CLUSTER):
         return RedisCluster.from_url(url.replace(CLUSTER, "redis://", 1), **patience)
     # Once more at once, for a pooled connection may be one to a server that has been restarted since. Writing twice is

@@ -64,7 +64,7 @@ async def more(log: MemoryLog, events: list[Event]) -> None:
 @asynccontextmanager
 async def running(log: MemoryLog, url: str, **options: Any) -> AsyncIterator[WorldRole]:
     """A role at work; what it fails with is raised."""
-    async with connect(url) as client:
+    async with connect(url, patience_s=options.pop("patience_s", 5.0)) as client:
         role = WorldRole(log, client, **{"keep_s": KEEP_S, "lock_s": 0.5, "retry_s": 0.05, **options})
         ready = asyncio.Event()
         task = asyncio.create_task(role.run(ready))
@@ -167,7 +167,7 @@ async def test_a_server_that_is_late_and_one_that_stops_answering(tmp_path: Path
     log = await log_of(EVENTS[:60])
     with valkey_server(tmp_path) as late:
         late.kill()
-        async with running(log, late.url) as role:
+        async with running(log, late.url, patience_s=1.0) as role:
             with pytest.raises(WorldUnavailable):
                 await role.position()
             late.start()
