@@ -23,8 +23,9 @@ COMMANDS = [
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"), ("serve",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
+    ("world",), ("world", "show"), ("world", "files"), ("world", "tests"), ("world", "agents"), ("world", "check"),
 ]  # fmt: skip
-GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",)}
+GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",), ("world",)}
 
 
 @pytest.fixture(autouse=True)

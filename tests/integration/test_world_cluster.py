@@ -26,7 +26,7 @@ from schemas.errors import ToolMissing
 from stigmergy.local.binaries import valkey_binary
 from stigmergy.local.leash import leashed
 from tests.core.world_events import mixed
-from tests.integration.test_world_role import KEEP_S, level, log_of
+from tests.integration.world_roles import KEEP_S, level, log_of
 
 pytestmark = pytest.mark.timeout(120)
 _NODES = 3
