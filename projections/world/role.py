@@ -12,6 +12,7 @@ from events.port import Batch, Log, Window
 from events.services import Services
 from projections.port import Progress
 from projections.world.connecting import WorldUnavailable
+from projections.world.gathering import gathered
 from projections.world.keys import writer_lock
 from projections.world.locks import Held, Locks
 from projections.world.remote import SERVICE
@@ -25,6 +26,7 @@ from schemas.errors import Conflict, InvalidInput, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 _BATCH = 1000
+_LOOKED_AT = 50
 Told = Callable[[Applied], None]
 
 
@@ -39,6 +41,7 @@ class WorldRole:
         keep_s: seconds for which an ended mission is kept.
         lock_s: after so long a standby takes the place of a writer that has died.
         retry_s: the pause after Redis failed.
+        linger_s: how long an event waits for others that are written in the same call.
         services: where questions are answered meanwhile, by standbys as well.
         told: called after each batch of a tenant.
     """
@@ -53,6 +56,7 @@ class WorldRole:
         keep_s: float = 7 * 86_400.0,
         lock_s: float = 5.0,
         retry_s: float = 0.5,
+        linger_s: float = 0.02,
         services: Services | None = None,
         told: Told = lambda _: None,
     ) -> None:
@@ -61,6 +65,8 @@ class WorldRole:
         self._locks = Locks(redis, writer_lock()[0])
         self._lock_s = lock_s
         self._retry_s = retry_s
+        self._linger_s = linger_s
+        self._looked_at = 0
         self._services = services
         self._answers = WorldService(redis)
         self._told = told
@@ -169,7 +175,8 @@ class WorldRole:
 
     async def _follow_on(self, writer: WorldWriter) -> None:
         window = Window(first=writer.position + 1)
-        async with aclosing(self._stream.follow(window, batch=_BATCH)) as batches:  # type: ignore[type-var]
+        coming = gathered(self._stream.follow(window, batch=_BATCH), linger_s=self._linger_s, most=_BATCH)
+        async with aclosing(coming) as batches:  # type: ignore[type-var]
             async for batch in batches:
                 async with self._turn:
                     if writer is not self._writer:
@@ -190,10 +197,16 @@ class WorldRole:
             if not await self._locks.renew(held, self._lock_s):
                 raise StoreMoved("the writer's lock is gone: Redis was emptied, or was away for too long")
             async with self._turn:
-                writer = self._writer
-                for tenant in list(writer.tenants.values()) if writer is not None else []:
-                    if await self.store.position_of(tenant.keys) != tenant.stored:
-                        raise StoreMoved(f"the world of {tenant.keys.tenant} is not where its writer left it")
+                await self._look()
+
+    async def _look(self) -> None:
+        """Some tenants in turn, so that many of them do not make it slow."""
+        tenants = list(self._writer.tenants.values()) if self._writer is not None else []
+        self._looked_at = self._looked_at % max(1, len(tenants))
+        for tenant in tenants[self._looked_at : self._looked_at + _LOOKED_AT]:
+            if await self.store.position_of(tenant.keys) != tenant.stored:
+                raise StoreMoved(f"the world of {tenant.keys.tenant} is not where its writer left it")
+        self._looked_at += _LOOKED_AT
 
     # rebuilding
 

@@ -6,6 +6,7 @@ hand is loaded when an event speaks of it, and folded from the log if it was reo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -22,6 +23,8 @@ from schemas.envelope import NO_MISSION, Event
 from schemas.subjects import mission_filter
 
 _KEPT_ENDED = 100
+_KEPT_TENANTS = 1000
+_AT_ONCE = 50
 
 
 @dataclass(slots=True)
@@ -71,6 +74,8 @@ class WorldWriter:
             done = await self._take(tenant, list(group), batch.last)
             if done is not None:
                 applied.append(done)
+        if len(self.tenants) > _KEPT_TENANTS:
+            self.tenants = {done.tenant: self.tenants[done.tenant] for done in applied}
         self.position = max(self.position, batch.last)
         if not self.recording:
             return applied
@@ -84,7 +89,9 @@ class WorldWriter:
         if not fresh:
             return None
         before = after = await self._at_hand(tenant, fresh)
-        for event in fresh:
+        for number, event in enumerate(fresh):
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)  # roles that decide may live in the same process
             if event.type == "mission.reopened" and event.mission not in after.missions:
                 after = await self._from_log(after, event)
             after = evolve(after, event)
