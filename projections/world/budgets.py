@@ -17,6 +17,7 @@ from schemas.envelope import Event
 from schemas.expectations import Observation
 
 TYPES = frozenset({"llm.completed"})
+_MOST = 1e15
 _FIELDS = {
     "tokens": ("tokens", "total_tokens"),
     "tokens_in": ("tokens_in", "input_tokens", "prompt_tokens"),
@@ -71,4 +72,4 @@ def _first(data: Mapping[str, Any], names: tuple[str, ...]) -> float | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST

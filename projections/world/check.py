@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from events.port import Log, Window
+from projections.port import Progress
 from projections.world.codec import decode, plain
 from projections.world.connecting import WorldUnavailable, explained
 from projections.world.effects import expires_at
@@ -18,6 +19,7 @@ from projections.world.state import Mission, World
 from projections.world.store import WorldStore, mission_of
 
 _MOST = 100
+_TOLD_EVERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class _Look:
     found: Any
 
 
-async def check(redis: Connection, log: Log, *, keep_s: float) -> CheckReport:
+async def check(redis: Connection, log: Log, *, keep_s: float, progress: Progress = lambda *_: None) -> CheckReport:
     """Compare every mission and all workers of every tenant with a fold of the log up to the same event.
 
     The writer may go on meanwhile: each mission is read together with its position, and compared with the fold as it
@@ -92,7 +94,7 @@ async def check(redis: Connection, log: Log, *, keep_s: float) -> CheckReport:
             stored = {name.decode() for name in await client.zrange(keys.missions, 0, -1)}
             looks += [look async for look in _looks(redis, keys, sorted(submitted.get(tenant, set()) | stored))]
     looks.sort(key=lambda look: look.position)
-    await _compare(report, log, looks, keep_s)
+    await _compare(report, log, looks, keep_s, progress)
     return report
 
 
@@ -118,7 +120,7 @@ def _position(meta: list[bytes]) -> int:
     return int(found.get(b"position", b"0"))
 
 
-async def _compare(report: CheckReport, log: Log, looks: list[_Look], keep_s: float) -> None:
+async def _compare(report: CheckReport, log: Log, looks: list[_Look], keep_s: float, progress: Progress) -> None:
     worlds: dict[str, World] = {}
     waiting = iter(looks)
     due = next(waiting, None)
@@ -127,6 +129,8 @@ async def _compare(report: CheckReport, log: Log, looks: list[_Look], keep_s: fl
         while due is not None and event.sequence > due.position:
             _look_at(report, due, worlds, keep_s)
             due = next(waiting, None)
+        if event.sequence % _TOLD_EVERY == 0:
+            progress(event.sequence, last)
         world = worlds.get(event.tenant) or World(event.tenant)
         worlds[event.tenant] = evolve(world, event)
     while due is not None:

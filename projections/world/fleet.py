@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from projections.world.state import KEPT_GONE, Agent, AgentStatus, TaskState, World
+from projections.world.state import KEPT_GONE, Agent, AgentStatus, TaskState, World, bounded
 from schemas.envelope import Event
 
 DRAINING = "worker.draining"
@@ -20,7 +20,7 @@ def _joined(world: World, event: Event, payload: Any) -> World:
         known,
         status=AgentStatus.EXECUTING if known.running else AgentStatus.READY,
         host=payload.host,
-        pid=payload.pid,
+        pid=bounded(payload.pid),
         skills=payload.skills,
         agents=tuple(payload.agents),
         joined_at=event.time,
@@ -77,7 +77,7 @@ def worked(world: World, event: Event, payload: Any, task: TaskState, *, counted
 
 def _busy(world: World, event: Event, payload: Any) -> World:
     known = world.agents.get(payload.worker) or Agent(payload.worker)
-    running = (event.mission, payload.task, payload.attempt)
+    running = (event.mission, payload.task, bounded(payload.attempt))
     if running in known.running:
         return world
     # Who was lost and claims an attempt is there again; nobody says so otherwise.
@@ -90,7 +90,7 @@ def _idle(world: World, event: Event, worker: str, payload: Any) -> World:
     known = world.agents.get(worker)
     if known is None:
         return world
-    ended = (event.mission, payload.task, payload.attempt)
+    ended = (event.mission, payload.task, bounded(payload.attempt))
     running = tuple(one for one in known.running if one != ended)
     status = known.status
     if status is AgentStatus.EXECUTING and not running:

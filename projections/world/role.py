@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
+
+from msgspec import MsgspecError
 
 from events.port import Batch, Log, Window
 from events.services import Services
@@ -22,11 +25,13 @@ from projections.world.state import FORMAT
 from projections.world.store import Applied, StoreMoved, StoreState, WorldStore
 from projections.world.writing import WorldWriter
 from schemas.envelope import Event
-from schemas.errors import Conflict, InvalidInput, Refused, Unavailable
+from schemas.errors import Conflict, InvalidInput, LogUnavailable, Refused, Unavailable
 
 _log = logging.getLogger(__name__)
 _BATCH = 1000
 _LOOKED_AT = 50
+_FLAW_S = 5.0
+_LOG_PATIENCE_S = 60.0
 Told = Callable[[Applied], None]
 
 
@@ -56,7 +61,7 @@ class WorldRole:
         keep_s: float = 7 * 86_400.0,
         lock_s: float = 5.0,
         retry_s: float = 0.5,
-        linger_s: float = 0.02,
+        linger_s: float = 0.05,
         services: Services | None = None,
         told: Told = lambda _: None,
     ) -> None:
@@ -67,6 +72,7 @@ class WorldRole:
         self._retry_s = retry_s
         self._linger_s = linger_s
         self._looked_at = 0
+        self._damaged = False
         self._services = services
         self._answers = WorldService(redis)
         self._told = told
@@ -79,22 +85,32 @@ class WorldRole:
         return (await self.store.state()).position
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
-        """Write for ever, or stand by. Raises only :class:`~schemas.errors.LogUnavailable`, when the log is gone."""
+        """Write for ever, or stand by. Raises only :class:`~schemas.errors.LogUnavailable`, if the log stays away."""
         if ready is not None:
             ready.set()  # not a word about Redis: nothing that starts beside this role may wait for it
         if self._services is not None:
             await self._services.serve(SERVICE, self._answers.answer)
-        said = ""
+        said, since = "", 0.0
         while True:
             try:
                 async with self._leading() as held:
-                    said = ""
+                    await self._begin(held)
+                    said, since = "", 0.0
                     await self._lead(held)
-            except (Conflict, WorldUnavailable) as error:
+            except (Conflict, WorldUnavailable, LogUnavailable) as error:
+                since = since or time.monotonic()
+                if isinstance(error, LogUnavailable) and time.monotonic() - since > _LOG_PATIENCE_S:
+                    raise
                 if error.message != said:
                     _log.warning("%s; looking again every %g s", error.message, self._retry_s)
                 said = error.message
                 await asyncio.sleep(self._retry_s)
+            except MsgspecError:
+                _log.exception("what is stored cannot be read: the world is folded anew")
+                self._damaged = True
+            except Exception:  # noqa: BLE001 - the roles beside this one must go on: missions do not need the model
+                _log.exception("the world model cannot go on; trying again in %g s", _FLAW_S)
+                await asyncio.sleep(_FLAW_S)
 
     async def rebuild(self, to: int | None, progress: Progress) -> int:
         """See :meth:`projections.port.Projection.rebuild`.
@@ -134,7 +150,6 @@ class WorldRole:
 
     async def _lead(self, held: Held) -> None:
         try:
-            await self._begin(held)
             await _first(self._follow(), self._keep(held))
         finally:
             self._writer = None
@@ -143,11 +158,12 @@ class WorldRole:
         """Find out where the store is, and make one if there is none."""
         state = await self.store.state()
         foreign = state.position > await self._stream.last_sequence()  # of another log, or of this one's future
-        if not state.generation or state.format != FORMAT or foreign:
+        if not state.generation or state.format != FORMAT or foreign or self._damaged:
             fresh = await self.store.new_generation()
             _log.info("the world is folded anew, as generation %d", fresh)
             record = {"generation": fresh, "position": 0, "held": 0, "format": FORMAT}
             await self.store.record(held.token, state.generation, record, anew=True)
+            self._damaged = False
         else:
             await self.store.record(held.token, state.generation, {})  # from here on older writers are refused
         state = await self.store.state()

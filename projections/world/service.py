@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from events.services import PART_BYTES
 from projections.world.codec import plain
@@ -20,6 +21,7 @@ from projections.world.scripts import Connection
 from schemas.errors import InvalidInput
 
 _MOST_READERS = 1000
+_LONGEST_S = 60.0
 
 
 class WorldService:
@@ -32,6 +34,7 @@ class WorldService:
     async def answer(self, tenant: str, question: bytes) -> AsyncIterator[bytes]:
         """As :data:`events.services.Answer`. Raises :class:`InvalidInput` for no query, and what a reader raises."""
         form, query = _query(question)
+        query = replace(query, timeout_s=min(query.timeout_s, _LONGEST_S))
         found = await self._reader(tenant).ask(query)
         whole = msgspec.msgpack.encode(found) if form == MSGPACK else msgspec.json.encode(plain(found))
         for start in range(0, len(whole), PART_BYTES):

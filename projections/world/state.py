@@ -23,6 +23,14 @@ KEPT_GONE = 200
 """Workers that have left or were lost and are still listed."""
 
 
+_MOST = 2**63 - 1
+
+
+def bounded(number: object) -> int:
+    """An integer that can be stored; 0 for what is none. Anybody may put nonsense on a bus."""
+    return max(-_MOST, min(number, _MOST)) if isinstance(number, int) else 0
+
+
 class TaskStatus(StrEnum):
     """How far a task is, with its present attempt."""
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from projections.world.state import KEPT_RUNS, Mission, Suite, TaskState, TestRun, TestState
+from projections.world.state import KEPT_RUNS, Mission, Suite, TaskState, TestRun, TestState, bounded
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent
 from schemas.events.attempt import AttemptFinished
@@ -35,10 +35,10 @@ def tested(mission: Mission, task: TaskState, event: Event, payload: AttemptFini
             tests = tests.set(known.id, _after(known, run))
     suite = Suite(
         outcome=report.outcome,
-        passed=report.passed,
-        failed=report.failed + report.error,
-        skipped=report.skipped + report.xfailed,
-        flaky=report.flaky,
+        passed=bounded(report.passed),
+        failed=bounded(report.failed + report.error),
+        skipped=bounded(report.skipped + report.xfailed),
+        flaky=bounded(report.flaky),
         duration_s=report.duration_s,
         tree=tree,
         task=task.id,

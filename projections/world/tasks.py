@@ -9,7 +9,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from projections.world import workspaces
-from projections.world.state import Mission, TaskState, TaskStatus, Word
+from projections.world.state import Mission, TaskState, TaskStatus, Word, bounded
 from schemas.envelope import Event
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
@@ -42,7 +42,8 @@ def close_all(mission: Mission) -> Mission:
 
 
 def _ready(mission: Mission, task: TaskState, event: Event, payload: TaskReady) -> Mission:
-    if mission.state.ended or payload.attempt <= task.attempt or task.status.ended:
+    attempt = bounded(payload.attempt)
+    if mission.state.ended or attempt <= task.attempt or task.status.ended:
         return mission
     base = str((payload.workspace or {}).get("tree", ""))
     if base and not mission.state.root:
@@ -50,7 +51,7 @@ def _ready(mission: Mission, task: TaskState, event: Event, payload: TaskReady) 
     fresh = replace(
         task,
         status=TaskStatus.READY,
-        attempt=payload.attempt,
+        attempt=attempt,
         skill=payload.skill,
         base=base,
         worker="",
@@ -92,8 +93,8 @@ def _finished(mission: Mission, task: TaskState, event: Event, payload: AttemptF
         changes=seen.changes or {},
         contents=seen.contents or {},
         tree=str(product.get("tree", "")),
-        files=int(product.get("files", 0)),
-        size_bytes=int(product.get("size_bytes", 0)),
+        files=bounded(product.get("files")),
+        size_bytes=bounded(product.get("size_bytes")),
     )
     succeeded = payload.outcome == "succeeded"
     reported = replace(

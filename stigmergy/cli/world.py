@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -211,7 +212,12 @@ async def _checked() -> CheckReport:
 
     settings = Settings()
     async with Client(settings, name="cli") as client, world_redis(settings) as redis:
-        return await compare(redis, client.bus.log, keep_s=settings.world_keep_s)
+        return await compare(redis, client.bus.log, keep_s=settings.world_keep_s, progress=_progress)
+
+
+def _progress(sequence: int, last: int) -> None:
+    if sys.stderr.isatty():
+        typer.echo(f"\r{sequence:,} of {last:,} events compared ", err=True, nl=False)
 
 
 def _tell(report: CheckReport) -> None:
