@@ -88,7 +88,8 @@ class Word(Struct, frozen=True, array_like=True):
 
 
 class TaskState(Struct, frozen=True, array_like=True):
-    """One task. ``base`` is the tree that its present attempt was given; ``word`` waits for its verdict."""
+    """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
+    made of the same files merged into it; ``word`` waits for its verdict."""
 
     id: str
     skill: str = ""
@@ -108,6 +109,7 @@ class TaskState(Struct, frozen=True, array_like=True):
     started_at: str = ""
     ended_at: str = ""
     sequence: int = 0
+    onto: tuple[tuple[str, str], ...] = ()
 
 
 class FileWrite(Struct, frozen=True, array_like=True):
@@ -136,7 +138,8 @@ class FileState(Struct, frozen=True, array_like=True):
 
 
 class Tree(Struct, frozen=True, array_like=True):
-    """A confirmed file tree and the one it was made of; ``base`` is empty where it was made of nothing."""
+    """A confirmed file tree and what it was made of: ``base``, empty if it was made of nothing, with ``sides`` merged
+    into it."""
 
     id: str
     base: str
@@ -145,10 +148,12 @@ class Tree(Struct, frozen=True, array_like=True):
     files: int
     size_bytes: int
     sequence: int
+    sides: tuple[str, ...] = ()
 
 
 class Claim(Struct, frozen=True, array_like=True):
-    """Files that a task's open attempt may change, by the patterns of what is expected of it."""
+    """Files that a task's open attempt may change: what it claimed, else what is expected of it. A pattern may name a
+    part of a file: ``src/money.py::Money.add``."""
 
     task: str
     attempt: int
@@ -284,11 +289,23 @@ class World(Struct, frozen=True):
     unreadable: int = 0
 
 
-def lineage(trees: Map[str, Tree] | dict[str, Tree], tree: str) -> tuple[str, ...]:
-    """As :meth:`Mission.lineage`. A tree that came back (a change undone) ends the walk."""
-    found: dict[str, None] = {}
-    while tree and tree not in found:
-        found[tree] = None
+def lineage(
+    trees: Map[str, Tree] | dict[str, Tree], tree: str, _above: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
+    """As :meth:`Mission.lineage`: each tree, what is new in the sides merged into it (the last side first), its base.
+
+    A tree that came back (a change undone) ends the walk.
+    """
+    way: dict[str, None] = {}
+    while tree and tree not in way and tree not in _above:
+        way[tree] = None
         made = trees.get(tree)
         tree = made.base if made is not None else ""
+    found: list[str] = []
+    for name in reversed(way):
+        made, own = trees.get(name), dict[str, None]()
+        for side in reversed(made.sides) if made is not None else ():
+            own.update(dict.fromkeys(lineage(trees, side, _above | way.keys())))
+        known = set(found)
+        found = [name, *(one for one in own if one not in known), *found]
     return tuple(found)

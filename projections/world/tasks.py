@@ -14,6 +14,7 @@ from schemas.envelope import Event
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.task import TaskReady, TaskRetried
+from schemas.events.workspace import WorkspaceConflicted
 from schemas.events.world import WorldConfirmed, WorldViolated
 
 _OPEN = (TaskStatus.READY, TaskStatus.DISPATCHED, TaskStatus.RUNNING)
@@ -58,6 +59,7 @@ def _ready(mission: Mission, task: TaskState, event: Event, payload: TaskReady) 
         agent="",
         queue="",
         word=None,
+        onto=(),
         started_at=task.started_at or event.time,
         sequence=event.sequence,
     )
@@ -68,8 +70,17 @@ def _dispatched(mission: Mission, task: TaskState, event: Event, payload: Action
     if not _counts(mission, task, payload.attempt, _OPEN) or task.queue:
         return mission
     status = TaskStatus.DISPATCHED if task.status is TaskStatus.READY else task.status
-    mission = put(mission, replace(task, status=status, queue=payload.queue, sequence=event.sequence))
-    return workspaces.claimed(mission, task, event, payload.order.expects)
+    onto = tuple((one.task, str(one.snapshot.get("tree", ""))) for one in payload.order.onto)
+    mission = put(mission, replace(task, status=status, queue=payload.queue, onto=onto, sequence=event.sequence))
+    return workspaces.claimed(mission, task, event, payload.order)
+
+
+def _conflicted(mission: Mission, task: TaskState, event: Event, payload: WorkspaceConflicted) -> Mission:
+    """What another task made does not fit and was not merged into the workspace."""
+    onto = tuple(one for one in task.onto if one[0] != payload.side)
+    if onto == task.onto or not _counts(mission, task, payload.attempt, _OPEN):
+        return mission
+    return put(mission, replace(task, onto=onto))
 
 
 def _started(mission: Mission, task: TaskState, event: Event, payload: AttemptStarted) -> Mission:
@@ -178,6 +189,7 @@ FOLDS: dict[str, Callable[[Mission, TaskState, Event, Any], Mission]] = {
     "action.dispatched": _dispatched,
     "attempt.started": _started,
     "attempt.finished": _finished,
+    "workspace.conflicted": _conflicted,
     "world.confirmed": _confirmed,
     "world.violated": _violated,
     "action.expired": _given_up,

@@ -23,8 +23,9 @@ from projections.world.state import (
     Tree,
     Word,
 )
+from schemas.attempts import AttemptOrder
 from schemas.envelope import Event
-from schemas.expectations import Expectation, FilesChangedWithin
+from schemas.expectations import FilesChangedWithin
 
 
 def confirmed(mission: Mission, task: TaskState, event: Event) -> Mission:
@@ -55,17 +56,18 @@ def _with_tree(mission: Mission, task: TaskState, word: Word, event: Event) -> M
     if word.tree in mission.trees:
         return mission  # whoever made it first: the same tree has the same content, whatever it was made of
     base = task.base if task.base != word.tree else ""
-    made = Tree(word.tree, base, task.id, task.attempt, word.files, word.size_bytes, event.sequence)
+    sides = tuple(tree for _, tree in task.onto if tree != word.tree)
+    made = Tree(word.tree, base, task.id, task.attempt, word.files, word.size_bytes, event.sequence, sides)
     trees = mission.trees.set(word.tree, made)
     if len(trees) > KEPT_TREES:
         trees = trees.delete(min(trees.values(), key=lambda tree: (tree.sequence, tree.id)).id)
     return replace(mission, trees=trees)
 
 
-def claimed(mission: Mission, task: TaskState, event: Event, expects: Sequence[Expectation]) -> Mission:
+def claimed(mission: Mission, task: TaskState, event: Event, order: AttemptOrder) -> Mission:
     """The files that the attempt may change are its own until its verdict."""
-    patterns: list[str] = []
-    for expected in expects:
+    patterns = list(order.claims)
+    for expected in order.expects if not patterns else ():
         if isinstance(expected, FilesChangedWithin):
             patterns += [expected.patterns] if isinstance(expected.patterns, str) else expected.patterns
     if not patterns:
@@ -88,5 +90,9 @@ def released(mission: Mission, task: str) -> Mission:
 
 
 def claims_on(path: str, claims: Sequence[Claim]) -> tuple[Claim, ...]:
-    """The claims that a path falls under."""
-    return tuple(claim for claim in claims if any(fnmatchcase(path, pattern) for pattern in claim.patterns))
+    """The claims that a path, or a part of it, falls under."""
+
+    def covers(pattern: str) -> bool:
+        return fnmatchcase(path, pattern.partition("::")[0])
+
+    return tuple(claim for claim in claims if any(map(covers, claim.patterns)))

@@ -13,7 +13,7 @@ from orchestrator.core.evolve import evolve as decide_fold
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission as Decided
 from projections.world import World, evolve, fold
-from projections.world.state import KEPT_GONE, KEPT_RUNS, KEPT_WRITES, AgentStatus, TaskStatus
+from projections.world.state import KEPT_GONE, KEPT_RUNS, KEPT_WRITES, AgentStatus, TaskStatus, Tree, lineage
 from projections.world.workspaces import claims_on
 from schemas.envelope import Event
 from schemas.events.action import ActionExpired
@@ -22,6 +22,7 @@ from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionCompleted, MissionFailed, MissionReopened
 from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried
 from schemas.events.worker import WorkerLeft
+from schemas.events.workspace import WorkspaceConflicted
 from schemas.events.world import WorldViolated
 from schemas.expectations import Violation
 from tests.core.replay_events import recorded
@@ -95,8 +96,43 @@ def test_what_a_tree_did_not_touch_is_as_in_its_base() -> None:
     assert story.known.state.head == A
 
 
+def test_what_is_built_on_is_part_of_the_tree() -> None:
+    """A task that waited for others gets what they made merged into its workspace."""
+    story = Story("first", "second", "third")
+    story.write("first", ROOT, A, {"x.py": "added", "z.py": "added"})
+    story.write("second", A, B, {"y.py": "added", "z.py": "modified"})
+    story.begin("third", A, onto={"first": A, "second": B})
+    story.finish("third", C, {"x.py": "modified"})
+    story.confirm("third")
+    assert paths_in(story, C) == {"x.py": f"x.py@{C}", "y.py": f"y.py@{B}", "z.py": f"z.py@{B}"}
+    assert story.known.lineage(C) == (C, B, A, ROOT)
+
+
+def test_what_did_not_fit_is_not_part_of_the_tree() -> None:
+    story = Story("first", "second")
+    story.write("first", ROOT, A, {"x.py": "added"})
+    story.begin("second", ROOT, onto={"first": A})
+    story.tell(WorkspaceConflicted(task="second", attempt=1, side="first", paths=("x.py",)))
+    story.finish("second", B, {"x.py": "added"})
+    story.confirm("second")
+    assert story.known.lineage(B) == (B, ROOT)
+
+
+def test_sides_do_not_hide_what_is_newer_below() -> None:
+    """``late`` was made of ``old``; the base changed the same file since: merging takes the base's word."""
+    trees = {
+        "top": Tree("top", "base", "t", 1, 0, 0, 4, sides=("late",)),
+        "base": Tree("base", "root", "t", 1, 0, 0, 3, sides=("old",)),
+        "late": Tree("late", "old", "t", 1, 0, 0, 2),
+        "old": Tree("old", "root", "t", 1, 0, 0, 1),
+        "round": Tree("round", "round", "t", 1, 0, 0, 5, sides=("round", "top")),
+    }
+    assert lineage(trees, "top") == ("top", "late", "base", "old", "root")
+    assert lineage(trees, "round") == ("round", "top", "late", "base", "old", "root")
+
+
 def test_open_attempts_claim_files() -> None:
-    story = Story("one", "two")
+    story = Story("one", "two", "three")
     story.begin("one", patterns=("src/*",))
     story.begin("two", patterns=("docs/*", "src/a.py"))
     claims = list(story.known.claims.values())
@@ -105,6 +141,9 @@ def test_open_attempts_claim_files() -> None:
     story.finish("one", A, {})
     story.confirm("one")
     assert [claim.task for claim in claims_on("src/a.py", list(story.known.claims.values()))] == ["two"]
+    story.begin("three", patterns=("*",), claims=("src/a.py::Money.add",))
+    assert story.known.claims["three"].patterns == ("src/a.py::Money.add",)
+    assert [claim.task for claim in claims_on("src/b.py", list(story.known.claims.values()))] == []
     story.tell(MissionCancelled())
     assert not story.known.claims
 

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from projections.world import World, evolve
-from schemas.attempts import Action, AttemptOrder, Failure
+from schemas.attempts import Action, AttemptOrder, Earlier, Failure
 from schemas.envelope import Event
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched
@@ -59,12 +59,28 @@ class Story:
             self.events.append(event)
             self.world = evolve(self.world, event)
 
-    def begin(self, task: str, base: str = ROOT, attempt: int = 1, patterns: tuple[str, ...] = ("*.py",)) -> None:
-        """Ready, dispatched, started."""
+    def begin(
+        self,
+        task: str,
+        base: str = ROOT,
+        attempt: int = 1,
+        patterns: tuple[str, ...] = ("*.py",),
+        onto: dict[str, str] | None = None,
+        claims: tuple[str, ...] = (),
+    ) -> None:
+        """Ready, dispatched, started. ``onto``: task to the tree of its that is merged into the workspace."""
         who = {"task": task, "attempt": attempt}
         expects = (FilesChangedWithin(patterns=patterns),)
+        earlier = tuple(Earlier(task=name, snapshot=product(of)) for name, of in (onto or {}).items())
         order = AttemptOrder(
-            tenant=self.tenant, mission=self.mission, skill="code", action=Action(tool="code"), expects=expects, **who
+            tenant=self.tenant,
+            mission=self.mission,
+            skill="code",
+            action=Action(tool="code"),
+            expects=expects,
+            onto=earlier,
+            claims=claims,
+            **who,
         )
         self.tell(TaskReady(**who, skill="code", workspace=product(base), expects=expects))
         self.tell(ActionDispatched(**who, order=order, queue="q"))
