@@ -11,6 +11,7 @@ from projections.world.state import Agent, MissionState, TaskState, TestState
 from stigmergy.cli import screen
 
 _SHORT = 10
+_LONG = 40
 
 
 def as_of(answer: Answer[Any]) -> None:
@@ -80,15 +81,20 @@ def agents(answer: Answer[tuple[Agent, ...]]) -> None:
     for agent in answer.value:
         running = ", ".join(f"{task} #{attempt}" for _, task, attempt in agent.running)
         good, bad = (str(sum(numbers[side] for numbers in agent.outcomes.values())) for side in (0, 1))
-        status, skills = screen.status(agent.status.value), screen.plain(", ".join(agent.skills))
-        table.add_row(screen.plain(agent.worker), status, screen.plain(running), good, bad, skills)
+        status, skills = screen.status(agent.status.value), screen.plain(_cut(", ".join(agent.skills)))
+        table.add_row(screen.plain(agent.worker), status, screen.plain(_cut(running)), good, bad, skills)
     screen.out().print(table)
     as_of(answer)
 
 
 def _task(task: TaskState) -> tuple[str, ...]:
-    name, reason = screen.plain(task.id), screen.plain(task.reason)
+    name, reason = screen.plain(task.id), screen.plain(_cut(task.reason))
     return name, screen.status(task.status.value), str(task.attempt), task.skill, task.worker, reason
+
+
+def _cut(text: str) -> str:
+    """A long list must not squeeze the other columns."""
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 
 def _counts(counts: dict[str, int]) -> str:
