@@ -15,7 +15,10 @@ from events.codec import FRAME_EVENTS
 from events.jetstream.reader import patiently
 from events.port import Window
 from events.recent import Recent
+from events.services import NatsServices
 from orchestrator.core.mission import MissionStatus
+from projections.world.queries import WorldView
+from projections.world.remote import RemoteWorld
 from schemas.commands import (
     CancelMission,
     Command,
@@ -77,6 +80,19 @@ class Client:
         if self._bus is None:
             raise StigmergyError("the client is not connected", hint="use it as: async with Client() as client")
         return self._bus
+
+    @property
+    def world(self) -> WorldView:
+        """Questions to the world model: files, tests, tasks, workers, each as of one event.
+
+        ::
+
+            files = await client.world.files(mission, prefix="src/")
+            print(files.position, [(file.path, file.content, file.task) for file in files.value])
+
+        Raises Unavailable if nobody serves it (``stig serve world``).
+        """
+        return WorldView(RemoteWorld(NatsServices(self.bus.nc), self.settings.tenant))
 
     # missions
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from schemas.errors import InvalidInput
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, make_archive, make_orchestrator, make_task_queue
+from stigmergy.wiring import Bus, make_archive, make_orchestrator, make_task_queue, make_world
 
 
 class Runs(Protocol):
@@ -65,6 +65,7 @@ ROLES: dict[str, Role] = {
     for role in (
         Role("orchestrator", lambda bus, _: make_orchestrator(bus), everywhere=True),
         Role("task-queue", make_task_queue, everywhere=True),
+        Role("world", make_world, reads=True, everywhere=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
     )
 }

@@ -120,6 +120,11 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretUrl, _url_of("redis", "rediss", "unix")] | None = None
     redis_port: Port | None = None
     """The port of the embedded Valkey; a free one if unset, the same again at the next start."""
+    world_url: Annotated[SecretUrl, _url_of("redis", "rediss", "unix", "redis+cluster")] | None = None
+    """The Redis of the world model, a cluster too (``redis+cluster://``, any of its nodes); that of ``redis_url`` if
+    unset."""
+    world_keep_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
+    """Seconds for which the world model keeps a mission that has ended."""
     state_dir: Annotated[Path, AfterValidator(_absolute)] = Path(".stigmergy")
     """Where the embedded servers keep data, logs and secrets; relative to the working directory at construction."""
     archive_url: SecretUrl | None = None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from projections.archive.places import Place
     from projections.archive.projection import ArchiveProjection
     from projections.archive.retention import Retention
+    from projections.world.role import WorldRole
+    from projections.world.scripts import Connection
     from workers.process import WorkerSettings
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
@@ -128,6 +130,22 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
     )
+
+
+def world_redis(settings: Settings) -> Connection:
+    """A client of the world model's Redis, which connects when it is used; as :func:`redis_url`."""
+    from projections.world.connecting import connect as connect_redis
+
+    own = settings.world_url
+    return connect_redis(own.get_secret_value() if own is not None else redis_url(settings))
+
+
+def make_world(bus: Bus, settings: Settings) -> WorldRole:
+    """The role that folds the log into the world model, and answers questions about it."""
+    from events.services import NatsServices
+    from projections.world.role import WorldRole
+
+    return WorldRole(bus.log, world_redis(settings), keep_s=settings.world_keep_s, services=NatsServices(bus.nc))
 
 
 def archive_place(settings: Settings) -> Place:

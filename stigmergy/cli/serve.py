@@ -13,7 +13,9 @@ import typer
 def serve(
     roles: Annotated[
         list[str],
-        typer.Argument(metavar="ROLE...", help="orchestrator, task-queue, archive, or: all.", show_default=False),
+        typer.Argument(
+            metavar="ROLE...", help="orchestrator, task-queue, world, archive, or: all.", show_default=False
+        ),
     ],
     stay: Annotated[
         bool, typer.Option("--stay", help="Stay when the only read model fails; `stig projections list` tells of it.")
@@ -21,13 +23,15 @@ def serve(
 ) -> None:
     """Host one or several roles until SIGTERM or Ctrl-C.
 
-    Any number of replicas of a role may run; they share the work. The archive runs once, and is not part of all.
+    Any number of replicas of a role may run; they share the work (of the world, one writes and the others stand by).
+    The archive runs once, and is not part of all.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
     \b
     Examples:
       stig serve all
       stig serve orchestrator
+      stig serve world
       stig serve archive
       stig serve all archive
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
