@@ -235,12 +235,15 @@ class WorldRole:
         made = WorldWriter(self.store, self._stream, generation=fresh, epoch=epoch, position=0)
         # The generation that is in use keeps the record; this one's is written at the switch.
         made.recording = False
-        await self._fold_to(made, to if to is not None else end, progress)
-        async with self._turn:
-            if to is None:
-                await self._fold_to(made, await self._stream.last_sequence(), progress)
-            await self._switch(made, held=to is not None)
-        await self.store.sweep(fresh)
+        try:
+            await self._fold_to(made, to if to is not None else end, progress)
+            async with self._turn:
+                if to is None:
+                    await self._fold_to(made, await self._stream.last_sequence(), progress)
+                await self._switch(made, held=to is not None)
+        finally:
+            with suppress(Unavailable):  # what is left is removed at the next start
+                await self.store.sweep((await self.store.state()).generation)
         return made.position
 
     async def _check_beginning(self) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from fakeredis import FakeAsyncRedis
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from events.memory import MemoryLog
@@ -25,6 +28,7 @@ from tests.core.world_events import mixed
 
 pytestmark = pytest.mark.timeout(60)
 EVENTS = mixed(5)
+HISTORIES = [mixed(seed, missions=2) for seed in range(3)]
 
 
 @pytest.fixture
@@ -56,6 +60,29 @@ async def test_any_cut_into_batches_gives_the_same_world(redis: Any, seed: int) 
     await check_equal(store, events)
     assert (await store.state()).position == len(events)
     redis.check_slots()
+
+
+@given(st.sampled_from(range(3)), st.lists(st.integers(1, 200), max_size=12), st.integers(0, 2**32), st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_any_cut_and_any_crash_give_the_pure_fold(seed: int, cuts: list[int], chaos: int, late: bool) -> None:
+    """The same as a property: cut anywhere, broken anywhere, before or after a call took effect."""
+
+    async def play() -> None:
+        events, redis = HISTORIES[seed], Watched(FakeAsyncRedis(), when="after" if late else "before")
+        store: Any = await opened(cast("Any", redis), epoch=1)
+        rng = Random(chaos)
+        while (await store.state()).position < len(events):
+            redis.chaos = rng
+            with suppress(WorldUnavailable):
+                writer = await writer_of(store, MemoryLog(), 1)
+                rest = [event for event in events if event.sequence > writer.position]
+                for batch in batches(rest, [cut - writer.position for cut in cuts]):
+                    await writer.take(batch)
+            redis.chaos = None
+        await check_equal(store, events)
+        await redis.aclose()
+
+    asyncio.run(play())
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

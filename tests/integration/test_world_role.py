@@ -146,6 +146,21 @@ async def test_a_rebuild_turns_to_a_new_generation_and_removes_the_old(redis: An
         await sound(redis, log)
 
 
+async def test_a_rebuild_that_fails_leaves_nothing_and_changes_nothing(redis: Any, server: ThrowAwayServer) -> None:
+    log = await log_of(EVENTS)
+    async with running(log, server.url) as role:
+        await level(role, log)
+
+        def fail(at: int, to: int) -> None:
+            raise RuntimeError("enough")
+
+        with pytest.raises(RuntimeError, match="enough"):
+            await role.rebuild(None, fail)
+        assert (await role.store.state()).generation == 1
+        assert not [key async for key in redis.scan_iter(match="stig:{*}:w2:*")]
+        await sound(redis, log)
+
+
 async def test_a_rebuild_to_an_event_stays_there(redis: Any, server: ThrowAwayServer) -> None:
     log = await log_of(EVENTS)
     async with running(log, server.url) as role:
