@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
 from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, frames, subject_of
-from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from events.jetstream.api import call
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries
@@ -143,13 +143,7 @@ class JetStreamLog:
         return int(state["first_seq"]), datetime.fromisoformat(state["first_ts"])
 
     async def newest(self, subject: str) -> int:
-        try:
-            found = await call(self._nc, f"STREAM.MSG.GET.{EVENTS}", {"last_by_subj": subject})
-        except ApiRefused as error:
-            if error.number in NOT_FOUND:
-                return 0
-            raise
-        return int(found["message"]["seq"])
+        return await self._consumers.newest(EVENTS, subject)
 
     async def missions(self, types: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
         found: dict[tuple[str, str], dict[str, int]] = {}

@@ -244,7 +244,9 @@ async def test_the_log_works_for_every_role(server: Guarded, user: str) -> None:
         log = await JetStreamLog.open(me.nc)
         written = [event(f"{noun}.done", mission), event(f"{noun}.done", mission, large)]
         last = await log.append(written[:1])
-        await log.append(written[1:], guard=Guard(f"events.acme.{mission}.{noun}.*", last))
+        end = await log.append(written[1:], guard=Guard(f"events.acme.{mission}.{noun}.*", last))
+        assert await log.newest(f"events.acme.{mission}.{noun}.*") == end
+        assert await log.newest(f"events.acme.{mission}.nothing.*") == 0
         assert [bytes(e.data) for e in [e async for e in log.read(window)]] == [b"{}", large]
         async with asyncio.timeout(5), aclosing(log.follow(window)) as batches:  # type: ignore[type-var]
             assert (await anext(batches)).events[0].id == written[0].id

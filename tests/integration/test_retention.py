@@ -18,10 +18,10 @@ from events.port import Ack, Guard, Subscription, Window, Write
 from orchestrator.desks import Desks
 from orchestrator.recording import Recorder
 from orchestrator.service import MissionRules
-from schemas.errors import Conflict, InvalidInput
+from schemas.errors import Conflict, InvalidInput, LogUnavailable
 from schemas.subjects import guard_filter, of_event
 from stigmergy.missions import list_missions, read_mission
-from tests.integration.archive_bench import archive, archived, fact, logged, needs_pyarrow
+from tests.integration.archive_bench import QUICK, archive, archived, fact, logged, needs_pyarrow
 
 needs_pyarrow()
 
@@ -29,8 +29,9 @@ from projections.archive.checking import verify  # noqa: E402
 from projections.archive.commits import manifest  # noqa: E402
 from projections.archive.following import ArchiveRole  # noqa: E402
 from projections.archive.places import FolderPlace  # noqa: E402
+from projections.archive.projection import ArchiveProjection  # noqa: E402
 from projections.archive.repairing import repair  # noqa: E402
-from projections.archive.retention import Policy, Retention, forget, marks  # noqa: E402
+from projections.archive.retention import Outcome, Policy, Retention, forget, marks  # noqa: E402
 
 SUBMITTED = b'{"objective":"o","workflow":"hello","inputs":{},"labels":{},"submitted_by":"test"}'
 FAILED = b'{"failure":{"code":"permanent","message":"no"}}'
@@ -251,3 +252,35 @@ async def test_the_size_of_an_empty_stream(log: JetStreamLog, place: FolderPlace
     assert (size.first, size.last, size.messages) == (2, 1, 0)
     assert (await keeper(log, place, nats).once()).dropped == 0
     assert [event async for event in log.read(Window())] == []
+
+
+async def test_it_goes_on_after_an_error_and_is_part_of_the_role(
+    log: JetStreamLog, place: FolderPlace, nats: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retention, failing = keeper(log, place, nats), [2]
+    once = retention.once
+
+    async def sometimes() -> Outcome:
+        failing[0] -= 1
+        if failing[0] >= 0:
+            raise LogUnavailable("the log is away")
+        return await once()
+
+    monkeypatch.setattr(retention, "once", sometimes)
+    run = retention.run
+    monkeypatch.setattr(retention, "run", lambda: run(every_s=0.05))
+    role = ArchiveRole(log, place, QUICK)
+    projection = ArchiveProjection(log, place, role, retention=retention)
+    await log.write([Write((fact(),)) for _ in range(20)])
+    running = asyncio.create_task(projection.run())
+    troubles = set()
+    async with asyncio.timeout(15):
+        while (await log.oldest())[0] < 20:
+            troubles.add(projection.trouble)
+            await asyncio.sleep(0.01)
+    assert "the log is away" in troubles
+    assert await projection.position() == 20
+    assert not running.done()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert len(archived(place)) == 20
