@@ -49,7 +49,8 @@ class Role:
     Attributes:
         make: makes it over a bus; imports what it needs only then.
         reads: it is a read model (``projections.port.Projection``); else it decides.
-        everywhere: part of ``stig serve all``. The others need packages or a place of their own.
+        everywhere: part of ``stig serve all``: what missions cannot do without. Read models stand beside: folding them
+            takes time that a decision in the same process would wait for.
         needs: the packages it takes under these settings.
     """
 
@@ -65,7 +66,7 @@ ROLES: dict[str, Role] = {
     for role in (
         Role("orchestrator", lambda bus, _: make_orchestrator(bus), everywhere=True),
         Role("task-queue", make_task_queue, everywhere=True),
-        Role("world", make_world, reads=True, everywhere=True),
+        Role("world", make_world, reads=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
     )
 }

@@ -24,16 +24,15 @@ def serve(
     """Host one or several roles until SIGTERM or Ctrl-C.
 
     Any number of replicas of a role may run; they share the work (of the world, one writes and the others stand by).
-    The archive runs once, and is not part of all.
+    all are the deciding roles: orchestrator and task-queue. Read models are named; the archive runs once.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
     \b
     Examples:
       stig serve all
       stig serve orchestrator
-      stig serve world
-      stig serve archive
-      stig serve all archive
+      stig serve world archive
+      stig serve all world
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
     """
     from stigmergy.roles import everywhere
