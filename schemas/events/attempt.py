@@ -28,6 +28,8 @@ class AttemptFinished(AttemptPayload):
 
     TYPE: ClassVar[str] = "attempt.finished"
     worker: str
+    agent: str = ""
+    skill: str = ""
     outcome: Literal["succeeded", "failed", "cancelled", "timed_out"]
     output: dict[str, Any] = Field(default_factory=dict)
     product: dict[str, Any] | None = Field(default=None, description="snapshot of the workspace afterwards")
