@@ -18,7 +18,7 @@ from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
@@ -90,6 +90,16 @@ class JetStreamLog:
                 if messages:
                     events = [event for place, msg in messages for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
+
+    async def messages(self, window: Window, *, batch: int = 500) -> AsyncGenerator[list[Stored]]:
+        async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
+            while True:
+                found = await reader.next()
+                if found:
+                    yield [Stored(place.sequence, msg.subject, msg.data) for place, msg in found]
+
+    async def bury(self, stored: Stored, error: StigmergyError) -> None:
+        await self._dead.keep(stored, error, "reader")
 
     async def read(self, window: Window) -> AsyncIterator[Event]:
         last = window.last if window.last is not None else await self.last_sequence()

@@ -1,6 +1,6 @@
 -- What the sink needs to know where it stands, and one row for every event of the log.
 
--- The ranges of the log that were promised ('intent') and that are in the store ('done'); docs/decisions/0011.
+-- The range of the log that was promised last ('intent') and the one that is in the store ('done'); docs/decisions/0011.
 CREATE TABLE IF NOT EXISTS $database.progress $on_cluster
 (
     first UInt64,
@@ -10,8 +10,8 @@ CREATE TABLE IF NOT EXISTS $database.progress $on_cluster
     events UInt64,
     at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
 )
-ENGINE = $single
-ORDER BY (first, state)
+ENGINE = ${once}ReplacingMergeTree($place first)
+ORDER BY state
 SETTINGS $window;
 
 -- An event whose time cannot be read, or lies outside of 1970 to 2099, is given the time of its id; `defects` says so. Rows with a

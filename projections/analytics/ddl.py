@@ -109,15 +109,16 @@ def _values(database: str, layout: Layout) -> dict[str, str]:
         remembered = (
             f"replicated_deduplication_window = {WINDOW}, replicated_deduplication_window_seconds = {_WINDOW_S}"
         )
+    if clustered:
+        database_name(layout.cluster or "")
     return {
         "database": database_name(database),
         "cluster": layout.cluster or "",
         "on_cluster": f"ON CLUSTER '{layout.cluster}'" if clustered else "",
         "local": "_local" if clustered else "",
         "replicated": "Replicated" if clustered else "",
-        "single": f"ReplicatedMergeTree('/clickhouse/tables/{database}/{{table}}', '{{replica}}')"
-        if clustered
-        else "MergeTree",
+        "once": "Replicated" if clustered else "",
+        "place": f"'/clickhouse/tables/{database}/{{table}}', '{{replica}}'," if clustered else "",
         "window": remembered,
         "raw_days": str(layout.raw_days),
         "rollup_days": str(layout.rollup_days),
@@ -141,8 +142,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Print the statements that make the analytics tables.")
     parser.add_argument("--database", default="stigmergy")
     parser.add_argument("--cluster", help="as replicated and sharded tables of this cluster")
-    parser.add_argument("--raw-days", type=int, default=Layout.raw_days)
-    parser.add_argument("--rollup-days", type=int, default=Layout.rollup_days)
+    parser.add_argument("--raw-days", type=int, default=Layout().raw_days)
+    parser.add_argument("--rollup-days", type=int, default=Layout().rollup_days)
     options = parser.parse_args()
     layout = Layout(options.raw_days, options.rollup_days, options.cluster)
     sys.stdout.write(create_database(options.database, layout) + ";\n")
