@@ -1,5 +1,16 @@
 -- What the sink needs to know where it stands, and one row for every event of the log.
 
+-- Which of these files were applied here.
+CREATE TABLE IF NOT EXISTS $database.migrations $on_cluster
+(
+    name String,
+    digest String,
+    at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
+)
+ENGINE = ${once}ReplacingMergeTree($place at)
+ORDER BY name
+SETTINGS $window;
+
 -- The range of the log that was promised last ('intent') and the one that is in the store ('done'); docs/decisions/0011.
 CREATE TABLE IF NOT EXISTS $database.progress $on_cluster
 (
@@ -46,6 +57,7 @@ CREATE TABLE IF NOT EXISTS $database.events$local $on_cluster
     dataversion UInt16,
     data String CODEC(ZSTD(1)),
     defects LowCardinality(String),
+    INDEX by_sequence sequence TYPE minmax GRANULARITY 1,
     INDEX by_mission mission TYPE bloom_filter(0.01) GRANULARITY 4
 )
 ENGINE = ${replicated}MergeTree

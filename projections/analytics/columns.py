@@ -77,7 +77,7 @@ def _grouped(messages: Sequence[Message]) -> list[Group]:
             many = len(message.rows)
             group.tenants += [first.tenant] * many
             group.missions += [first.mission] * many
-            group.sequences += [message.sequence] * many
+            group.sequences += [message.stored.sequence] * many
             group.indexes += range(many)
             group.rows += message.rows
             continue
@@ -87,7 +87,7 @@ def _grouped(messages: Sequence[Message]) -> list[Group]:
                 group.cut.add(len(group.rows))
             group.tenants.append(row.tenant)
             group.missions.append(row.mission)
-            group.sequences.append(message.sequence)
+            group.sequences.append(message.stored.sequence)
             group.indexes.append(number)
             group.rows.append(row)
     return list(groups.values())

@@ -19,6 +19,7 @@ from schemas.errors import InvalidInput, ToolMissing
 
 TABLES = ("events", "type_minutes", "agent_minutes", "tool_minutes", "spend", "attempts", "missions")
 """What is read; ``<name>_view`` feeds all but the first."""
+_FINAL = ("attempts", "missions")
 WINDOW = 10_000
 """So many inserted blocks of a table are remembered; a range that is inserted again is known for as long."""
 _WINDOW_S = 30 * 24 * 3600
@@ -63,15 +64,35 @@ class Migration:
         return done + [_distributed(table, by, values) for table, by in _SHARDED.findall(text)]
 
 
-@cache
+def pointer() -> Migration:
+    """The file for the table that says which generation is in use. Raises what :func:`migrations` raises."""
+    return _files()[0]
+
+
 def migrations() -> tuple[Migration, ...]:
-    """All files, in the order of their numbers.
+    """The files of a generation, in the order of their numbers. Raises :class:`ToolMissing` if they are not there."""
+    return _files()[1:]
+
+
+def windows(base: str, database: str, layout: Layout) -> list[str]:
+    """Statements for plain views in the base database: the names that tools outside keep, whatever is in use."""
+    values = _values(base, layout)
+    return [
+        f"CREATE OR REPLACE VIEW {base}.{table} {values['on_cluster']} AS "  # noqa: S608 - names are checked
+        f"SELECT * FROM {database_name(database)}.{table}{' FINAL' if table in _FINAL else ''}"
+        for table in TABLES
+    ]
+
+
+@cache
+def _files() -> tuple[Migration, ...]:
+    """All files.
 
     Raises:
         ToolMissing: they did not come with this installation.
     """
     found = [each for each in _folder().glob("*.sql") if _FILE.fullmatch(each.name)]
-    if not found:
+    if len(found) < 2:
         raise ToolMissing("the SQL files of the analytics tables are missing", hint="install stigmergy anew")
     return tuple(Migration(each.stem, each.read_text(encoding="utf-8")) for each in sorted(found))
 
@@ -146,10 +167,13 @@ def main() -> None:
     parser.add_argument("--rollup-days", type=int, default=Layout().rollup_days)
     options = parser.parse_args()
     layout = Layout(options.raw_days, options.rollup_days, options.cluster)
-    sys.stdout.write(create_database(options.database, layout) + ";\n")
-    for migration in migrations():
-        sys.stdout.write(f"\n-- {migration.name}\n\n")
-        sys.stdout.writelines(f"{each};\n\n" for each in migration.statements(options.database, layout))
+    generation = f"{options.database}_1"
+    for database, files in ((options.database, (pointer(),)), (generation, migrations())):
+        sys.stdout.write(create_database(database, layout) + ";\n")
+        for migration in files:
+            sys.stdout.write(f"\n-- {migration.name}\n\n")
+            sys.stdout.writelines(f"{each};\n\n" for each in migration.statements(database, layout))
+    sys.stdout.writelines(f"{each};\n" for each in windows(options.database, generation, layout))
 
 
 if __name__ == "__main__":

@@ -37,13 +37,24 @@ class Row(msgspec.Struct, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A decoded message. ``types``: the types of its rows; ``cut``: indexes of rows whose data was too large."""
+    """A decoded message.
 
-    sequence: int
+    Attributes:
+        types: the types of its rows.
+        size: bytes of what is in memory.
+        cut: indexes of rows whose data was too large.
+    """
+
+    stored: Stored
     rows: list[Row]
     types: set[str]
     size: int
     cut: frozenset[int] = frozenset()
+
+    @property
+    def refers(self) -> bool:
+        """Whether some of its payloads are at the blob store."""
+        return [row.dataref for row in self.rows].count(None) != len(self.rows)
 
 
 _one = msgspec.json.Decoder(Row)
@@ -57,13 +68,11 @@ def decode(stored: Stored) -> Message:
         rows = _many.decode(raw) if raw[:1] == b"[" else [_one.decode(raw)]
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEvent(f"message {stored.sequence} is no CloudEvent: {error}") from error
-    return Message(stored.sequence, rows, check_place(rows, stored.subject, stored.sequence), len(raw))
+    return Message(stored, rows, check_place(rows, stored.subject, stored.sequence), len(raw))
 
 
 async def whole(message: Message, blobs: BlobStore) -> Message:
-    """The message with the payloads that were left at the blob store. Raises ``InvalidInput`` if one is missing."""
-    if [row.dataref for row in message.rows].count(None) == len(message.rows):
-        return message
+    """The message with the payloads that were left at the blob store. Raises ``BlobMissing`` if one is not there."""
     cut: set[int] = set()
     size = message.size
     for number, row in enumerate(message.rows):
@@ -75,7 +84,7 @@ async def whole(message: Message, blobs: BlobStore) -> Message:
             data = _essence(row.type, data)
         row.data = msgspec.Raw(data)
         size += len(data)
-    return Message(message.sequence, message.rows, message.types, size, frozenset(cut))
+    return Message(message.stored, message.rows, message.types, size, frozenset(cut))
 
 
 def _essence(type_name: str, data: bytes) -> bytes:
