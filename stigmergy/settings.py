@@ -102,6 +102,13 @@ class Settings(BaseSettings):
     ``archive`` of the state directory if unset."""
     archive_every_s: Seconds = 60.0
     """Seconds after which what came is archived at the latest; sooner if it is much."""
+    clickhouse_url: Annotated[SecretUrl, _url_of("clickhouse", "clickhouses", "http", "https")] | None = None
+    """Where `stig serve analytics` writes: ``clickhouse://user:password@host:8123/database``; chDB in the folder
+    ``analytics`` of the state directory if unset."""
+    clickhouse_cluster: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = None
+    """The cluster, as the server's configuration calls it, whose nodes hold replicated and sharded tables."""
+    analytics_days: Annotated[int, Field(ge=1, le=1800)] = 400
+    """After how many days events leave the analytics; what is kept by the minute stays five years."""
     tenant: Annotated[str, AfterValidator(_tenant)] = "default"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
     worker_lease_s: Seconds = 5.0

@@ -21,6 +21,7 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
+    from projections.analytics.following import AnalyticsRole
     from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
     from workers.process import WorkerSettings
@@ -151,6 +152,27 @@ def make_archive(bus: Bus, settings: Settings) -> ArchiveRole:
     from projections.archive.following import ArchiveRole, Limits
 
     return ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
+
+
+def make_analytics(bus: Bus, settings: Settings) -> AnalyticsRole:
+    """The role that follows the log into ClickHouse, or into chDB in the state directory.
+
+    Raises:
+        ToolMissing: pyarrow, clickhouse-connect or chDB is not installed.
+        InvalidInput: the URL of the settings names no server, or no database.
+    """
+    try:
+        from projections.analytics.ddl import Layout
+        from projections.analytics.engine import open_engine
+        from projections.analytics.following import AnalyticsRole
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "pyarrow":
+            raise
+        raise ToolMissing("analytics need pyarrow", hint="pip install 'stigmergy[analytics]'") from error
+    url = settings.clickhouse_url
+    engine = open_engine(str(settings.state_dir / "analytics") if url is None else url.get_secret_value())
+    layout = Layout(raw_days=settings.analytics_days, cluster=settings.clickhouse_cluster)
+    return AnalyticsRole(bus.log, engine, writer=process_name(), layout=layout)
 
 
 def worker_settings(

@@ -13,19 +13,22 @@ import typer
 def serve(
     roles: Annotated[
         list[str],
-        typer.Argument(metavar="ROLE...", help="orchestrator, task-queue, archive, or: all.", show_default=False),
+        typer.Argument(
+            metavar="ROLE...", help="orchestrator, task-queue, archive, analytics, or: all.", show_default=False
+        ),
     ],
 ) -> None:
     """Host one or several roles until SIGTERM or Ctrl-C.
 
-    Any number of replicas of a role may run; they share the work. The archive runs once, and is not part of all.
-    Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
+    Any number of replicas of a role may run; they share the work. The archive and the analytics run once, and are not
+    part of all. Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working
+    directory.
 
     \b
     Examples:
       stig serve all
       stig serve orchestrator
-      stig serve archive
+      stig serve archive analytics
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
     """
     from stigmergy.serving import ROLES
