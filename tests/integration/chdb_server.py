@@ -1,8 +1,8 @@
 """A ClickHouse server's HTTP interface over chDB, in a process of its own: no real server can be had from wheels.
 
 ``chdb_server.py <folder> <port> <faults>``. What clickhouse-connect needs of the interface is here: statements, rows in
-Native, inserts in any format, settings, exceptions with their codes. The file ``faults`` makes it misbehave: ``full`` or
-``lost`` in it, for inserts of Arrow.
+Native, inserts in any format, settings, exceptions with their codes. The file ``faults`` makes it misbehave when Arrow
+is inserted: ``full`` or ``lost`` in it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ class Handler(BaseHTTPRequestHandler):
         values = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         query = values.get("query", "").encode()
         data = body if query else b""
-        query = query or body
-        fault = self.faults.read_text() if self.faults.exists() and b"Arrow" in query else ""
+        if not query:  # the statement comes with the data behind it, or alone
+            first, _, rest = body.partition(b"\n")
+            query, data = (first, rest) if _INSERT.match(first) else (body, b"")
+        fault = self.faults.read_text() if self.faults.exists() and b"FORMAT Arrow" in query else ""
         if fault == "full":
             self._answer(500, _FULL, {"X-ClickHouse-Exception-Code": "243"})
             return
@@ -80,7 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200, result, headers)
 
     def _execute(self, query: bytes, data: bytes, values: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-        settings = {name: v for name, v in values.items() if name not in _NOT_SETTINGS and not name.startswith("param_")}
+        settings = {
+            name: v for name, v in values.items() if name not in _NOT_SETTINGS and not name.startswith("param_")
+        }
         params = {name[6:]: value for name, value in values.items() if name.startswith("param_")}
         insert = _INSERT.match(query) if data else None
         handle: Any = chdb.connect(self.folder)
