@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import threading
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pyarrow as pa
 
 from projections.analytics.ddl import database_name
-from projections.analytics.errors import AnalyticsUnavailable, explained
+from projections.analytics.errors import AnalyticsUnavailable, AnotherSink, explained
 from schemas.errors import InvalidInput, ToolMissing
 
 DEFAULT_DATABASE = "stigmergy"
@@ -138,6 +139,7 @@ class ChdbEngine:
         self._lock = threading.Lock()
         self._client: Any = None
         self._handle: Any = None
+        self._held: int | None = None
 
     def command(self, sql: str, settings: Settings | None = None) -> None:
         with self._lock, explained(self.name, "carry out a statement"):
@@ -166,15 +168,34 @@ class ChdbEngine:
             if self._client is not None:
                 self._client.close()
             self._handle = self._client = None
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
 
     def _connected(self) -> Any:
         if self._client is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
             driver, chdb = _driver(), _chdb()
             where = os.path.realpath(self._folder)
             self._client = driver.get_client(interface="chdb", path=where)
             self._handle = chdb.connect(where)
         return self._client
+
+    def _hold(self) -> None:
+        """The engine has a lock of its own, but says who is to blame on standard error only."""
+        if self._held is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / "stigmergy.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise AnotherSink(
+                f"{self.name} is in use by another process",
+                hint="chDB belongs to one process: stop the other `stig serve analytics`, or use a ClickHouse server",
+            ) from None
+        self._held = descriptor
 
 
 def open_engine(url: str) -> Engine:

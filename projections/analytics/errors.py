@@ -37,7 +37,6 @@ def explained(name: str, what: str) -> Iterator[None]:
 
     Raises:
         DiskFull: no space, no quota.
-        AnotherSink: the directory is held by another process.
         AnalyticsUnavailable: anything else, with what the engine said.
     """
     try:
@@ -54,11 +53,6 @@ def _ours(name: str, what: str, said: str) -> StigmergyError:
     found = _CODE.findall(said)
     said = " ".join(said.split())
     shown = said if len(said) <= 400 else said[:399] + "…"
-    if "Another server instance in same directory" in said:
-        return AnotherSink(
-            f"{name} is in use by another process",
-            hint="chDB belongs to one process: stop the other `stig serve analytics`, or use a ClickHouse server",
-        )
     if any(text in said for text in _FULL_TEXT) or (found and found[-1] in _FULL):
         return DiskFull(f"{name} cannot {what}: {shown}", hint="free some space where ClickHouse keeps its data")
     if found and found[-1] in _DENIED:
