@@ -6,7 +6,6 @@ A payload that does not fit is read field by field, and what cannot be used is n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -156,9 +155,4 @@ def read(shape: Shape, data: bytes | msgspec.Raw) -> tuple[Any, list[str]]:
 def _nearest(value: Any, name: str) -> Any:
     """What of a value can be used: the beginning of a text, else nothing."""
     empty = _FIELDS[name][1]
-    if isinstance(empty, str) and isinstance(value, str):
-        return value[:LONGEST_NAME]
-    if isinstance(empty, float) and isinstance(value, int | float) and not isinstance(value, bool):
-        bounds = 1e8 if name == "cost_usd" else 1e9
-        return min(max(float(value), 0.0), bounds) if math.isfinite(float(min(value, 10**300))) else empty
-    return empty
+    return value[:LONGEST_NAME] if isinstance(empty, str) and isinstance(value, str) else empty

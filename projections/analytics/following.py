@@ -108,12 +108,12 @@ class AnalyticsRole:
         current = self._generation
         if self._rebuilding or current is None:
             raise Refused("analytics are not ready to be rebuilt: they are being opened or rebuilt", hint="wait")
-        newest = await self._stream.last_sequence()
-        if to is not None and not 0 <= to <= newest:
-            raise Refused(f"there is no position {to}: the log goes to {newest}", hint=f"choose 0 to {newest}")
-        await refuse_if_shorter(self._stream, self._store, current)
         self._rebuilding = True
         try:
+            newest = await self._stream.last_sequence()
+            if to is not None and not 0 <= to <= newest:
+                raise Refused(f"there is no position {to}: the log goes to {newest}", hint=f"choose 0 to {newest}")
+            await refuse_if_shorter(self._stream, self._store, current)
             return await self._rebuilt(current, newest if to is None else to, to is not None, progress)
         finally:
             self._rebuilding = False

@@ -158,8 +158,7 @@ class Store:
                 continue
             wanted = re.findall(r"INTERVAL (\d+) DAY", ttl[1])
             if present.get(table[1]) not in (None, wanted):
-                change = f"ALTER TABLE {table[1]} MODIFY TTL {ttl[1]}"
-                self._engine.command(change, {"materialize_ttl_after_modify": 0})
+                self._engine.command(f"ALTER TABLE {table[1]} MODIFY TTL {ttl[1]}")
 
     def _show(self, generation: Generation) -> None:
         for statement in windows(self._base, generation.database, self._layout):

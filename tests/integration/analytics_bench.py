@@ -17,6 +17,7 @@ import pytest
 
 from events.port import Log, Window
 from schemas.envelope import Event, rfc3339
+from schemas.errors import StigmergyError
 from schemas.ids import uuid7
 
 
@@ -31,11 +32,14 @@ def needs_chdb() -> None:
 needs_chdb()
 
 from projections.analytics.ddl import TABLES, Layout, migrations  # noqa: E402
-from projections.analytics.engine import Engine, ServerEngine  # noqa: E402
+from projections.analytics.engine import ServerEngine  # noqa: E402
+from projections.analytics.following import AnalyticsRole  # noqa: E402
+from projections.analytics.gathering import Limits  # noqa: E402
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PATIENCE_S = 90.0
+QUICK = Limits(rows=400, seconds=0.05, retry_s=0.05)
 _OUTCOMES = ("succeeded", "failed", "timed_out")
 
 
@@ -167,7 +171,8 @@ async def asked(url: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 async def database(url: str) -> str:
-    [(name,)] = await asked(url, "SELECT database FROM stigmergy.generations ORDER BY number DESC LIMIT 1")
+    base = url.rpartition("/")[2]
+    [(name,)] = await asked(url, f"SELECT database FROM {base}.generations ORDER BY number DESC LIMIT 1")
     return str(name)
 
 
@@ -205,5 +210,27 @@ async def _columns(url: str, where: str, table: str) -> str:
     return ", ".join(shown)
 
 
-def engine_of(url: str) -> Engine:
-    return ServerEngine(url)
+@asynccontextmanager
+async def role(
+    log: Log, url: str, layout: Layout | None = None, limits: Limits = QUICK
+) -> AsyncIterator[AnalyticsRole]:
+    """A sink in this process, over HTTP; raises what ends it."""
+    made, ready = AnalyticsRole(log, ServerEngine(url), writer="test", layout=layout, limits=limits), asyncio.Event()
+    running = asyncio.create_task(made.run(ready))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        if running.done():
+            running.result()
+        yield made
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError, StigmergyError):
+            await running
+
+
+async def until(made: AnalyticsRole, position: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while await made.position() < position:
+            await asyncio.sleep(0.02)
