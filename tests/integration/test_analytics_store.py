@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog
 from events.memory import MemoryLog
-from events.port import Log, Write
+from events.port import Log, Stored, Write
 from schemas.errors import InvalidInput, Refused
 from schemas.ids import uuid7
 from tests.integration.analytics_bench import (
@@ -36,6 +36,7 @@ needs_chdb()
 from projections.analytics import gathering, store  # noqa: E402
 from projections.analytics.ddl import Layout, Migration, migrations  # noqa: E402
 from projections.analytics.engine import ServerEngine  # noqa: E402
+from projections.analytics.rows import Message  # noqa: E402
 from projections.analytics.store import Store  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("analytics")
@@ -144,6 +145,31 @@ async def test_poison_goes_to_the_dead_letters_and_the_sink_goes_on(
     assert "but says it is" in letters[1][2]
     assert letters[2][1] == "blob_missing"
     assert "ZeroDivisionError: a flaw of ours" in letters[3][2]
+
+
+async def test_while_nothing_goes_in_no_more_than_two_batches_are_held(
+    log: JetStreamLog, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log.append(team(random.Random(27), 1200))
+    taken, real, faults = [0], gathering.decode, tmp_path / "data.faults"
+
+    def counting(stored: Stored) -> Message:
+        message = real(stored)
+        taken[0] += len(message.rows)
+        return message
+
+    monkeypatch.setattr(gathering, "decode", counting)
+    faults.write_text("full")
+    async with role(log, url, limits=replace(QUICK, rows=200)) as made:
+        async with asyncio.timeout(60):
+            while taken[0] < 400:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        assert taken[0] < 400 + 20  # a message that is a frame is not divided
+        assert await made.position() == 0
+        faults.unlink()
+        await until(made, await log.last_sequence())
+    assert await judged(url, log) == 1200
 
 
 async def test_wrong_clocks_cost_no_event(log: JetStreamLog, url: str) -> None:
