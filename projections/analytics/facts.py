@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -92,7 +93,7 @@ class Shape:
         """The columns that this type fills, as lists."""
         made: dict[str, list[Any]] = {}
         for name in self.reads:
-            values = [getattr(each, name) for each in facts] if name not in _PLAIN else _PLAIN[name](facts)
+            values = list(map(attrgetter(name), facts))
             column, inner = _FROM.get(name, ("cost" if name == "cost_usd" else name, None))
             empty = DEFAULTS[column]
             if inner is not None:
@@ -101,21 +102,6 @@ class Shape:
                 values = [empty if each is None else each for each in values]
             made[column] = [b or a for a, b in zip(made[column], values, strict=True)] if column in made else values
         return made
-
-
-# A list comprehension with the attribute in its text is three times as fast as one with getattr.
-_PLAIN: dict[str, Callable[[Sequence[Any]], list[Any]]] = {
-    "task": lambda facts: [each.task for each in facts],
-    "attempt": lambda facts: [each.attempt for each in facts],
-    "agent": lambda facts: [each.agent for each in facts],
-    "worker": lambda facts: [each.worker for each in facts],
-    "skill": lambda facts: [each.skill for each in facts],
-    "tool": lambda facts: [each.tool for each in facts],
-    "outcome": lambda facts: [each.outcome for each in facts],
-    "duration_s": lambda facts: [each.duration_s for each in facts],
-    "observation": lambda facts: [each.observation for each in facts],
-    "failure": lambda facts: [each.failure for each in facts],
-}
 
 
 @lru_cache(maxsize=1024)

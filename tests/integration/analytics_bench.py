@@ -131,9 +131,9 @@ class Sink:
 
 
 @asynccontextmanager
-async def sink(nats_url: str, engine: str) -> AsyncIterator[Sink]:
+async def sink(nats_url: str, engine: str, rows: int = 400) -> AsyncIterator[Sink]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(HERE / "analytics_sink.py"), nats_url, engine),
+        *(sys.executable, str(HERE / "analytics_sink.py"), nats_url, engine, str(rows)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

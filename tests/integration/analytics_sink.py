@@ -1,4 +1,4 @@
-"""A sink in a process of its own, for tests that kill it: ``analytics_sink.py <nats url> <engine url or folder>``.
+"""A sink in a process of its own, for tests that kill it: ``analytics_sink.py <nats url> <engine> <rows of a batch>``.
 
 Writes ``ready``, and after every insert the sequence it has come to.
 """
@@ -15,17 +15,15 @@ from projections.analytics.following import AnalyticsRole
 from projections.analytics.gathering import Limits
 from schemas.errors import StigmergyError
 
-LIMITS = Limits(rows=400, seconds=0.05, retry_s=0.1)
 
-
-async def main(url: str, engine: str) -> None:
+async def main(url: str, engine: str, rows: int) -> None:
     log = await JetStreamLog.open(await connect(url, name="analytics"))
     ready = asyncio.Event()
     role = AnalyticsRole(
         log,
         open_engine(engine),
         writer="sink",
-        limits=LIMITS,
+        limits=Limits(rows=rows, seconds=0.05, retry_s=0.1),
         committed=lambda last: print(last, flush=True),
     )
     running = asyncio.create_task(role.run(ready))
@@ -39,7 +37,7 @@ async def main(url: str, engine: str) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level="INFO", stream=sys.stderr)
     try:
-        asyncio.run(main(sys.argv[1], sys.argv[2]))
+        asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
     except StigmergyError as error:
         print(f"{error.code}: {error.message}", flush=True)
         raise SystemExit(3) from error

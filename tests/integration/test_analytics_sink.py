@@ -45,7 +45,7 @@ async def _killed_again_and_again(log: JetStreamLog, nats_url: str, engine: str,
 
 
 async def test_killed_again_and_again_over_chdb(log: JetStreamLog, nats_url: str, tmp_path: Path) -> None:
-    await _killed_again_and_again(log, nats_url, str(tmp_path / "analytics"), 4)
+    await _killed_again_and_again(log, nats_url, str(tmp_path / "analytics"), 3)
     async with server(tmp_path / "analytics") as url:
         assert await judged(url, log) > 600
         where = await database(url)
@@ -55,7 +55,7 @@ async def test_killed_again_and_again_over_chdb(log: JetStreamLog, nats_url: str
 
 async def test_killed_again_and_again_over_http(log: JetStreamLog, nats_url: str, tmp_path: Path) -> None:
     async with server(tmp_path / "data") as url:
-        await _killed_again_and_again(log, nats_url, url, 4)
+        await _killed_again_and_again(log, nats_url, url, 3)
         assert await judged(url, log) > 600
 
 
@@ -89,14 +89,14 @@ async def test_a_full_disk_and_lost_answers_cost_nothing(log: JetStreamLog, nats
         await log.append(team(chance, 50))
         await running.until(await log.last_sequence())
         faults.write_text("full")
-        await log.append(team(chance, 5000))
+        await log.append(team(chance, 1500))
         before, refused = running.position, await asyncio.wait_for(_refused(running), 60)
         assert "not enough space" in refused
         assert "free some space" in refused
         assert running.position == before
         faults.write_text("lost")  # the rows are in, but nobody says so
         await running.until(await log.last_sequence())
-        assert await judged(url, log) == 5050
+        assert await judged(url, log) == 1550
 
 
 async def _refused(running: Sink) -> str:
@@ -138,7 +138,7 @@ async def test_a_disk_that_is_really_full(log: JetStreamLog, nats_url: str, smal
 async def test_of_two_sinks_on_a_server_none_doubles(log: JetStreamLog, nats_url: str, tmp_path: Path) -> None:
     chance = random.Random(3)
     async with server(tmp_path / "data") as url:
-        async with sink(nats_url, url) as one, sink(nats_url, url) as other:
+        async with sink(nats_url, url) as one, sink(nats_url, url, rows=30) as other:
             assert await one.line() == "ready 0"
             assert await other.line() == "ready 0"
             ends = [asyncio.create_task(each.refusal()) for each in (one, other)]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog
 from events.memory import MemoryLog
-from events.port import Log, Stored, Write
+from events.port import Log, Stored, Window, Write
 from schemas.errors import InvalidInput, Refused
 from schemas.ids import uuid7
 from tests.integration.analytics_bench import (
@@ -35,7 +36,8 @@ needs_chdb()
 
 from projections.analytics import gathering, store  # noqa: E402
 from projections.analytics.ddl import Layout, Migration, migrations  # noqa: E402
-from projections.analytics.engine import ServerEngine  # noqa: E402
+from projections.analytics.engine import ServerEngine, Settings  # noqa: E402
+from projections.analytics.ranges import Range, Ranges  # noqa: E402
 from projections.analytics.rows import Message  # noqa: E402
 from projections.analytics.store import Store  # noqa: E402
 
@@ -145,6 +147,57 @@ async def test_poison_goes_to_the_dead_letters_and_the_sink_goes_on(
     assert "but says it is" in letters[1][2]
     assert letters[2][1] == "blob_missing"
     assert "ZeroDivisionError: a flaw of ours" in letters[3][2]
+
+
+class _Crash(BaseException):
+    """The process is gone: nothing is tidied up."""
+
+
+class _Crashing(ServerEngine):
+    """Dies before one of its calls."""
+
+    def __init__(self, url: str, left: int) -> None:
+        super().__init__(url)
+        self.left = left
+
+    def command(self, sql: str, settings: Settings | None = None) -> None:
+        self._step()
+        super().command(sql, settings)
+
+    def query(self, sql: str) -> Sequence[Sequence[object]]:
+        self._step()
+        return super().query(sql)
+
+    def insert(self, table: str, rows: object, settings: Settings) -> None:
+        self._step()
+        super().insert(table, rows, settings)
+
+    def _step(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _Crash
+
+
+async def test_a_sink_may_die_before_any_of_its_steps(log: JetStreamLog, url: str) -> None:
+    async with role(log, url):
+        pass  # the tables are there
+    for steps in range(5):  # promise, look, insert, note, and nothing more
+        begin = await log.last_sequence()
+        await log.append(team(random.Random(steps), 60))
+        chosen = Range(begin + 1, await log.last_sequence())
+        part = gathering.Gathering(log, QUICK, begin, chosen.last)
+        async for messages in log.messages(Window(first=chosen.first)):
+            await part.add(messages)
+            if part.complete:
+                break
+        engine, rows = _Crashing(url, steps), await part.table()
+        with pytest.raises(_Crash) if steps < 4 else nullcontext():
+            Ranges(engine, "stigmergy_1", Layout(), "dying").commit(chosen, rows)
+        engine.close()
+        await log.append(team(random.Random(100 + steps), 20))
+        async with role(log, url) as made:
+            await until(made, await log.last_sequence())
+        assert await judged(url, log) == 80 * (steps + 1)
 
 
 async def test_while_nothing_goes_in_no_more_than_two_batches_are_held(
