@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from nats.aio.client import Client as NatsClient
 
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
+from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import ToolMissing, Unavailable
 from schemas.ids import process_name
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.analytics.following import AnalyticsRole
+    from projections.analytics.queries.port import QueryEngine
     from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
     from workers.process import WorkerSettings
@@ -166,13 +169,76 @@ def make_analytics(bus: Bus, settings: Settings) -> AnalyticsRole:
         from projections.analytics.engine import open_engine
         from projections.analytics.following import AnalyticsRole
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "pyarrow":
-            raise
-        raise ToolMissing("analytics need pyarrow", hint="pip install 'stigmergy[analytics]'") from error
+        raise _no_arrow(error) from error
     url = settings.clickhouse_url
     engine = open_engine(str(settings.state_dir / "analytics") if url is None else url.get_secret_value())
     layout = Layout(raw_days=settings.analytics_days, cluster=settings.clickhouse_cluster)
     return AnalyticsRole(bus.log, engine, writer=process_name(), layout=layout)
+
+
+def _no_arrow(error: ModuleNotFoundError) -> Exception:
+    if (error.name or "").partition(".")[0] != "pyarrow":
+        return error
+    return ToolMissing("analytics need pyarrow", hint="pip install 'stigmergy[analytics]'")
+
+
+async def run_analytics(bus: Bus, settings: Settings, ready: asyncio.Event | None = None) -> None:
+    """Follow the log into ClickHouse, and answer the questions of others. Raises as :func:`make_analytics`."""
+    role = make_analytics(bus, settings)
+    from projections.analytics.queries.clickhouse import ClickHouseQueries
+    from projections.analytics.queries.service import serve_queries
+    from projections.analytics.queries.sessions import sessions_of
+
+    sessions = sessions_of(role.engine)
+    opened = asyncio.Event()
+
+    async def answer() -> None:
+        await opened.wait()
+        await serve_queries(NatsServices(bus.nc), ClickHouseQueries(sessions, role.engine.database))
+        if ready is not None:
+            ready.set()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(role.run(opened))
+            group.create_task(answer())
+    finally:
+        await asyncio.to_thread(sessions.close)
+
+
+@asynccontextmanager
+async def open_queries(settings: Settings, nc: NatsClient | None = None) -> AsyncIterator[QueryEngine]:
+    """Whoever answers questions: the ClickHouse server of the settings, else the process that has the engine.
+
+    Args:
+        nc: a connection to NATS that is there already.
+
+    Raises:
+        ToolMissing: there is a server, but no clickhouse-connect.
+        Unavailable: there is no server, and NATS does not answer.
+    """
+    if settings.clickhouse_url is None:
+        from projections.analytics.queries.service import RemoteQueries
+
+        used = nc or await connect(nats_url(settings), name="queries")
+        try:
+            yield RemoteQueries(NatsServices(used))
+        finally:
+            if nc is None and not used.is_closed:
+                await used.close()
+        return
+    try:
+        from projections.analytics.engine import open_engine
+        from projections.analytics.queries.clickhouse import ClickHouseQueries
+        from projections.analytics.queries.sessions import sessions_of
+    except ModuleNotFoundError as error:
+        raise _no_arrow(error) from error
+    engine = open_engine(settings.clickhouse_url.get_secret_value())
+    sessions = sessions_of(engine)
+    try:
+        yield ClickHouseQueries(sessions, engine.database)
+    finally:
+        await asyncio.to_thread(sessions.close)
 
 
 def worker_settings(

@@ -17,7 +17,11 @@ from string import Template
 
 from schemas.errors import InvalidInput, ToolMissing
 
-TABLES = ("events", "type_minutes", "agent_minutes", "tool_minutes", "spend", "attempts", "missions")
+TABLES = (
+    *("events", "type_minutes", "agent_minutes", "tool_minutes", "spend", "attempts", "missions"),
+    *("type_hours", "agent_hours", "tool_hours", "queue_minutes", "queue_hours", "failure_hours"),
+    *("slow_hours", "slow_days", "submissions", "started_hours", "spend_minutes", "spend_hours"),
+)
 """What is read; ``<name>_view`` feeds all but the first."""
 _FINAL = ("attempts", "missions")
 WINDOW = 10_000

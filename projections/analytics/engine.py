@@ -55,6 +55,9 @@ class Engine(Protocol):
     def insert(self, table: str, rows: Any, settings: Settings) -> None:
         """Insert a table of Arrow into a table of ours."""
 
+    def connect(self, database: str) -> Any:
+        """A client of clickhouse-connect by itself, for reading beside what is written. Whoever asks closes it."""
+
     def close(self) -> None:
         """Let go; waits for what runs."""
 
@@ -113,6 +116,10 @@ class ServerEngine:
                 settings=dict(settings),
             )
 
+    def connect(self, database: str) -> Any:
+        with explained(self.name, "answer"):
+            return _driver().get_client(**self._options, database=database)
+
     def close(self) -> None:
         with self._lock:
             if self._client is not None:
@@ -160,6 +167,10 @@ class ChdbEngine:
             self._handle.query(  # the values are ours: names of columns, numbers and tokens
                 f"INSERT INTO {table} ({columns}) SELECT {columns} FROM Python(arrow_rows) SETTINGS {clause}"  # noqa: S608
             )
+
+    def connect(self, database: str) -> Any:
+        with explained(self.name, "answer"):
+            return _driver().get_client(interface="chdb", path=os.path.realpath(self._folder), database=database)
 
     def close(self) -> None:
         with self._lock:

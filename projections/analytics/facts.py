@@ -51,6 +51,7 @@ _FIELDS: dict[str, tuple[Any, Any]] = {
     "outcome": (_Name, ""),
     "code": (_Name, ""),
     "duration_s": (_Seconds | None, 0.0),
+    "waited_s": (_Seconds | None, 0.0),
     "model": (_Name, ""),
     "tokens_in": (_Tokens | None, 0),
     "tokens_out": (_Tokens | None, 0),
@@ -67,8 +68,9 @@ _FROM: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "violations": ("code", lambda found: found[0].kind if found else ""),
     "observation": ("duration_s", lambda found: found.duration_s),
     "order": ("skill", lambda found: found.skill),
+    "waited_s": ("duration_s", lambda found: found),
 }
-"""Nested fields: the column they fill, where the payload has no such field of its own."""
+"""Fields within fields, or of another name: the column they fill, where the payload has no such field of its own."""
 
 DEFAULTS: dict[str, Any] = {
     "cost" if name == "cost_usd" else name: empty for name, (_, empty) in _FIELDS.items() if name not in _FROM

@@ -18,6 +18,8 @@ class AttemptStarted(AttemptPayload):
     KEYED: ClassVar[bool] = True
     worker: str
     agent: str
+    skill: str = ""
+    waited_s: float | None = Field(default=None, ge=0, description="seconds in the queue, from dispatch to claim")
 
     def key(self) -> str | None:
         return f"{self.task.replace('.', '@')}:{self.attempt}"
