@@ -92,8 +92,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if values.get("database"):
                 handle.query(f"USE {values['database']}")
-            for name, value in settings.items():
-                handle.query(f"SET {name} = '{value}'")
+            # A server takes all settings of a call at once; here readonly has to come last.
+            for name, value in sorted(settings.items(), key=lambda item: item[0] == "readonly"):
+                quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+                handle.query(f"SET {name} = '{quoted}'")
             if insert is not None:
                 with tempfile.NamedTemporaryFile(delete=False) as file:
                     file.write(data)
