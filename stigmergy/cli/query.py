@@ -12,6 +12,7 @@ from stigmergy.cli.options import Json
 if TYPE_CHECKING:
     from projections.analytics.queries.port import Answer, QueryEngine, Question
     from projections.analytics.queries.registry import Template
+    from stigmergy.cli.query_output import Output
     from stigmergy.settings import Settings
 
 _FULL_ID = 36
@@ -107,21 +108,26 @@ def _question(
     return chosen, Question(template=name, parameters=given)
 
 
-async def _asked(settings: Settings, question: Question, output: Any) -> None:
+async def _asked(settings: Settings, question: Question, output: Output) -> None:
     from stigmergy.wiring import open_queries
 
     async with open_queries(settings) as engine:
         output.show(await _answer(engine, settings, question))
 
 
-async def _watched(settings: Settings, question: Question, output: Any, every_s: float) -> None:
+async def _watched(settings: Settings, question: Question, output: Output, every_s: float) -> None:
     from rich.live import Live
 
     from stigmergy.cli import screen
     from stigmergy.wiring import open_queries
 
+    console = screen.out()
     async with open_queries(settings) as engine:
-        with Live(console=screen.out(), auto_refresh=False, vertical_overflow="crop") as live:
+        if not console.is_terminal:  # nothing can be drawn over: one after the other
+            while True:
+                console.print(output.drawn(await _answer(engine, settings, question)))
+                await asyncio.sleep(every_s)
+        with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
             while True:
                 live.update(output.drawn(await _answer(engine, settings, question)), refresh=True)
                 await asyncio.sleep(every_s)

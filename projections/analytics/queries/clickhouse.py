@@ -17,7 +17,7 @@ from projections.analytics.ddl import TABLES
 from projections.analytics.queries.guard import checked, filters
 from projections.analytics.queries.port import MOST_ROWS, Batch, Column, Ending, Heading, Part, Question
 from projections.analytics.queries.registry import template
-from projections.analytics.queries.sessions import Sessions
+from projections.analytics.queries.sessions import Session, Sessions
 from schemas.errors import InvalidInput, LimitExceeded, StigmergyError, TimedOut, Unavailable
 from schemas.ids import token
 
@@ -26,6 +26,7 @@ AT_ONCE = 4
 BATCH_BYTES = 256 * 1024
 _PLACEHOLDER = re.compile(r"\{\w+:[^}]+\}")
 _KNOWN_S = 1.0
+_FEWEST = 1000  # the engine's limit is for the descriptions of columns, too
 _NO_TABLE, _NO_DATABASE = 60, 81
 _ERRORS: dict[int, tuple[type[StigmergyError], str]] = {
     159: (TimedOut, "ask for less: a shorter time, a filter"),
@@ -43,6 +44,13 @@ class Limits:
     seconds: float = 30.0
     memory_bytes: int = 2 * 1024**3
     result_bytes: int = 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Any]]
+    elapsed_s: float
 
 
 class ClickHouseQueries:
@@ -75,20 +83,18 @@ class ClickHouseQueries:
             raise InvalidInput(f"{question.limit} is no limit of rows", hint=f"write 1 to {MOST_ROWS}")
         async with self._turn:
             found = await asyncio.to_thread(self._run, tenant, question)
-        kinds = [kind.name for kind in found.column_types]
-        yield Heading(tuple(Column(*each) for each in zip(found.column_names, kinds, strict=True)))
-        rows = [[_plain(value) for value in row] for row in found.result_rows]
+        yield Heading(found.columns)
+        rows = [[_plain(value) for value in row] for row in found.rows]
         for batch in _batches(rows[: question.limit]):
             yield Batch(batch)
-        taken_s = int(found.summary.get("elapsed_ns", 0)) / 1e9
-        yield Ending(min(len(rows), question.limit), len(rows) > question.limit, taken_s)
+        yield Ending(min(len(rows), question.limit), len(rows) > question.limit, found.elapsed_s)
 
-    def _run(self, tenant: str, question: Question) -> Any:
+    def _run(self, tenant: str, question: Question) -> _Found:
         settings = {
             "max_execution_time": self._limits.seconds,
             "max_memory_usage": self._limits.memory_bytes,
             "max_result_bytes": self._limits.result_bytes,
-            "limit": question.limit + 1,
+            "limit": max(question.limit, _FEWEST) + 1,
             "session_timezone": "UTC",
             "readonly": 1,
         }
@@ -106,20 +112,20 @@ class ClickHouseQueries:
         except Exception as error:
             raise _translated(error, own=bool(question.sql)) from error
 
-    def _run_template(self, tenant: str, question: Question, settings: Mapping[str, Any], database: str) -> Any:
+    def _run_template(self, tenant: str, question: Question, settings: Mapping[str, Any], database: str) -> _Found:
         chosen = template(question.template)
         values = chosen.bind(question.parameters, tenant, self._clock())
         with self._sessions(database, settings) as session:
-            return session.query(chosen.sql, values)
+            return _found(session, chosen.sql, values)
 
-    def _run_own(self, tenant: str, question: Question, settings: Mapping[str, Any], database: str) -> Any:
+    def _run_own(self, tenant: str, question: Question, settings: Mapping[str, Any], database: str) -> _Found:
         if question.parameters and not _PLACEHOLDER.search(question.sql):
             raise InvalidInput("the SQL uses none of the parameters", hint="write such as {name:String} in it")
         with self._sessions(database, {"max_execution_time": self._limits.seconds, "readonly": 1}) as session:
             plain = checked(question.sql, question.parameters, TABLES, lambda *asked: session.query(*asked).result_rows)
         mine = filters(tenant, database, TABLES)
         with self._sessions(database, {**settings, "additional_table_filters": mine}) as session:
-            return session.query(plain, question.parameters or None)
+            return _found(session, plain, question.parameters or None)
 
     def _in_use(self) -> str:
         """The database with the tables; another one after a rebuild, which is noticed within a second."""
@@ -137,6 +143,17 @@ class ClickHouseQueries:
             raise Unavailable("there are no analytics yet", hint="start what makes them: stig serve analytics")
         self._known = str(rows[0][0]), time.monotonic()
         return str(rows[0][0])
+
+
+def _found(session: Session, sql: str, parameters: Mapping[str, Any] | None) -> _Found:
+    result = session.query(sql, parameters)
+    names, kinds = result.column_names, [kind.name for kind in result.column_types]
+    if not names:
+        # Without rows the format has no columns either.
+        described = session.query(f"DESCRIBE TABLE ({sql})", parameters).result_rows
+        names, kinds = [row[0] for row in described], [row[1] for row in described]
+    columns = tuple(Column(name, kind) for name, kind in zip(names, kinds, strict=True))
+    return _Found(columns, result.result_rows, int(result.summary.get("elapsed_ns", 0)) / 1e9)
 
 
 def _batches(rows: Sequence[list[Any]]) -> Iterator[list[list[Any]]]:
