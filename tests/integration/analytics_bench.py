@@ -204,7 +204,7 @@ async def _recomputed(url: str, where: str, table: str) -> list[tuple[Any, ...]]
 async def _columns(url: str, where: str, table: str) -> str:
     found = await asked(url, f"SELECT name, type FROM system.columns WHERE database = '{where}' AND table = '{table}'")
     shown = [
-        f"finalizeAggregation({name})" if "AggregateFunction(quantiles" in kind else f"toString({name})"
+        f"finalizeAggregation({name})" if kind.startswith("AggregateFunction(") else f"toString({name})"
         for name, kind in found
     ]
     return ", ".join(shown)

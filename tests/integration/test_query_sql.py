@@ -195,7 +195,8 @@ def test_a_tenant_is_a_name_and_no_sql(made: Bench) -> None:
 def test_values_come_as_they_are_whichever_way(made: Bench) -> None:
     [row] = made.ask(
         sql="SELECT toDateTime64('2026-01-02 03:04:05.678901', 6, 'UTC') AS precise, "
-        "toDateTime('2026-01-02 03:04:05') AS t, toDate('2026-01-02') AS d, toDecimal64('1.50', 2) AS money, toUInt64(18446744073709551615) AS big, "
+        "toDateTime('2026-01-02 03:04:05') AS t, toDate('2026-01-02') AS d, toDecimal64('1.50', 2) AS money, "
+        "toUInt64(18446744073709551615) AS big, "
         "toUInt128('340282366920938463463374607431768211455') AS huge, NULL AS nothing, true AS yes, [1, 2] AS list, "
         "map('a', 1.5) AS mapped, tuple(1, 'x') AS pair, 'ü\\n' AS text, toIPv4('1.2.3.4') AS ip, "
         "toNullable(toDecimal32('2.5', 1)) AS maybe"
