@@ -30,8 +30,8 @@ TENANT = "acme"
 _EVENTS = 50  # of a mission: submitted, planned, six tasks of seven events and three calls of a model, completed
 _STEP = 2_000_000
 _FILL = """
-INSERT INTO {database}.events (sequence, idx, id, time, tenant, mission, noun, type, source, task, attempt, agent, worker,
-    skill, tool, outcome, code, duration_s, model, tokens_in, tokens_out, cost, data)
+INSERT INTO {database}.events (sequence, idx, id, time, tenant, mission, noun, type, source, task,
+    attempt, agent, worker, skill, tool, outcome, code, duration_s, model, tokens_in, tokens_out, cost, data)
 WITH
     intDiv(number, 50) AS m,
     number % 50 AS k,

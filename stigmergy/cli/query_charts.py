@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stigmergy.cli import screen
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderResult
 
     from projections.analytics.queries.port import Answer
     from projections.analytics.queries.registry import Chart
@@ -23,10 +23,23 @@ _HEIGHT = 8
 _MOST_SERIES = 12
 
 
-def bars(answer: Answer, chart: Chart, title: str, width: int) -> RenderableType:
-    """A bar for each row."""
-    from rich.text import Text
+class Drawn:
+    """A chart of an answer, as wide as the terminal is when it is printed."""
 
+    def __init__(self, answer: Answer, chart: Chart, title: str) -> None:
+        self._answer = answer
+        self._chart = chart
+        self._title = title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        draw = lines if self._chart.kind == "line" else bars
+        yield Text.from_markup("\n".join(draw(self._answer, self._chart, self._title, options.max_width)))
+
+
+def bars(answer: Answer, chart: Chart, title: str, width: int) -> list[str]:
+    """A bar for each row, in lines of rich markup."""
     values = [_number(row[chart.y]) for row in answer]
     most = max((value for value in values if value > 0), default=0.0)
     room = max(width - _NAME - _NUMBER - 4, 10)
@@ -34,13 +47,11 @@ def bars(answer: Answer, chart: Chart, title: str, width: int) -> RenderableType
     for row, value in zip(answer, values, strict=True):
         bar = _bar(value / most * room if most else 0.0)
         drawn.append(f"{_fitted(row[chart.x])}  [cyan]{bar}[/] {_shown(row[chart.y])}")
-    return Text.from_markup("\n".join(drawn))
+    return drawn
 
 
-def lines(answer: Answer, chart: Chart, title: str, width: int) -> RenderableType:
+def lines(answer: Answer, chart: Chart, title: str, width: int) -> list[str]:
     """One series: an area of several lines. Several: a line of blocks for each, all on one scale, the largest first."""
-    from rich.text import Text
-
     times = sorted({row[chart.x] for row in answer})
     slots = _slots(times)
     series: dict[str, dict[datetime, float]] = {}
@@ -61,7 +72,7 @@ def lines(answer: Answer, chart: Chart, title: str, width: int) -> RenderableTyp
     drawn.append(_axis(times[0], times[-1], left, len(next(iter(cut.values())))))
     if len(ranked) > _MOST_SERIES:
         drawn.append(f"[dim]and {len(ranked) - _MOST_SERIES} smaller ones[/]")
-    return Text.from_markup("\n".join(drawn))
+    return drawn
 
 
 def _area(values: Sequence[float], most: float) -> list[str]:

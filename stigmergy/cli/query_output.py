@@ -14,7 +14,7 @@ import typer
 
 from schemas.errors import InvalidInput
 from stigmergy.cli import screen
-from stigmergy.cli.query_charts import bars, lines
+from stigmergy.cli.query_charts import Drawn
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -78,8 +78,7 @@ class Output:
             )
         unit = self._units.get(chart.y, "")
         title = f"{chart.y.removesuffix(_SUFFIX.get(unit, chr(0)))} {unit}".strip()
-        draw = lines if chart.kind == "line" else bars
-        return draw(answer, chart, title, screen.out().width)
+        return Drawn(answer, chart, title)
 
     def _document(self, answer: Answer) -> dict[str, Any]:
         columns = [
