@@ -11,7 +11,7 @@ from events.event_loop import new_event_loop
 from schemas.errors import InvalidInput, StigmergyError
 from stigmergy.local import report_ready
 from stigmergy.settings import Settings
-from stigmergy.wiring import make_archive, make_orchestrator, make_task_queue, open_bus, run_analytics
+from stigmergy.wiring import make_analytics, make_archive, make_orchestrator, make_task_queue, open_bus
 
 _log = logging.getLogger(__name__)
 ROLES = ("orchestrator", "task-queue")
@@ -46,7 +46,7 @@ async def _serve(roles: Sequence[str], settings: Settings) -> None:
         if "archive" in roles:
             tasks.append(asyncio.create_task(make_archive(bus, settings).run(ready["archive"])))
         if "analytics" in roles:
-            tasks.append(asyncio.create_task(run_analytics(bus, settings, ready["analytics"])))
+            tasks.append(asyncio.create_task(make_analytics(bus, settings).run(ready["analytics"])))
         stopping = _stop_signal()
         starting = asyncio.create_task(_all_set(list(ready.values())))
         try:

@@ -23,7 +23,7 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
-    from projections.analytics.following import AnalyticsRole
+    from projections.analytics.queries.answering import AnsweringAnalytics
     from projections.analytics.queries.port import QueryEngine
     from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
@@ -157,8 +157,8 @@ def make_archive(bus: Bus, settings: Settings) -> ArchiveRole:
     return ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
 
 
-def make_analytics(bus: Bus, settings: Settings) -> AnalyticsRole:
-    """The role that follows the log into ClickHouse, or into chDB in the state directory.
+def make_analytics(bus: Bus, settings: Settings) -> AnsweringAnalytics:
+    """The role that follows the log into ClickHouse, or into chDB in the state directory, and answers questions.
 
     Raises:
         ToolMissing: pyarrow, clickhouse-connect or chDB is not installed.
@@ -168,42 +168,20 @@ def make_analytics(bus: Bus, settings: Settings) -> AnalyticsRole:
         from projections.analytics.ddl import Layout
         from projections.analytics.engine import open_engine
         from projections.analytics.following import AnalyticsRole
+        from projections.analytics.queries.answering import AnsweringAnalytics
     except ModuleNotFoundError as error:
         raise _no_arrow(error) from error
     url = settings.clickhouse_url
     engine = open_engine(str(settings.state_dir / "analytics") if url is None else url.get_secret_value())
     layout = Layout(raw_days=settings.analytics_days, cluster=settings.clickhouse_cluster)
-    return AnalyticsRole(bus.log, engine, writer=process_name(), layout=layout)
+    role = AnalyticsRole(bus.log, engine, writer=process_name(), layout=layout)
+    return AnsweringAnalytics(role, NatsServices(bus.nc))
 
 
 def _no_arrow(error: ModuleNotFoundError) -> Exception:
     if (error.name or "").partition(".")[0] != "pyarrow":
         return error
     return ToolMissing("analytics need pyarrow", hint="pip install 'stigmergy[analytics]'")
-
-
-async def run_analytics(bus: Bus, settings: Settings, ready: asyncio.Event | None = None) -> None:
-    """Follow the log into ClickHouse, and answer the questions of others. Raises as :func:`make_analytics`."""
-    role = make_analytics(bus, settings)
-    from projections.analytics.queries.clickhouse import ClickHouseQueries
-    from projections.analytics.queries.service import serve_queries
-    from projections.analytics.queries.sessions import sessions_of
-
-    sessions = sessions_of(role.engine)
-    opened = asyncio.Event()
-
-    async def answer() -> None:
-        await opened.wait()
-        await serve_queries(NatsServices(bus.nc), ClickHouseQueries(sessions, role.engine.database))
-        if ready is not None:
-            ready.set()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(role.run(opened))
-            group.create_task(answer())
-    finally:
-        await asyncio.to_thread(sessions.close)
 
 
 @asynccontextmanager

@@ -56,7 +56,10 @@ class Engine(Protocol):
         """Insert a table of Arrow into a table of ours."""
 
     def connect(self, database: str) -> Any:
-        """A client of clickhouse-connect by itself, for reading beside what is written. Whoever asks closes it."""
+        """A client of clickhouse-connect by itself, for reading beside what is written. Whoever asks closes it.
+
+        Raises what clickhouse-connect raises.
+        """
 
     def close(self) -> None:
         """Let go; waits for what runs."""
@@ -117,8 +120,7 @@ class ServerEngine:
             )
 
     def connect(self, database: str) -> Any:
-        with explained(self.name, "answer"):
-            return _driver().get_client(**self._options, database=database)
+        return _driver().get_client(**self._options, database=database)
 
     def close(self) -> None:
         with self._lock:
@@ -169,8 +171,7 @@ class ChdbEngine:
             )
 
     def connect(self, database: str) -> Any:
-        with explained(self.name, "answer"):
-            return _driver().get_client(interface="chdb", path=os.path.realpath(self._folder), database=database)
+        return _driver().get_client(interface="chdb", path=os.path.realpath(self._folder), database=database)
 
     def close(self) -> None:
         with self._lock:

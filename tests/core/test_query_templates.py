@@ -97,8 +97,9 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 
 
 def test_a_header_is_read() -> None:
-    one = parsed("x", HEAD + "-- parameter n: whole(9) = 3 -- how many\n-- parameter t: text = -- some\n"
-                 "-- units: a s, b $\n-- chart: line time a by b\n" + SQL + " AND {n:UInt8} AND {t:String}")  # fmt: skip
+    head = HEAD + "-- parameter n: whole(9) = 3 -- how many\n-- parameter t: text = -- some\n"
+    head += "-- units: a s, b $\n-- chart: line time a by b\n"
+    one = parsed("x", head + SQL + " AND {n:UInt8} AND {t:String}")
     assert [(each.name, each.default, each.description) for each in one.parameters] == [
         ("n", "3", "how many"),
         ("t", "", "some"),
