@@ -10,7 +10,7 @@ from typing import Protocol
 
 from schemas.errors import InvalidInput
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, make_archive, make_orchestrator, make_task_queue, make_world
+from stigmergy.wiring import Bus, make_analytics, make_archive, make_orchestrator, make_task_queue, make_world
 
 
 class Runs(Protocol):
@@ -61,6 +61,12 @@ class Role:
     needs: Callable[[Settings], Needs] = _nothing
 
 
+def _analytics(settings: Settings) -> Needs:
+    if settings.clickhouse_url is not None:
+        return Needs(("pyarrow", "clickhouse_connect"), "analytics")
+    return Needs(("pyarrow", "clickhouse_connect", "chdb"), "chdb")
+
+
 ROLES: dict[str, Role] = {
     role.name: role
     for role in (
@@ -68,6 +74,7 @@ ROLES: dict[str, Role] = {
         Role("task-queue", make_task_queue, everywhere=True),
         Role("world", make_world, reads=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
+        Role("analytics", make_analytics, reads=True, needs=_analytics),
     )
 }
 

@@ -14,7 +14,7 @@ def serve(
     roles: Annotated[
         list[str],
         typer.Argument(
-            metavar="ROLE...", help="orchestrator, task-queue, world, archive, or: all.", show_default=False
+            metavar="ROLE...", help="orchestrator, task-queue, world, archive, analytics, or: all.", show_default=False
         ),
     ],
     stay: Annotated[
@@ -24,14 +24,14 @@ def serve(
     """Host one or several roles until SIGTERM or Ctrl-C.
 
     Any number of replicas of a role may run; they share the work (of the world, one writes and the others stand by).
-    all are the deciding roles: orchestrator and task-queue. Read models are named; the archive runs once.
+    all are the deciding roles: orchestrator and task-queue. Read models are named; archive and analytics run once.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
     \b
     Examples:
       stig serve all
       stig serve orchestrator
-      stig serve world archive
+      stig serve world archive analytics
       stig serve all world
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
     """
