@@ -1,0 +1,48 @@
+"""One process of the simulated fleet: its name, its own clocks, whether it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from tests.simulation.virtual_time import BEGIN
+
+
+class Node:
+    """A process on a machine of its own.
+
+    Args:
+        name: unique among all that ever ran.
+        true: true virtual seconds.
+        offset, drift: how the machine's clock is wrong: seconds, and seconds a second.
+    """
+
+    here: ClassVar[Node | None] = None
+    """The process whose code runs at this moment, for code that asks a module for the time."""
+
+    def __init__(self, name: str, true: Callable[[], float], *, offset: float = 0.0, drift: float = 0.0) -> None:
+        self.name = name
+        self._true = true
+        self.offset, self.drift = offset, drift
+        self.dead = False
+        self.frozen_until = 0.0
+        self.die: Callable[[], None] = lambda: None
+
+    def clock(self) -> datetime:
+        """What the machine's calendar says."""
+        return BEGIN + timedelta(seconds=self.monotonic() + self.offset)
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow, though not at the right pace."""
+        return self._true() * (1.0 + self.drift)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Code in this block runs in the process."""
+        before, Node.here = Node.here, self
+        try:
+            yield
+        finally:
+            Node.here = before
