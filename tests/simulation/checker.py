@@ -18,6 +18,7 @@ from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
+from schemas.events.action import ActionExpired
 from tests.simulation.laws import LAWS, Said
 from tests.simulation.ledger import Book, Broken, Place
 
@@ -53,6 +54,7 @@ class Checker:
         self.events = 0
         self._digest = hashlib.sha256()
         self.broken: Broken | None = None
+        self.expired: list[tuple[Key, str]] = []
 
     @property
     def digest(self) -> str:
@@ -95,6 +97,8 @@ class Checker:
             return
         if (law := LAWS.get(type(fact.payload))) is not None:
             law(Said(seen.book, fact.payload, place, self.places.get(fact.cause), fact.cause))
+        if isinstance(fact.payload, ActionExpired):
+            self.expired.append((key, fact.payload.failure.message))
         seen.mission, seen.floor = evolve(seen.mission, fact), floors.evolve(seen.floor, fact)
         seen.missions[place], seen.floors[place] = seen.mission, seen.floor
 
@@ -116,9 +120,11 @@ class Checker:
             if seen.book.submission and not seen.book.settled()
         ]
 
-    async def at_the_end(self, log: MemoryLog) -> None:
-        """What must hold when everything has come to rest."""
+    async def at_the_end(self, log: MemoryLog, *, untroubled: bool) -> None:
+        """What must hold when everything has come to rest; more of it if nothing had gone wrong at all."""
         self.compare()
+        if untroubled and self.expired:
+            raise Broken("where nothing goes wrong nothing expires", *self.expired[0])
         for key, seen in self.followed.items():
             mission, floor = Mission(tenant=key[0], id=key[1]), Floor(*key)
             async for event in log.read(_window(key)):

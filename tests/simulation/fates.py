@@ -18,10 +18,10 @@ RATES: Mapping[str, float] = {
     "log_unsure": 0.02,
     "log_lingers": 0.3,  # of the writes that their writer dies over: they arrive all the same
     "news_late": 0.04,
-    "nonsense": 0.004,
+    "nonsense": 0.01,
     # deciders
-    "killed_before_write": 0.008,
-    "killed_after_write": 0.012,
+    "killed_before_write": 0.015,
+    "killed_after_write": 0.025,
     "decider_killed": 0.08,  # a second, for the whole fleet
     "clock_jump": 0.04,  # a second, for the whole fleet
     # commands
@@ -29,7 +29,7 @@ RATES: Mapping[str, float] = {
     "command_late": 0.1,
     "answer_lost": 0.1,
     # the queue
-    "queue_lost": 0.06,
+    "queue_lost": 0.1,
     "queue_doubled": 0.08,
     "queue_late": 0.1,
     # signals
@@ -37,16 +37,16 @@ RATES: Mapping[str, float] = {
     "signal_late": 0.05,
     "signal_doubled": 0.03,
     # workers
-    "worker_killed": 0.03,
-    "worker_frozen": 0.03,
-    "worker_deaf": 0.01,
-    "report_doubled": 0.05,
-    "report_late": 0.05,
-    "attempt_fails": 0.1,
+    "worker_killed": 0.06,
+    "worker_frozen": 0.08,
+    "worker_deaf": 0.03,
+    "report_doubled": 0.08,
+    "report_late": 0.08,
+    "attempt_fails": 0.12,
     "attempt_crashes": 0.04,
     "attempt_lies": 0.08,
-    "attempt_slow": 0.06,
-    "attempt_ignores_stops": 0.15,  # of the slow ones
+    "attempt_slow": 0.1,
+    "attempt_ignores_stops": 0.25,  # of the slow ones
 }
 """How likely each kind is at each occasion. A new kind: give it a line here and ask :meth:`Fates.strikes` where it can
 happen."""

@@ -106,10 +106,10 @@ async def _course(fleet: Fleet) -> None:
         await fleet.ask(ResumeMission(id=uuid7(), tenant=script.tenant, mission=script.mission))
     await _settled(fleet)
     await asyncio.sleep(_QUIET_S)
-    await fleet.checker.at_the_end(fleet.log)
+    await fleet.checker.at_the_end(fleet.log, untroubled=not fleet.fates.struck)
     fleet.replace_deciders()
     await asyncio.sleep(_QUIET_S)
-    await fleet.checker.at_the_end(fleet.log)
+    await fleet.checker.at_the_end(fleet.log, untroubled=not fleet.fates.struck)
 
 
 async def _settled(fleet: Fleet) -> None:

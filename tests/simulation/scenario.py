@@ -68,7 +68,7 @@ def make_scenario(seed: int) -> Scenario:
     rng = Random(f"{seed}/scenario")
     calm = rng.choice((0.0, 0.3, 1.0, 1.0, 2.0))
     chosen = [kind for kind in sorted(RATES) if rng.random() < 0.8]
-    scripts = tuple(_script(rng, number) for number in range(rng.choice((1, 1, 2, 3))))
+    scripts = tuple(_script(rng, number) for number in range(rng.choice((1, 2, 2, 3))))
     return Scenario(
         seed=seed,
         scripts=scripts,
@@ -82,14 +82,14 @@ def make_scenario(seed: int) -> Scenario:
 
 def _script(rng: Random, number: int) -> Script:
     wishes = []
-    for _ in range(rng.choice((0, 0, 0, 1, 2, 3))):
+    for _ in range(rng.choice((0, 0, 1, 2, 4))):
         verb = rng.choice(("pause", "resume", "retry", "retry", "cancel", "submit"))
-        wishes.append(Wish(rng.random() * rng.choice((2.0, 15.0)), verb))
+        wishes.append(Wish(rng.random() * rng.choice((2.0, 6.0, 15.0)), verb))
     return Script(
         tenant=rng.choice(("default", "acme")),
         mission=f"m{number}",
         submit_at=rng.random() * rng.choice((0.5, 8.0)),
-        plan=make_plan(rng, rng.choice((0, 1, 2, 3, 5, 8))),
+        plan=make_plan(rng, rng.choice((0, 1, 2, 3, 5, 8, 12))),
         inputs={"items": rng.choice(LISTS)},
         wishes=tuple(sorted(wishes, key=lambda wish: wish.at)),
     )
