@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from events.port import Log
@@ -42,7 +41,7 @@ class NoPlanner:
 class Fleet:
     """Everything that runs, and the log that outlives it."""
 
-    def __init__(self, scenario: Scenario, state_dir: Path) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self._true = asyncio.get_running_loop().time
         self.fates = Fates(scenario.seed, scenario.rates, scenario.only, self._true)
@@ -57,7 +56,6 @@ class Fleet:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._starts: dict[str, Callable[[], None]] = {}
         self._burials: set[asyncio.Task[None]] = set()
-        self._state_dir = state_dir
         self._chance = self.fates.stream("fleet")
         self._count = 0
         self.failed: BaseException | None = None
@@ -115,7 +113,7 @@ class Fleet:
     def _start_worker(self, skills: tuple[str, ...]) -> None:
         node = self._node("w")
         ears = self._ears[node.name]
-        made = Worker(node, self._client(node), ears, self.queue, self.fates, skills, self._state_dir)
+        made = Worker(node, self._client(node), ears, self.queue, self.fates, skills)
         self._starts[node.name] = lambda: self._start_worker(skills)
         self._launch(node.name, made.run())
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from schemas.commands import CancelMission, Command, PauseMission, ResumeMission, RetryMission, SubmitMission
 from schemas.ids import uuid7
@@ -50,18 +48,17 @@ def play(scenario: Scenario) -> Outcome:
     outcome = Outcome(scenario.seed)
     loop = VirtualLoop()
     with (
-        tempfile.TemporaryDirectory(prefix="stig-sim-") as folder,
         asyncio.Runner(loop_factory=lambda: loop) as runner,
         sealed(scenario.seed, loop.time),
     ):
         begin = loop.time()
-        runner.run(_play(scenario, Path(folder), outcome))
+        runner.run(_play(scenario, outcome))
         outcome.virtual_s = loop.time() - begin
     return outcome
 
 
-async def _play(scenario: Scenario, folder: Path, outcome: Outcome) -> None:
-    fleet = Fleet(scenario, folder)
+async def _play(scenario: Scenario, outcome: Outcome) -> None:
+    fleet = Fleet(scenario)
     fleet.start()
     main = asyncio.create_task(_course(fleet))
     try:
@@ -104,8 +101,10 @@ async def _course(fleet: Fleet) -> None:
     await asyncio.gather(*wishers)
     for script in scenario.scripts:
         await fleet.ask(ResumeMission(id=uuid7(), tenant=script.tenant, mission=script.mission))
-    await _settled(fleet)
-    await asyncio.sleep(_QUIET_S)
+    # A command that was answered may have been delivered twice; the second time a retry may find something to retry.
+    while fleet.checker.unsettled():
+        await _settled(fleet)
+        await asyncio.sleep(_QUIET_S)
     await fleet.checker.at_the_end(fleet.log, untroubled=not fleet.fates.struck)
     fleet.replace_deciders()
     await asyncio.sleep(_QUIET_S)

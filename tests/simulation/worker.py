@@ -37,6 +37,8 @@ from workers.workspaces import MemoryBlobs
 
 _BEAT_S = 1.0
 _LOOK_S = 0.25
+_NOWHERE = Path("nowhere")
+"""Simulated agents have no workspace, so nothing is ever made there."""
 _LISTS = (["a"], ["a", "b"], ["a", "a", "a-2"], [{"id": "x"}, {"no": "id"}], [], "no list")
 
 
@@ -133,14 +135,14 @@ class Worker:
     """One process with an agent for some skills; :meth:`run` is its life."""
 
     def __init__(
-        self, node: Node, log: Log, ears: Ears, queue: Queue, fates: Fates, skills: tuple[str, ...], state_dir: Path
+        self, node: Node, log: Log, ears: Ears, queue: Queue, fates: Fates, skills: tuple[str, ...]
     ) -> None:
         self._node, self._ears, self._queue, self._fates, self._skills = node, ears, queue, fates, skills
         self._steps = Lockstep(node)
         self._bus = ThreadBus(self._steps, log, fates)
         self._watch = Watch(may_exit=True)
         registry = Skills(Actor(node, fates), skills)
-        bench = Bench(state_dir, MemoryBlobs())
+        bench = Bench(_NOWHERE, MemoryBlobs())
         self._attempts = Attempts(registry, bench, Reporter(self._bus, node.name), self._watch)
 
     async def run(self) -> None:
