@@ -251,7 +251,9 @@ class Desks[S]:
                 while self._position < newest:
                     await self._moved.wait()
         except TimeoutError:
-            raise LogUnavailable(f"message {newest} of mission {desk.mission!r} is on the log and does not come") from None
+            raise LogUnavailable(
+                f"message {newest} of mission {desk.mission!r} is on the log and does not come"
+            ) from None
 
     async def settle(self, desk: Desk[S]) -> None:
         """Move a mission on until nothing follows from its state."""

@@ -19,7 +19,7 @@ from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
 from tests.simulation.fates import Fates
 from tests.simulation.node import Node
-from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog
+from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog, linger
 from tests.simulation.scenario import SKILLS, Scenario
 from tests.simulation.worker import Worker
 
@@ -142,6 +142,7 @@ class Fleet:
 
     def _end(self, node: Node) -> None:
         node.dead = True
+        linger(node, self.fates)
         self._ears.pop(node.name).close()
         self.deciders.pop(node.name, None)
         task = self._running.pop(node.name)

@@ -188,7 +188,8 @@ def _action_failed(said: Said) -> None:
 
 def _goal_achieved(said: Said) -> None:
     book, goal = said.book, said.payload.goal
-    _goal_ends(said, "achieved")
+    if not _goal_ends(said, "achieved"):
+        return
     said.need(all(task.ended for _, task in book.below(goal)), "no goal is achieved with tasks open below it")
     rest = [name for name in book.groups if name not in book.branches and goal in book.path(name)]
     rest = [name for name in rest if not book.given_up(name)]
@@ -199,7 +200,8 @@ def _goal_achieved(said: Said) -> None:
 
 def _goal_failed(said: Said) -> None:
     book, goal = said.book, said.payload.goal
-    _goal_ends(said, "failed")
+    if not _goal_ends(said, "failed"):
+        return
     spec = book.goals[goal].spec
     reason = (
         book.failures(goal) > spec.error_threshold
@@ -210,14 +212,16 @@ def _goal_failed(said: Said) -> None:
     said.need(reason, "no goal fails without a reason")
 
 
-def _goal_ends(said: Said, how: str) -> None:
+def _goal_ends(said: Said, how: str) -> bool:
+    """Whether it counts: not after the mission's end, which its author may not have read yet."""
     book, event = said.book, said.payload
     said.need(event.goal in book.goals, "only goals of the plan are spoken of")
-    _still_open(said)
+    if not _still_open(said):
+        return False
     goal = book.goals[event.goal]
     said.need(not goal.ended, "a goal ends once", goal.ended)
-    if not book.ended:
-        goal.ended, goal.ended_at = how, said.place
+    goal.ended, goal.ended_at = how, said.place
+    return True
 
 
 def _submitted(said: Said) -> None:

@@ -19,7 +19,7 @@ type Place = tuple[int, int]
 """Sequence and index of an event."""
 
 
-class Broken(AssertionError):  # noqa: N818
+class Broken(AssertionError):
     """A law does not hold.
 
     Attributes:

@@ -29,7 +29,7 @@ class Lockstep:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        # Plain locks, used as batons: an exception that the watch raises in this thread must not hit a lock written in Python.
+        # Plain locks as batons: an exception that the watch raises in this thread must not hit one written in Python.
         self._turn, self._back = threading.Lock(), threading.Lock()
         self._turn.acquire()
         self._back.acquire()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -24,7 +25,7 @@ from schemas.attempts import Failure
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
 from tests.simulation.play import Outcome, play
-from tests.simulation.scenario import make_scenario
+from tests.simulation.scenario import Scenario, Wish, make_scenario
 
 Mutant = Callable[[], Any]
 
@@ -133,6 +134,20 @@ def _followed_from_too_late() -> Any:
     return patch.object(Desks, "load_open", load_open)
 
 
+def _cancelled_too_early() -> Any:
+    async def settle(self: Desks[Any], desk: Any) -> None:
+        """Answers at once."""
+
+    return patch.object(Desks, "settle", settle)
+
+
+def _answers_from_stale_state() -> Any:
+    async def catch_up(self: Desks[Any], desk: Any, noun: str) -> None:
+        """Believes what it has."""
+
+    return patch.object(Desks, "catch_up", catch_up)
+
+
 def _with(state: Any, **changes: Any) -> Any:
     return folding.replace(state, **changes)
 
@@ -152,7 +167,33 @@ MUTANTS: dict[str, Mutant] = {
     "lost messages stay lost": _lost_messages_stay_lost,
     "a worker's word is proof": _last_word_counts,
     "followed from too late": _followed_from_too_late,
+    "cancellations are answered too early": _cancelled_too_early,
+    "answers come from stale state": _answers_from_stale_state,
 }
+
+
+def _cancelled_among_crashes(scenario: Scenario) -> Scenario:
+    scripts = tuple(replace(script, wishes=(Wish(1.0, "cancel"),)) for script in scenario.scripts)
+    rates = {**scenario.rates, "killed_before_write": 0.2}
+    return replace(scenario, scripts=scripts, rates=rates, orchestrators=1)
+
+
+def _paused_at_last(scenario: Scenario) -> Scenario:
+    """The pause is answered by one orchestrator, and the resumption asked at once of any of them."""
+    script = replace(scenario.scripts[0], wishes=(Wish(0.5, "pause"),), submit_at=0.5)
+    return replace(scenario, scripts=(script,), rough_s=0.9, orchestrators=2)
+
+
+SHARPER: dict[str, Callable[[Scenario], Scenario]] = {
+    "cancellations are answered too early": _cancelled_among_crashes,
+    "answers come from stale state": _paused_at_last,
+}
+"""Bugs that want a rare course of events: it is made common for them, or finding them would take thousands of seeds."""
+
+
+def scenario_for(name: str, seed: int) -> Scenario:
+    """The scenario of a seed, sharpened for the bug."""
+    return SHARPER.get(name, lambda scenario: scenario)(make_scenario(seed))
 
 
 @contextmanager
@@ -166,6 +207,6 @@ def hunt(name: str, seeds: int, first: int = 0) -> Outcome | None:
     """Play seeds with the bug until a law is broken; None if none is."""
     with planted(name):
         for seed in range(first, first + seeds):
-            if (outcome := play(make_scenario(seed))).law:
+            if (outcome := play(scenario_for(name, seed))).law:
                 return outcome
     return None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import ClassVar
 
 from tests.simulation.virtual_time import BEGIN
+
+type Effect = Callable[[], Awaitable[object]]
+"""What a write does when it arrives."""
 
 
 class Node:
@@ -29,6 +33,15 @@ class Node:
         self.dead = False
         self.frozen_until = 0.0
         self.die: Callable[[], None] = lambda: None
+        self.on_the_way: dict[int, Effect] = {}
+        self.arriving: list[asyncio.Future[object]] = []
+        self._sent = 0
+
+    def sends(self, effect: Effect) -> int:
+        """Note a write that is on its way; its number."""
+        self._sent += 1
+        self.on_the_way[self._sent] = effect
+        return self._sent
 
     def clock(self) -> datetime:
         """What the machine's calendar says."""

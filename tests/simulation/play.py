@@ -16,7 +16,7 @@ from tests.simulation.sealed import sealed
 from tests.simulation.virtual_time import VirtualLoop
 
 BOUND_S = 600.0
-"""Virtual seconds within which every mission ends once nothing goes wrong any more: many times what the longest takes."""
+"""Virtual seconds within which every mission ends once nothing goes wrong any more: many times what they take."""
 _QUIET_S = 3.0
 
 
@@ -101,13 +101,19 @@ async def _course(fleet: Fleet) -> None:
     await asyncio.gather(*wishers)
     for script in scenario.scripts:
         await fleet.ask(ResumeMission(id=uuid7(), tenant=script.tenant, mission=script.mission))
+    await _rest(fleet)
+    fleet.replace_deciders()
+    await _rest(fleet)
+
+
+async def _rest(fleet: Fleet) -> None:
+    """Wait until nothing is left to do, and ask what must hold then."""
+    await _settled(fleet)
+    await asyncio.sleep(_QUIET_S)
     # A command that was answered may have been delivered twice; the second time a retry may find something to retry.
     while fleet.checker.unsettled():
         await _settled(fleet)
         await asyncio.sleep(_QUIET_S)
-    await fleet.checker.at_the_end(fleet.log, untroubled=not fleet.fates.struck)
-    fleet.replace_deciders()
-    await asyncio.sleep(_QUIET_S)
     await fleet.checker.at_the_end(fleet.log, untroubled=not fleet.fates.struck)
 
 

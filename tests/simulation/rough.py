@@ -14,7 +14,7 @@ from schemas.commands import Command, CommandReply, parse_command
 from schemas.envelope import Event
 from schemas.errors import LogUnavailable, StigmergyError
 from tests.simulation.fates import Fates
-from tests.simulation.node import Node
+from tests.simulation.node import Effect, Node
 
 _ACK_WAIT_S = 10.0
 _AT_ONCE = 8
@@ -75,18 +75,16 @@ class RoughLog(MemoryLog):
         await self._wait()
         return await self._inner.missions(types)
 
-    async def _begin(self, effect: object) -> bool:
+    async def _begin(self, effect: Effect) -> bool:
         """The way to the log. False if it is refused there."""
+        number = self._node.sends(effect)
         try:
             await self._wait()
             if self._fates.strikes("killed_before_write"):
                 await self._dies()
             return not self._fates.strikes("log_refused")
-        except asyncio.CancelledError:
-            if self._node.dead and self._fates.strikes("log_lingers"):
-                later = self._fates.size("log_lingers", 0.0, 5.0)
-                asyncio.get_running_loop().call_later(later, _arrives, effect)
-            raise
+        finally:
+            self._node.on_the_way.pop(number, None)
 
     async def _end(self) -> bool:
         """The way back. False if the answer is lost there."""
@@ -107,19 +105,19 @@ class RoughLog(MemoryLog):
         await asyncio.sleep(self._latency.random() * self._latency.choice((0.001, 0.02)))
 
 
-_arriving: set[asyncio.Task[object]] = set()
+def linger(node: Node, fates: Fates) -> None:
+    """What a process that has just died had on the way may arrive all the same."""
+    for effect in node.on_the_way.values():
+        if fates.strikes("log_lingers"):
+            later = fates.size("log_lingers", 0.0, 5.0)
+            asyncio.get_running_loop().call_later(later, _arrives, node, effect)
+    node.on_the_way.clear()
 
 
-def _arrives(effect: object) -> None:
-    task: asyncio.Task[object] = asyncio.ensure_future(effect())  # type: ignore[operator]
-    _arriving.add(task)
-    task.add_done_callback(_arrived)
-
-
-def _arrived(task: asyncio.Task[object]) -> None:
-    _arriving.discard(task)
-    if not task.cancelled():
-        task.exception()  # the writer is dead: nobody wants to know
+def _arrives(node: Node, effect: Effect) -> None:
+    task = asyncio.ensure_future(effect())
+    node.arriving.append(task)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody is left who wants to know
 
 
 class RoughCommands:

@@ -1,8 +1,8 @@
 """A worker process: the real life of an attempt (claim, watch, agent, report) in a thread in lockstep.
 
-Real: :class:`workers.attempt.Attempts` with its registry, context, scratchpad, stop flag, watch and reporter. Simulated:
-Celery, the connection (:class:`ThreadBus` has the port of ``workers.bus.WorkerBus``) and the watch's own thread, whose
-looks are taken by the loop.
+Real: :class:`workers.attempt.Attempts` with its context, scratchpad, stop flag, watch and reporter. Simulated: Celery,
+the connection (:class:`ThreadBus` has the port of ``workers.bus.WorkerBus``), and the watch's own thread, whose looks
+the loop takes.
 """
 
 from __future__ import annotations
@@ -134,9 +134,7 @@ class ThreadBus:
 class Worker:
     """One process with an agent for some skills; :meth:`run` is its life."""
 
-    def __init__(
-        self, node: Node, log: Log, ears: Ears, queue: Queue, fates: Fates, skills: tuple[str, ...]
-    ) -> None:
+    def __init__(self, node: Node, log: Log, ears: Ears, queue: Queue, fates: Fates, skills: tuple[str, ...]) -> None:
         self._node, self._ears, self._queue, self._fates, self._skills = node, ears, queue, fates, skills
         self._steps = Lockstep(node)
         self._bus = ThreadBus(self._steps, log, fates)
