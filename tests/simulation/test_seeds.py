@@ -10,7 +10,7 @@ from tests.simulation.scenario import make_scenario
 from tests.simulation.shrink import Shrinking
 
 SEEDS = 1000
-PART = 25
+PART = 20
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, PART))
