@@ -198,9 +198,12 @@ class Desks[S]:
         """The desk of a mission, folded from the log if it is not at hand."""
         key = (tenant, mission)
         desk = self._desks.get(key)
-        if desk is not None and self._rules.ended(desk.state) and (await self._log_port.oldest())[0] > desk.first:
-            # Dropped from the stream since: a decision could be written, and not be read again after a restart.
-            del self._desks[key]
+        if desk is not None and desk.first and self._rules.ended(desk.state):
+            oldest, _ = await self._log_port.oldest()
+            # Dropped from the stream since: a decision could be written, and not be read again after a restart. A desk
+            # that has read nothing yet stays: another command may be at it, and would wait for news at a desk put away.
+            if oldest > desk.first and self._desks.get(key) is desk:
+                del self._desks[key]
         if key not in self._desks:
             await self._load([key])
         return self._desks[key]

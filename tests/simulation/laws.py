@@ -256,20 +256,26 @@ def _open(said: Said) -> None:
 def _paused(said: Said) -> None:
     _open(said)
     said.need(said.book.paused_at is None, "a mission is paused once")
+    _once(said)
     said.book.paused_at = said.place
 
 
 def _resumed(said: Said) -> None:
     _open(said)
     said.need(said.book.paused_at is not None, "only a paused mission is resumed")
+    _once(said)
     said.book.paused_at = None
 
 
 def _reopened(said: Said) -> None:
     said.need(said.book.ended == "failed", "only a failed mission is reopened", said.book.ended)
-    said.need(said.cause not in said.book.reopenings, "a command is carried out once")
-    said.book.reopenings.add(said.cause)
+    _once(said)
     said.book.reopen(said.payload.tasks)
+
+
+def _once(said: Said) -> None:
+    said.need(said.cause not in said.book.carried_out, "a command is carried out once")
+    said.book.carried_out.add(said.cause)
 
 
 def _completed(said: Said) -> None:

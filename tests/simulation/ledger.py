@@ -94,7 +94,7 @@ class Book:
     ended: str = ""
     ended_at: Place = (0, 0)
     paused_at: Place | None = None
-    reopenings: set[str] = field(default_factory=set)
+    carried_out: set[str] = field(default_factory=set)
 
     def begin(self, plan: Plan) -> None:
         """Take in the plan."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,26 @@ class _Stuck(_Behind):
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
         if any(event.type == "task.cancelled" for event in events):
             await asyncio.sleep(3600)
+        return await self._inner.append(events, guard=guard)
+
+    def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+        return self._inner.follow(window, batch=batch)
+
+
+class _Slow(_Behind):
+    """A view of a log that takes a while for everything."""
+
+    async def oldest(self) -> tuple[int, datetime | None]:
+        await asyncio.sleep(0.1)
+        return await self._inner.oldest()
+
+    async def read(self, window: Window) -> AsyncIterator[Event]:
+        await asyncio.sleep(0.1)
+        async for event in self._inner.read(window):
+            yield event
+
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
+        await asyncio.sleep(0.15)
         return await self._inner.append(events, guard=guard)
 
     def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
@@ -114,6 +135,49 @@ def test_a_pause_by_another_orchestrator_is_ended_by_a_resumption() -> None:
         reply, types = await _stale([PauseMission(id="c2", mission="m")], ResumeMission(id="c3", mission="m"))
         assert reply.accepted
         assert types.index("mission.resumed") > types.index("mission.paused")
+
+    simulate(main())
+
+
+def test_a_submission_that_comes_twice_at_once_is_answered_alike_twice() -> None:
+    """A desk that has read nothing yet looks like one of an ended mission; it must not be put away under a command."""
+
+    async def main() -> None:
+        office = _Office()
+        only = await office.open(_Slow(office.log), "only")
+        try:
+            first = asyncio.create_task(only.handle(SUBMIT))
+            await asyncio.sleep(0.15)
+            second = asyncio.create_task(only.handle(SUBMIT))
+            await asyncio.sleep(0.05)
+            third = asyncio.create_task(only.handle(PauseMission(id="c2", mission="m")))
+            replies = [await first, await second, await third]
+            assert [reply.reason for reply in replies if not reply.accepted] == []
+            assert [type_ for type_ in await office.types() if type_.startswith("mission.")] == [
+                "mission.submitted",
+                "mission.planned",
+                "mission.paused",
+            ]
+        finally:
+            await office.close()
+
+    simulate(main())
+
+
+def test_a_pause_that_is_delivered_again_after_the_resumption_pauses_nothing() -> None:
+    """Its first orchestrator had died before it could say that it was done."""
+
+    async def main() -> None:
+        office = _Office()
+        only = await office.open(office.log, "only")
+        pause, resume = PauseMission(id="c2", mission="m"), ResumeMission(id="c3", mission="m")
+        try:
+            for command in (SUBMIT, pause, resume, pause, resume):
+                assert (await only.handle(command)).accepted
+            types = await office.types()
+            assert (types.count("mission.paused"), types.count("mission.resumed")) == (1, 1)
+        finally:
+            await office.close()
 
     simulate(main())
 
