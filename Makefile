@@ -4,7 +4,7 @@ BIN := .venv/bin
 TESTS ?= tests
 JOBS ?= 2
 
-.PHONY: help demo dev test check bench format lock clean
+.PHONY: help demo dev test check simulate bench format lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,10 @@ check: ## types, style, import rule
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+simulate: ## whole fleets from seeds, with misfortunes (SEEDS=1000 FROM=0)
+	@scripts/bootstrap.sh dev
+	@$(BIN)/python -m tests.simulation run --seeds $(or $(SEEDS),1000) --from $(or $(FROM),0)
 
 bench: ## orchestration beside bare Celery
 	@scripts/bootstrap.sh dev

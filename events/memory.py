@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from events.blobs.memory import MemoryBlobs
 from events.blobs.port import BlobStore
@@ -264,6 +265,7 @@ class _MemoryDelivery:
             self._log.lay_down(self._stored, error, self._name)
 
 
+@lru_cache(maxsize=65_536)
 def matches(subject: str, pattern: str) -> bool:
     """Whether a subject matches a NATS pattern: ``*`` is one token, ``>`` at the end one or more."""
     left, right = subject.split("."), pattern.split(".")

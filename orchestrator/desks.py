@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
 _LOADED_AT_ONCE = 50
 _KEPT_ENDED = 200
+_CATCH_UP_S = 5.0
 
 
 class Rules[S](Protocol):
@@ -197,9 +198,12 @@ class Desks[S]:
         """The desk of a mission, folded from the log if it is not at hand."""
         key = (tenant, mission)
         desk = self._desks.get(key)
-        if desk is not None and self._rules.ended(desk.state) and (await self._log_port.oldest())[0] > desk.first:
-            # Dropped from the stream since: a decision could be written, and not be read again after a restart.
-            del self._desks[key]
+        if desk is not None and desk.first and self._rules.ended(desk.state):
+            oldest, _ = await self._log_port.oldest()
+            # Dropped from the stream since: a decision could be written, and not be read again after a restart. A desk
+            # that has read nothing yet stays: another command may be at it, and would wait for news at a desk put away.
+            if oldest > desk.first and self._desks.get(key) is desk:
+                del self._desks[key]
         if key not in self._desks:
             await self._load([key])
         return self._desks[key]
@@ -237,6 +241,28 @@ class Desks[S]:
         error = None if task.cancelled() else task.exception()
         if error is not None and self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+    async def catch_up(self, desk: Desk[S], noun: str) -> None:
+        """Wait until all events of a noun that the log has of the mission at this moment were read.
+
+        Raises:
+            LogUnavailable: they do not come.
+        """
+        newest = await self._log_port.newest(guard_filter(desk.tenant, desk.mission, noun))
+        try:
+            async with asyncio.timeout(_CATCH_UP_S):
+                while self._position < newest:
+                    await self._moved.wait()
+        except TimeoutError:
+            raise LogUnavailable(
+                f"message {newest} of mission {desk.mission!r} is on the log and does not come"
+            ) from None
+
+    async def settle(self, desk: Desk[S]) -> None:
+        """Move a mission on until nothing follows from its state."""
+        async with desk.lock:  # held all the time: a desk that nobody holds may be put away
+            while payloads := self._rules.advance(desk.state, self._clock()):
+                await self.record(desk, payloads, cause=desk.cause)
 
     async def decide(self, desk: Desk[S], decision: Callable[[S], list[Payload]]) -> None:
         """Take a decision that nothing on the log prompted, for instance because time has passed."""

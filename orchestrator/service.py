@@ -17,7 +17,7 @@ from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
 from orchestrator.planning import Planner, check_plan
 from orchestrator.recording import Clock, Recorder
-from schemas.commands import Command, CommandReply, SubmitMission
+from schemas.commands import CancelMission, Command, CommandReply, SubmitMission
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
@@ -121,11 +121,26 @@ class Orchestrator:
         desk = await self.desks.at(command.tenant, command.mission)
         for _ in range(_TRIES):
             async with desk.lock:
-                payloads = decide(desk.state, command, self._clock(), plan=plan)
+                payloads = await self._decision(desk, command, plan)
                 if not payloads or await self._record(desk, command, payloads):
-                    self.desks.touch(desk)
-                    return
-        raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
+                    break
+        else:
+            raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
+        if isinstance(command, CancelMission):
+            # Nobody looks at an ended mission again. As long as there is no answer, the command comes to a successor.
+            await self.desks.settle(desk)
+        self.desks.touch(desk)
+
+    async def _decision(self, desk: Desk[Mission], command: Command, plan: Plan | None) -> list[Payload]:
+        """What grants the command. That nothing is to be done, or nothing may be, is only said once all that is on
+        record of the mission was read: another orchestrator may have granted something a moment ago."""
+        try:
+            if payloads := decide(desk.state, command, self._clock(), plan=plan):
+                return payloads
+        except Refused:
+            _log.debug("%s looks as if it had to be refused", command.verb)
+        await self.desks.catch_up(desk, "mission")
+        return decide(desk.state, command, self._clock(), plan=plan)
 
     async def _record(self, desk: Desk[Mission], command: Command, payloads: list[Payload]) -> bool:
         if isinstance(command, SubmitMission):

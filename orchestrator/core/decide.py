@@ -40,7 +40,7 @@ def decide(mission: Mission, command: Command, now: datetime, *, plan: Plan | No
         case PauseMission():
             return _pause(mission, command)
         case ResumeMission():
-            return _resume(mission)
+            return _resume(mission, command)
         case CancelMission():
             return _cancel(mission, command)
         case RetryMission():
@@ -76,14 +76,14 @@ def _plan_left_out(mission: Mission, now: datetime, plan: Plan | None) -> list[P
 
 
 def _pause(mission: Mission, command: PauseMission) -> list[Payload]:
-    if mission.status is MissionStatus.PAUSED:
+    if mission.status is MissionStatus.PAUSED or mission.pausing == command.id:
         return []
     _need_open(mission, "paused")
     return [MissionPaused(reason=command.reason)]
 
 
-def _resume(mission: Mission) -> list[Payload]:
-    if mission.status is MissionStatus.RUNNING:
+def _resume(mission: Mission, command: ResumeMission) -> list[Payload]:
+    if mission.status is MissionStatus.RUNNING or mission.resuming == command.id:
         return []
     _need_open(mission, "resumed")
     return [MissionResumed()]

@@ -119,11 +119,11 @@ def _extended(mission: Mission, fact: Fact, event: missions.MissionExtended) -> 
 
 
 def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Mission:
-    return replace(mission, status=MissionStatus.PAUSED, reason=event.reason)
+    return replace(mission, status=MissionStatus.PAUSED, reason=event.reason, pausing=fact.cause)
 
 
 def _resumed(mission: Mission, fact: Fact, event: missions.MissionResumed) -> Mission:
-    return replace(mission, status=MissionStatus.RUNNING, reason="")
+    return replace(mission, status=MissionStatus.RUNNING, reason="", resuming=fact.cause)
 
 
 def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> Mission:

@@ -140,7 +140,8 @@ class Mission(Struct, frozen=True):
         dependents: node (task or group) to the nodes that need it.
         goal_path: goal to itself and all its ancestors.
         branch_of: task to its group and branch.
-        submission, reopening: ids of the commands that began it, and that reopened it last.
+        submission, reopening, pausing, resuming: ids of the commands that began it, and that last reopened, paused and
+            resumed it: a command that is delivered twice is carried out once.
         agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
         timers: when to look at something again.
         seen: noun to the sequence of its newest message: what compare-and-append compares.
@@ -153,6 +154,8 @@ class Mission(Struct, frozen=True):
     workflow: str = ""
     submission: str = ""
     reopening: str = ""
+    pausing: str = ""
+    resuming: str = ""
     inputs: dict[str, Any] = field(default_factory=dict)
     plan: Plan = Plan()
     tasks: Map[str, TaskState] = Map()

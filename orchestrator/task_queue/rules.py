@@ -214,7 +214,9 @@ def expired(state: Floor, situation: Situation, now: datetime, monotonic: float)
 
 def unclaimed(state: Floor, now: datetime, after_s: float) -> list[OpenAttempt]:
     """Attempts that were dispatched a while ago and that nobody has claimed."""
-    waiting = (opened for opened in state.attempts.values() if opened.stage is Stage.DISPATCHED)
+    # Sorted, because the map iterates by hashes, which differ from process to process.
+    waiting = (state.attempts[task] for task in sorted(state.attempts))
+    waiting = (opened for opened in waiting if opened.stage is Stage.DISPATCHED)
     return [opened for opened in waiting if (now - opened.since).total_seconds() > after_s]
 
 

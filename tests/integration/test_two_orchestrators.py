@@ -32,9 +32,11 @@ from schemas.expectations import OutputHas
 from schemas.ids import uuid7
 from schemas.plan import Group, Plan, TaskSpec
 from schemas.signals import Heartbeat, heartbeat_subject
-from tests.simulation.fleet import SKILL, NoPlanner, claim, said
+from tests.simulation.fleet import NoPlanner
+from tests.simulation.speaking import claim, said
 from tests.simulation.virtual_time import wall_clock
 
+SKILL = "s"
 LAYERED = 91
 
 

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from datetime import datetime
-from random import Random
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
-import msgspec
-
-from events.memory import MemoryLog
-from events.port import Ack, Guard, Log, Write
+from events.port import Log
+from orchestrator.desks import Desk
 from orchestrator.service import Orchestrator
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
 from orchestrator.task_queue.service import TaskQueueManager
-from schemas.attempts import AttemptOrder, Failure
 from schemas.commands import Command, CommandReply
-from schemas.envelope import Event, rfc3339
 from schemas.errors import TimedOut
-from schemas.events import Payload
-from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.ids import uuid7
 from schemas.plan import Plan
-from schemas.signals import Heartbeat, Running, heartbeat_subject
-from schemas.subjects import of_event
-from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog
-from tests.simulation.virtual_time import clock, monotonic
+from tests.simulation.celery_queue import Queue
+from tests.simulation.checker import CheckedLog, Checker
+from tests.simulation.fates import Fates
+from tests.simulation.node import Node
+from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog, linger
+from tests.simulation.scenario import SKILLS, Scenario
+from tests.simulation.worker import Worker
 
-SKILL = "s"
+_SKEW_S = 1.5
+_DRIFT = 1e-4
+_JUMP_S = 20.0
 
 
 class NoPlanner:
@@ -42,185 +38,171 @@ class NoPlanner:
         raise NotImplementedError
 
 
-class Queue:
-    """Celery's place: attempts on their way to workers; some are lost, some come twice, all take a while."""
-
-    def __init__(self, rng: Random, trouble: float) -> None:
-        self._rng, self._trouble = rng, trouble
-        self.waiting: asyncio.Queue[AttemptOrder] = asyncio.Queue()
-
-    def send(self, dispatch: Dispatch) -> None:
-        for _ in range(self._rng.choices((1, 0, 2), (1, self._trouble, self._trouble))[0]):
-            delay = self._rng.random() * self._rng.choice((0.01, 0.1, 2.0))
-            asyncio.get_running_loop().call_later(delay, self.waiting.put_nowait, dispatch.order)
-
-    def again(self, dispatch: Dispatch) -> None:
-        self.send(dispatch)
-
-    def settled(self, attempt: AttemptKey) -> None:
-        """Nothing is kept back here."""
-
-    def close(self) -> None:
-        """Nothing to let go."""
-
-
-def said(payload: Payload, order: AttemptOrder, worker: str, now: datetime) -> Event:
-    """A worker's word as an event, under a fresh id."""
-    return Event(
-        id=uuid7(),
-        source=f"/worker/{worker}",
-        type=payload.TYPE,
-        time=rfc3339(now),
-        tenant=order.tenant,
-        mission=order.mission,
-        subject=payload.about(),
-        data=msgspec.Raw(payload.model_dump_json(exclude_defaults=True).encode()),
-    )
-
-
-async def claim(log: Log, worker: str, order: AttemptOrder, now: datetime) -> bool:
-    """Claim an attempt as workers do: a fresh event that must be the first of its key."""
-    payload = AttemptStarted(task=order.task, attempt=order.attempt, worker=worker, agent="a")
-    event = said(payload, order, worker, now)
-    (answer,) = await log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
-    return isinstance(answer, Ack)
-
-
 class Fleet:
-    """Everything that runs, and the log that outlives it.
+    """Everything that runs, and the log that outlives it."""
 
-    Args:
-        seed: of everything that is left to chance.
-        trouble: how likely each misfortune is.
-        hopeless: which share of failures is said to be for good.
-    """
-
-    def __init__(self, seed: int, trouble: float = 0.1, hopeless: float = 0.0) -> None:
-        self.rng = Random(seed)
-        self.trouble = trouble
-        self.hopeless = hopeless
-        self.log = MemoryLog()
-        self.commands = RoughCommands()
-        self.air = Air(self.rng, trouble)
-        self.queue = Queue(self.rng, trouble)
-        self.orchestrators: dict[str, Orchestrator] = {}
-        self.managers: dict[str, TaskQueueManager] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._true = asyncio.get_running_loop().time
+        self.fates = Fates(scenario.seed, scenario.rates, scenario.only, self._true)
+        self.log = CheckedLog()
+        self.checker = self.log.checker = Checker(self.desks)
+        self.commands = RoughCommands(self.fates)
+        self.queue = Queue(self.fates)
+        self.nodes: dict[str, Node] = {}
+        self.deciders: dict[str, Orchestrator | TaskQueueManager] = {}
+        self._air = Air(self.fates)
         self._ears: dict[str, Ears] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._starts: dict[str, Callable[[], None]] = {}
+        self._burials: set[asyncio.Task[None]] = set()
+        self._chance = self.fates.stream("fleet")
         self._count = 0
+        self.failed: BaseException | None = None
 
-    def client(self) -> RoughLog:
-        return RoughLog(self.log, self.rng, self.trouble / 2)
+    def start(self) -> None:
+        """Everybody who takes part, and what happens to them."""
+        for _ in range(self.scenario.orchestrators):
+            self._start_orchestrator()
+        for _ in range(self.scenario.managers):
+            self._start_manager()
+        for number in range(self.scenario.workers):
+            # The first can do everything, so that everything can be done.
+            skills = SKILLS if number == 0 else self._chance.choice((SKILLS, SKILLS[:1], SKILLS[1:]))
+            self._start_worker(skills)
+        self._launch("fate", self._misfortunes())
 
-    def name(self, kind: str) -> str:
+    def desks(self) -> Iterator[Desk[Any]]:
+        """What the living deciders have at hand."""
+        for decider in self.deciders.values():
+            yield from decider.desks.all()
+
+    # birth
+
+    def _node(self, kind: str) -> Node:
         self._count += 1
-        return f"{kind}{self._count}"
+        skewed = bool(self.scenario.rates)
+        offset = (self._chance.random() * 2 - 1) * _SKEW_S * skewed
+        drift = (self._chance.random() * 2 - 1) * _DRIFT * skewed
+        node = Node(f"{kind}{self._count}", self._true, offset=offset, drift=drift)
+        node.die = lambda: self._die(node.name)
+        self.nodes[node.name] = node
+        self._ears[node.name] = Ears(self._air)
+        return node
 
-    # those who decide
+    def _client(self, node: Node) -> Log:
+        return RoughLog(self.log, node, self.fates)
 
-    def start_orchestrator(self) -> None:
-        name = self.name("o")
-        made = Orchestrator(self.client(), self.commands, NoPlanner(), name=name, clock=clock)
-        self.orchestrators[name] = made
-        self._running[name] = asyncio.create_task(made.run())
+    def _start_orchestrator(self) -> None:
+        node = self._node("o")
+        made = Orchestrator(self._client(node), self.commands, NoPlanner(), name=node.name, clock=node.clock)
+        self.deciders[node.name] = made
+        self._starts[node.name] = self._start_orchestrator
+        self._launch(node.name, made.run())
 
-    def start_manager(self) -> None:
-        name = self.name("m")
-        self._ears[name] = Ears(self.air)
+    def _start_manager(self) -> None:
+        node = self._node("q")
+        ears = self._ears[node.name]
         made = TaskQueueManager(
-            self.client(), self._ears[name], lambda _: self.queue, name=name, clock=clock, monotonic=monotonic
+            self._client(node), ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
         )
-        self.managers[name] = made
-        self._running[name] = asyncio.create_task(made.run())
+        self.deciders[node.name] = made
+        self._starts[node.name] = self._start_manager
+        self._launch(node.name, made.run())
 
-    async def kill(self, name: str) -> None:
-        """End one at once. An error that it died of before is an error of the simulation."""
-        if name in self._ears:
-            self._ears.pop(name).close()
-        self.orchestrators.pop(name, None)
-        self.managers.pop(name, None)
-        task = self._running.pop(name)
+    def _start_worker(self, skills: tuple[str, ...]) -> None:
+        node = self._node("w")
+        ears = self._ears[node.name]
+        made = Worker(node, self._client(node), ears, self.queue, self.fates, skills)
+        self._starts[node.name] = lambda: self._start_worker(skills)
+        self._launch(node.name, made.run())
+
+    def _launch(self, name: str, life: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(life)
+        self._running[name] = task
+        task.add_done_callback(lambda done: self._note(name, done))
+
+    def _note(self, name: str, done: asyncio.Task[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        node = self.nodes.get(name)
+        if error is not None and (node is None or not node.dead):
+            self.failed = self.failed or error
+
+    # death
+
+    def _die(self, name: str) -> None:
+        """End a process at once; another one takes its place after a while."""
+        node = self.nodes.get(name)
+        if node is None or node.dead:
+            return
+        self._end(node)
+        start = self._starts[name]
+        later = 0.05 if self.fates.calm else self._chance.random() * self._chance.choice((0.2, 3.0))
+        asyncio.get_running_loop().call_later(later, start)
+
+    def _end(self, node: Node) -> None:
+        node.dead = True
+        linger(node, self.fates)
+        self._ears.pop(node.name).close()
+        self.deciders.pop(node.name, None)
+        task = self._running.pop(node.name)
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        burial = asyncio.create_task(_bury(task))
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
 
-    async def misfortune(self, until: Callable[[], bool]) -> None:
-        """One after the other they die and are replaced, for as long as ``until`` says no."""
-        while not until():
-            await asyncio.sleep(self.rng.random() * 8)
-            name = self.rng.choice([*self.orchestrators, *self.managers])
-            start = self.start_orchestrator if name in self.orchestrators else self.start_manager
-            await self.kill(name)
-            await asyncio.sleep(self.rng.random() * 2)
-            start()
+    async def _misfortunes(self) -> None:
+        """What happens to processes while they do nothing in particular."""
+        while True:
+            await asyncio.sleep(0.25)
+            if self.fates.strikes("decider_killed", 0.25):
+                self._die(self.fates.stream("decider_killed.who").choice(sorted(self.deciders) or ["nobody"]))
+            alive = [node for name, node in sorted(self.nodes.items()) if not node.dead]
+            if alive and self.fates.strikes("clock_jump", 0.25):
+                node = self.fates.stream("clock_jump.who").choice(alive)
+                node.offset += self.fates.size("clock_jump", -_JUMP_S, _JUMP_S)
+            if self.fates.strikes("nonsense", 0.25):
+                await self._talk_nonsense()
 
-    async def check_alive(self) -> None:
-        for task in self._running.values():
-            if task.done():
-                await task
+    async def _talk_nonsense(self) -> None:
+        chance = self.fates.stream("nonsense.what")
+        script = chance.choice(self.scenario.scripts)
+        noun = chance.choice(("task.ready", "goal.achieved", "action.dispatched", "world.confirmed"))
+        await self.log.store(f"events.{script.tenant}.{script.mission}.{noun}", b"no event at all", uuid7())
+
+    def calm_down(self) -> None:
+        """No misfortune from now on: clocks are set right, whoever is frozen comes back."""
+        self.fates.calm = True
+        for node in self.nodes.values():
+            node.offset = max(-_SKEW_S, min(_SKEW_S, node.offset))
+            node.frozen_until = min(node.frozen_until, node.monotonic() + 1.0)
+
+    def replace_deciders(self) -> None:
+        """Everybody who decides dies at once, and others start."""
+        for name in list(self.deciders):
+            self._die(name)
 
     async def close(self) -> None:
-        for name in list(self._running):
-            await self.kill(name)
+        """End everything."""
+        if (fate := self._running.pop("fate", None)) is not None:
+            fate.cancel()
+        for node in list(self.nodes.values()):
+            if not node.dead:
+                self._end(node)
+        if self._burials:
+            await asyncio.wait(self._burials)
 
-    async def ask(self, command: Command) -> CommandReply:
+    # asking
+
+    async def ask(self, command: Command, patience: int = 1000) -> CommandReply | None:
         """Send a command until somebody answers, each time with the same id."""
-        while True:
-            try:
+        for _ in range(patience):
+            with contextlib.suppress(TimedOut):
                 return await self.commands.send(command, timeout_s=3.0)
-            except TimedOut:
-                await self.check_alive()
+        return None
 
-    # those who act
 
-    def start_worker(self) -> None:
-        name = self.name("w")
-        self._running[name] = asyncio.create_task(self._work(name))
-
-    async def _work(self, name: str) -> None:
-        ears, running = Ears(self.air), dict[str, Running]()
-        heart = asyncio.create_task(self._beat(ears, name, running))
-        try:
-            while True:
-                order = await self.queue.waiting.get()
-                if await claim(self.log, name, order, clock()):
-                    running["now"] = Running(order.tenant, order.mission, order.task, order.attempt)
-                    if not await self._attempt(name, order, heart):
-                        return
-                    running.clear()
-        finally:
-            heart.cancel()
-            ears.close()
-
-    async def _beat(self, ears: Ears, name: str, running: dict[str, Running]) -> None:
-        while True:
-            beat = Heartbeat(worker=name, skills=(SKILL,), running=tuple(running.values()))
-            await ears.send(heartbeat_subject(name), msgspec.json.encode(beat))
-            await asyncio.sleep(0.5)
-
-    def _may_be_retried(self) -> bool:
-        return self.rng.random() >= self.hopeless
-
-    async def _attempt(self, name: str, order: AttemptOrder, heart: asyncio.Task[None]) -> bool:
-        """Make one attempt. False if the worker died of it, or fell silent and was only heard of by a late word."""
-        await asyncio.sleep(self.rng.random() * self.rng.choice((0.05, 1.0)))
-        fate = self.rng.random()
-        if fate < self.trouble:
-            heart.cancel()
-            asyncio.get_running_loop().call_later(1.0, self.start_worker)
-            if fate < self.trouble / 2:
-                return False
-            await asyncio.sleep(5 + self.rng.random() * 5)
-        failed = self.rng.random() < self.trouble
-        failure = Failure(code="x", message="went wrong", retryable=self._may_be_retried()) if failed else None
-        word = AttemptFinished(
-            task=order.task,
-            attempt=order.attempt,
-            worker=name,
-            outcome="failed" if failed else "succeeded",
-            output={} if failed else {"items": ["a", "b", "a"], "by": name},
-            failure=failure,
-        )
-        for _ in range(1 + (self.rng.random() < self.trouble)):
-            await self.log.append([said(word, order, name, clock())])
-        return fate >= self.trouble
+async def _bury(task: asyncio.Task[None]) -> None:
+    """Wait until a process is gone. What it cries out in dying is of no interest."""
+    with contextlib.suppress(BaseException):
+        await task

@@ -1,0 +1,58 @@
+"""Celery's place: attempts on their way to workers. Some are lost, some come twice, all take a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
+from schemas.attempts import AttemptOrder
+from tests.simulation.fates import Fates
+
+_MOST_IN_MESSAGE = 3
+
+
+class Queue:
+    """All queues of the fleet; a :class:`~orchestrator.task_queue.dispatch.Sender` at one end."""
+
+    def __init__(self, fates: Fates) -> None:
+        self._fates = fates
+        self._chance = fates.stream("queue")
+        self._waiting: list[tuple[int, int, AttemptOrder]] = []
+        self._count = 0
+        self._news = asyncio.Event()
+
+    def send(self, dispatch: Dispatch) -> None:
+        if self._fates.strikes("queue_lost"):
+            return
+        for _ in range(2 if self._fates.strikes("queue_doubled") else 1):
+            delay = self._chance.random() * 0.02
+            if self._fates.strikes("queue_late"):
+                delay += self._fates.size("queue_late", 0.2, 6.0)
+            asyncio.get_running_loop().call_later(delay, self._put, dispatch)
+
+    def again(self, dispatch: Dispatch) -> None:
+        self.send(dispatch)
+
+    def settled(self, attempt: AttemptKey) -> None:
+        """Nothing is kept back here."""
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+    def _put(self, dispatch: Dispatch) -> None:
+        self._count += 1
+        self._waiting.append((-dispatch.priority, self._count, dispatch.order))
+        self._waiting.sort(key=lambda waiting: waiting[:2])
+        self._news.set()
+
+    async def take(self, skills: Sequence[str]) -> list[AttemptOrder]:
+        """The next message for a worker with these skills: one order or a few."""
+        while True:
+            fit = [waiting for waiting in self._waiting if waiting[2].skill in skills]
+            if fit:
+                taken = fit[: self._chance.randint(1, _MOST_IN_MESSAGE)]
+                self._waiting = [waiting for waiting in self._waiting if waiting not in taken]
+                return [order for _, _, order in taken]
+            self._news.clear()
+            await self._news.wait()

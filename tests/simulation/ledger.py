@@ -1,0 +1,185 @@
+"""A second book-keeping of every mission, kept from the log alone and by other rules than production code folds by.
+
+It knows nothing of agendas, counters or floors: only what was said, in which order, and what the plan says. Because it
+is not the fold, a fold that forgets something is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from schemas.attempts import Failure
+from schemas.events.attempt import AttemptFinished
+from schemas.events.mission import MissionExtended
+from schemas.expectations import ExitCode, MaxDuration, OutputHas
+from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, TaskSpec
+
+type Place = tuple[int, int]
+"""Sequence and index of an event."""
+
+
+class Broken(AssertionError):
+    """A law does not hold.
+
+    Attributes:
+        law: its name, for whoever compares two failures.
+        key: tenant and mission.
+    """
+
+    def __init__(self, law: str, key: tuple[str, str], detail: str) -> None:
+        super().__init__(f"{law}: {detail} (mission {'/'.join(key)})")
+        self.law, self.key = law, key
+
+
+@dataclass
+class TaskBook:
+    """What was said of one task.
+
+    Attributes:
+        attempt: newest announced; ``forgiven`` of them do not count against the budget; ``granted`` is the newest that
+            a retry has allowed.
+        verdicts: attempt to its first verdict: None if it is confirmed, else why it failed.
+        reports: attempt to its first report.
+    """
+
+    spec: TaskSpec
+    attempt: int = 0
+    forgiven: int = 0
+    granted: int = 1
+    ended: str = ""
+    reports: dict[int, AttemptFinished] = field(default_factory=dict)
+    verdicts: dict[int, Failure | None] = field(default_factory=dict)
+    dispatched: set[int] = field(default_factory=set)
+    workers: dict[int, str] = field(default_factory=dict)
+    counted: set[int] = field(default_factory=set)
+
+    def judge(self, attempt: int, failure: Failure | None) -> None:
+        """The first verdict of the present attempt counts."""
+        if attempt == self.attempt and attempt not in self.verdicts and not self.ended:
+            self.verdicts[attempt] = failure
+
+    @property
+    def made(self) -> int:
+        """Attempts that count against the budget."""
+        return self.attempt - self.forgiven
+
+
+@dataclass
+class GoalBook:
+    """What was said of one goal; ``ended`` is "", ``achieved`` or ``failed``."""
+
+    spec: GoalSpec
+    ended: str = ""
+    ended_at: Place = (0, 0)
+
+
+@dataclass
+class Book:
+    """What was said of one mission.
+
+    Attributes:
+        branches: group to its branches, once it has unfolded.
+        ended: "", ``completed``, ``failed`` or ``cancelled``; ``ended_at`` is where that was said.
+        paused_at: where the present pause begins; None if there is none.
+    """
+
+    key: tuple[str, str]
+    submission: str = ""
+    plan: Plan | None = None
+    tasks: dict[str, TaskBook] = field(default_factory=dict)
+    goals: dict[str, GoalBook] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    branches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    ended: str = ""
+    ended_at: Place = (0, 0)
+    paused_at: Place | None = None
+    carried_out: set[str] = field(default_factory=set)
+
+    def begin(self, plan: Plan) -> None:
+        """Take in the plan."""
+        self.plan = plan
+        self.tasks = {spec.id: TaskBook(spec) for spec in plan.tasks}
+        self.groups = {group.id: group for group in plan.groups}
+        groups = [GoalSpec(id=group.id, parent=group.goal) for group in plan.groups]
+        for spec in (GoalSpec(id=ROOT_GOAL, parent=None), *plan.goals, *groups):
+            self.goals[spec.id] = GoalBook(spec)
+
+    def extend(self, event: MissionExtended) -> None:
+        """Take in the branches of a group."""
+        self.branches[event.group] = event.branches
+        self.tasks.update({spec.id: TaskBook(spec) for spec in event.tasks})
+        self.goals.update({spec.id: GoalBook(spec) for spec in event.goals})
+
+    def reopen(self, named: tuple[str, ...]) -> None:
+        """What has not succeeded may be tried again."""
+        self.ended, self.ended_at, self.paused_at = "", (0, 0), None
+        for name, task in self.tasks.items():
+            if name in named or task.ended not in ("succeeded", "failed"):
+                task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
+                task.verdicts.setdefault(task.attempt, Failure(code="reopened", message="it was reopened"))
+        for goal in self.goals.values():
+            # A failed goal is open again; of the achieved ones, those with something open below.
+            if goal.ended != "achieved" or not self._at_rest(goal.spec.id):
+                goal.ended = ""
+
+    def _at_rest(self, goal: str) -> bool:
+        groups = (group for group in self.groups if group not in self.branches and goal in self.path(group))
+        return all(task.ended for _, task in self.below(goal)) and not any(groups)
+
+    def path(self, goal: str) -> Iterator[str]:
+        """A goal and all above it."""
+        current: str | None = goal
+        while current is not None:
+            yield current
+            current = self.goals[current].spec.parent
+
+    def below(self, goal: str) -> Iterator[tuple[str, TaskBook]]:
+        """The tasks of a goal and of all goals below it."""
+        for name, task in self.tasks.items():
+            if goal in self.path(task.spec.goal):
+                yield name, task
+
+    def given_up(self, goal: str) -> GoalBook | None:
+        """The goal, or the nearest above it, that has failed."""
+        return next((self.goals[name] for name in self.path(goal) if self.goals[name].ended == "failed"), None)
+
+    def failures(self, goal: str) -> int:
+        """What failed directly below."""
+        bad = sum(t.spec.goal == goal and t.ended in ("failed", "skipped") for t in self.tasks.values())
+        required = (g for g in self.goals.values() if g.spec.parent == goal and not g.spec.optional)
+        return bad + sum(g.ended == "failed" for g in required)
+
+    def came_about(self, need: str) -> bool:
+        """Whether what a task needs is there."""
+        if need in self.tasks:
+            return self.tasks[need].ended == "succeeded"
+        return need in self.branches and all(t.ended for _, t in self.below(need))
+
+    def lost(self, need: str) -> bool:
+        """Whether what a task needs will never be there."""
+        if need in self.tasks:
+            return self.tasks[need].ended not in ("", "succeeded")
+        return need not in self.branches and self.given_up(need) is not None
+
+    def settled(self) -> bool:
+        """Whether the mission and all its tasks have ended."""
+        return bool(self.ended) and all(task.ended for task in self.tasks.values())
+
+
+def holds(spec: TaskSpec, report: AttemptFinished) -> bool:
+    """Whether a report is as expected; for the expectations that simulated plans have."""
+    seen = report.observation
+    for expected in spec.expects:
+        match expected:
+            case OutputHas():
+                good = all(report.output.get(key) is not None for key in expected.keys)
+            case ExitCode():
+                good = seen.exit_code == expected.code
+            case MaxDuration():
+                good = seen.duration_s <= expected.seconds
+            case _:
+                raise NotImplementedError(f"simulated plans have no {expected.kind}")
+        if not good:
+            return False
+    return True
