@@ -56,6 +56,7 @@ class Scene(Struct, frozen=True):
         agents: ``worker/agent`` to what it is doing.
         holders: (task, attempt) to the agent that made it.
         scratchpads: task to what its agents noted, field by field.
+        others: in a film of several missions the scenes of those that the newest event was not about.
     """
 
     mission: Mission
@@ -64,6 +65,7 @@ class Scene(Struct, frozen=True):
     agents: Map[str, AgentState] = Map()
     holders: Map[tuple[str, int], str] = Map()
     scratchpads: Map[str, Map[str, Any]] = Map()
+    others: Map[str, Scene] = Map()
 
 
 class AgentView(BaseModel):
@@ -94,12 +96,14 @@ class SceneView(BaseModel):
 
 
 def scene_cursor(tenant: str, mission: str, *, every: int = 256) -> Cursor[Scene]:
-    """A cursor over a mission, before its first event."""
+    """A cursor over a mission, before its first event; over several if ``mission`` is empty."""
     return Cursor(Scene(Mission(tenant=tenant, id=mission)), fold, every=every)
 
 
 def fold(scene: Scene, event: Event) -> Scene:
     """The scene after one more event. What this release cannot read is counted and changes nothing else."""
+    if event.mission != scene.mission.id:
+        scene = _turned(scene, event.mission)
     scene = replace(scene, number=scene.number + 1, sequence=max(scene.sequence, event.sequence))
     try:
         fact = Fact.of(event)
@@ -109,6 +113,17 @@ def fold(scene: Scene, event: Event) -> Scene:
     if mission is not scene.mission:
         scene = replace(scene, mission=mission)
     return _people(scene, fact)
+
+
+def _turned(scene: Scene, mission: str) -> Scene:
+    """The scene of another mission; the present one is kept among the others."""
+    others = scene.others
+    if scene.mission.id:
+        others = others.set(scene.mission.id, replace(scene, others=Map()))
+    there = others.get(mission)
+    if there is None:
+        return Scene(Mission(tenant=scene.mission.tenant, id=mission), others=others)
+    return replace(there, others=others.delete(mission))
 
 
 def view(scene: Scene) -> SceneView:

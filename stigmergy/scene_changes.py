@@ -32,6 +32,8 @@ class Change(BaseModel):
 
 def changes(before: Scene, after: Scene) -> list[Change]:
     """Everything that differs, the mission first. Costs what changed, not what there is: equal parts are shared."""
+    if before.mission.id != after.mission.id:  # the event before was about another mission
+        before = before.others.get(after.mission.id, Scene(Mission()))
     old, new = before.mission, after.mission
     return [
         *_of("mission", "", _mission(old), _mission(new)),

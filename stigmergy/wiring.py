@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
+    from projections.archive.history import ArchiveHistory
     from projections.archive.places import Place
     from projections.archive.projection import ArchiveProjection
     from projections.archive.retention import Retention
@@ -164,6 +166,32 @@ def archive_place(settings: Settings) -> Place:
     if settings.archive_url is None:
         return open_place(str(settings.state_dir / "archive"))
     return open_place(settings.archive_url.get_secret_value())
+
+
+async def open_history(bus: Bus, settings: Settings) -> ArchiveHistory | None:
+    """What was archived of the log; None where nothing was, or where nobody asked for an archive and pyarrow lacks.
+
+    Raises:
+        InvalidInput: the archive is of another log.
+        ArchiveDamaged, ArchiveUnavailable: it cannot be read.
+    """
+    if settings.archive_url is None and not (settings.state_dir / "archive").is_dir():
+        return None
+    try:
+        place = archive_place(settings)
+    except ToolMissing:
+        if settings.archive_url is not None:
+            raise
+        return None
+    from projections.archive.commits import manifest
+    from projections.archive.following import check_same_log
+    from projections.archive.history import ArchiveHistory
+
+    found = await asyncio.to_thread(manifest, place)
+    if not found.chain:
+        return None
+    await check_same_log(bus.log, place, found)
+    return ArchiveHistory(place)
 
 
 def make_archive(bus: Bus, settings: Settings) -> ArchiveProjection:

@@ -55,7 +55,7 @@ async def play(cursor: Cursor[Scene], pace: Pace, record: Recording, *, live: bo
 
 async def _take(player: Player, record: Recording, changed: asyncio.Event) -> None:
     """Events of a mission that still runs. It may be reopened after its end, so this lasts as long as the player."""
-    async with aclosing(record.source.events(follow=True, after=record.events[-1].sequence)) as events:
+    async with aclosing(record.source.events(follow=True, after=record.last)) as events:
         async for event in events:
             player.extend([event])
             changed.set()

@@ -75,7 +75,9 @@ def _title(player: Player) -> str:
     live = " [cyan]live[/]" if player.live else ""
     at = f" {clock(player.moment)}" if player.moment else ""
     place = f"{cursor.position:,}/{len(cursor):,}"
-    return f"{sign} {speed}  [bold]{place}[/]{at}{live}  {status(mission.status.value)}  {short(mission.objective, 80)}"
+    which = f" [dim]{plain(mission.id[:13])}[/]" if cursor.state.others else ""
+    told = f"{status(mission.status.value)}{which}  {short(mission.objective, 80)}"
+    return f"{sign} {speed}  [bold]{place}[/]{at}{live}  {told}"
 
 
 def _track(player: Player, width: int) -> str:

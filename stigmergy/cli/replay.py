@@ -16,7 +16,16 @@ Patterns = list[str] | None
 
 
 def replay(
-    mission: Mission,
+    mission: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MISSION]", help="A mission's id, its beginning, last, or a FILE.ndjson of its events."
+        ),
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(metavar="SUBJECT", help="Instead of a mission, such as 'events.*.*.task.>'."),
+    ] = None,
     at: Annotated[
         str | None,
         typer.Option(metavar="N", help="Only the state after the N-th event; seq:N: by sequence."),
@@ -41,9 +50,14 @@ def replay(
         typer.Option(metavar="TARGET", help="Publish copies: tenant:NAME, or subject:PREFIX that nobody stores."),
     ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Lines, even in a terminal.")] = False,
+    counting: Annotated[bool, typer.Option("--count", help="Only how many events there are.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="With a subject: go on at the end. A mission is followed anyway.")
+    ] = False,
+    archive: Annotated[bool, typer.Option("--archive/--no-archive", help="Read older events from the archive.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Play a mission as a film: what every agent did, saw and changed, event by event.
+    """Play a mission as a film, or the events of many: what every agent did, saw and changed, event by event.
 
     Nothing is executed again, and nothing is written except with --to. In a terminal the film is in your hands:
     space plays and pauses, arrows step, [ and ] change the speed, e goes to the next error, g to an event, / filters.
@@ -55,24 +69,46 @@ def replay(
       stig replay last --speed 10 --type 'task.*' --type world.violated --plain
       stig mission events last --json > run.ndjson; stig replay run.ndjson
       stig replay last --speed 5 --to subject:demo
+      stig replay --subject 'events.*.*.task.>' --since 2h
+      stig replay --subject 'events.*.*.world.violated' --since 7d --count
+      stig replay --since 1d --speed max --json | jq .type
     """
     from events.replay import Choice
     from schemas.errors import InvalidInput
-    from stigmergy.cli.replay_run import Wish, run
+    from stigmergy.cli.replay_run import Wish, run, run_slice
     from stigmergy.cli.tailing import instant
 
+    begin, end = (instant(said) if said is not None else None for said in (since, until))
+    across = mission is None
+    if mission is None and subject is None and begin is None and end is None:
+        raise InvalidInput("name a mission, a subject or a time", hint="for instance: stig replay last")
+    if mission is not None and subject is not None:
+        raise InvalidInput("a mission and --subject exclude each other", hint="events.*.MISSION.task.> names both")
     if at is not None and to is not None:
         raise InvalidInput("--at shows one state, --to copies a film", hint="choose one of them")
+    if at is not None and across:
+        raise InvalidInput("--at shows the state of one mission", hint="stig replay MISSION --at N")
     choice = Choice(
         types=tuple(types or ()),
         tasks=tuple(tasks or ()),
         agents=tuple(agents or ()),
         workers=tuple(workers or ()),
-        since=instant(since) if since is not None else None,
-        until=instant(until) if until is not None else None,
+        since=None if across else begin,  # of a mission the state counts all events, so all of them are read
+        until=None if across else end,
     )
-    wish = Wish(at=at, speed=speed, longest_gap_s=longest_gap, choice=choice, to=to, plain=plain, as_json=as_json)
-    asyncio.run(run(mission, wish))
+    wish = Wish(
+        choice,
+        at=at,
+        speed=speed,
+        longest_gap_s=longest_gap,
+        to=to,
+        plain=plain,
+        as_json=as_json,
+        follow=follow,
+        counting=counting,
+        archive=archive,
+    )
+    asyncio.run(run_slice(subject, begin, end, wish) if mission is None else run(mission, wish))
 
 
 def diff(
