@@ -13,11 +13,13 @@ from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
 from orchestrator.core.facts import Fact
+from orchestrator.core.forking import Recording
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
 from orchestrator.planning import Planner, check_plan
+from orchestrator.recalling import Recordings, from_log, read_recording
 from orchestrator.recording import Clock, Recorder
-from schemas.commands import Command, CommandReply, SubmitMission
+from schemas.commands import Command, CommandReply, ForkMission, SubmitMission
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
@@ -75,10 +77,21 @@ class Orchestrator:
         planner: makes a plan of an objective.
         name: who this is, a token unique among the running orchestrators.
         clock: gives the present instant, aware.
+        recordings: the events of a mission from its first on, for forks; the log alone if it is left out.
     """
 
-    def __init__(self, log: Log, commands: CommandBus, planner: Planner, *, name: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: Log,
+        commands: CommandBus,
+        planner: Planner,
+        *,
+        name: str,
+        clock: Clock,
+        recordings: Recordings | None = None,
+    ) -> None:
         self._log = log
+        self._recordings = recordings or from_log(log)
         self._commands = commands
         self._planner = planner
         self._clock = clock
@@ -97,10 +110,14 @@ class Orchestrator:
     async def handle(self, command: Command) -> CommandReply:
         """Carry out one command, or refuse it and leave a note of the refusal on the log."""
         try:
-            plan = None
+            plan, origin = None, None
             if isinstance(command, SubmitMission):
                 command, plan = await self._plan(command)
-            await self._carry_out(command, plan)
+            elif isinstance(command, ForkMission):
+                if command.plan is not None:
+                    check_plan(command.plan)
+                origin = await read_recording(self._recordings, command.tenant, command.origin, command.at)
+            await self._carry_out(command, plan, origin)
         except (Refused, InvalidInput) as error:
             await self._note_refusal(command, error)
             return CommandReply(
@@ -117,18 +134,18 @@ class Orchestrator:
         plan = await self._planner.plan(command.objective, command.workflow, inputs)
         return command.model_copy(update={"inputs": inputs}), plan
 
-    async def _carry_out(self, command: Command, plan: Plan | None) -> None:
+    async def _carry_out(self, command: Command, plan: Plan | None, origin: Recording | None) -> None:
         desk = await self.desks.at(command.tenant, command.mission)
         for _ in range(_TRIES):
             async with desk.lock:
-                payloads = decide(desk.state, command, self._clock(), plan=plan)
+                payloads = decide(desk.state, command, self._clock(), plan=plan, origin=origin)
                 if not payloads or await self._record(desk, command, payloads):
                     self.desks.touch(desk)
                     return
         raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
 
     async def _record(self, desk: Desk[Mission], command: Command, payloads: list[Payload]) -> bool:
-        if isinstance(command, SubmitMission):
+        if isinstance(command, SubmitMission | ForkMission):
             desk.correlation, desk.traceparent = command.id, command.traceparent
         return await self.desks.record(desk, payloads, cause=command.id)
 
