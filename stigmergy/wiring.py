@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,14 +15,16 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
+from events.replay import EventSource, JoinedSource, Slice
 from events.services import NatsServices
 from events.signals import NatsSignals
-from schemas.errors import ToolMissing, Unavailable
+from schemas.errors import StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
 from stigmergy.local import LocalStack
 from stigmergy.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.recalling import Recordings
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.archive.history import ArchiveHistory
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from projections.world.role import WorldRole
     from projections.world.scripts import Connection
     from workers.process import WorkerSettings
+
+_log = logging.getLogger(__name__)
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
 
@@ -107,13 +112,31 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
             await nc.close()
 
 
-def make_orchestrator(bus: Bus) -> Orchestrator:
-    """An orchestrator over a bus, with the templates that come with us."""
+def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrator:
+    """An orchestrator over a bus, with the templates that come with us.
+
+    With settings it forks missions of which the log has forgotten a part and the archive has not.
+    """
     from orchestrator.planning import TemplatePlanner, builtin_templates
     from orchestrator.service import Orchestrator
 
     planner = TemplatePlanner(builtin_templates())
-    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now)
+    recordings = None if settings is None else recordings_of(bus, settings)
+    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now, recordings=recordings)
+
+
+def recordings_of(bus: Bus, settings: Settings) -> Recordings:
+    """Missions as log and archive have them; an archive that cannot be used now is done without, and said so."""
+
+    async def source(tenant: str, mission: str) -> EventSource:
+        try:
+            history = await open_history(bus, settings)
+        except StigmergyError as error:
+            _log.warning("mission %s is read from the log alone: %s (%s)", mission, error, error.hint)
+            history = None
+        return JoinedSource(bus.log, history, Slice(tenant, mission), _log.warning)
+
+    return source
 
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:

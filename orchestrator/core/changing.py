@@ -36,8 +36,10 @@ def changed_values(changes: Iterable[ForkChange], then: Mission, results: Mappin
     inputs, outputs = then.inputs, dict[str, dict[str, Any]]()
     for change in changes:
         steps = _steps(change.path)
-        if steps[0] == "inputs" and len(steps) > 1:
+        if steps[0] == "inputs":
             inputs = put(inputs, steps[1:], change.value, change.path)
+            if not isinstance(inputs, dict):
+                raise Refused(f"{change.path} must be an object", hint=_HINT)
             continue
         task, rest = _task_of(change.path, steps, then)
         if not rest:
@@ -69,7 +71,7 @@ def _steps(path: str) -> tuple[Step, ...]:
         steps = parse(path).steps
     except InvalidWorkflow as error:
         raise Refused(f"{path!r} is no path", hint=_HINT) from error
-    if EVERY in steps or steps[0] not in ("task", "inputs") or len(steps) < 2:
+    if EVERY in steps or steps[0] not in ("task", "inputs"):
         raise Refused(f"{path!r} is nothing that a fork can change", hint=_HINT)
     return steps
 

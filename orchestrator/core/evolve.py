@@ -22,6 +22,7 @@ from orchestrator.core.mission import (
 )
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from schemas.attempts import Failure
+from schemas.envelope import Event
 from schemas.events import Payload
 from schemas.events import action as actions
 from schemas.events import attempt as attempts
@@ -340,3 +341,13 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     actions.ActionRefused: _action_failed,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))
+_FOLDED = frozenset(FOLDED_TYPES)
+
+
+def evolved(mission: Mission, event: Event) -> Mission:
+    """The mission after one more event; one of a type that says nothing of it is not even parsed.
+
+    Raises:
+        InvalidEvent: this release cannot read it.
+    """
+    return evolve(mission, Fact.of(event)) if event.type in _FOLDED else mission

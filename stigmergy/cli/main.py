@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
-from stigmergy.cli import archive, dev, doctor, events, mission, projections, replay, schema, serve, workers, world
+from stigmergy.cli import (
+    archive,
+    dev,
+    doctor,
+    events,
+    fork,
+    mission,
+    projections,
+    replay,
+    schema,
+    serve,
+    workers,
+    world,
+)
 from stigmergy.cli.endings import BAD_INPUT, CODES_HELP, FAILED, INTERRUPTED, tell, tell_crash, tell_error
 from stigmergy.cli.run import app as run_app
 
@@ -35,7 +48,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "world", "replay", "diff", "events", "dev", "status", "down",
+    "run", "mission", "world", "replay", "fork", "diff", "events", "dev", "status", "down",
     "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -54,6 +67,7 @@ app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
 app.add_typer(world.app, name="world")
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
+app.command("fork", short_help="Begin a mission at an event of another one, with a change.")(fork.fork)
 app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from orchestrator.core.adopting import fingerprint
 from orchestrator.core.advance import advance
@@ -28,7 +29,7 @@ def recording_of(facts: list[Fact], at: int) -> Recording:
 
 
 class ForkPlay:
-    """Every attempt succeeds; with ``rng`` under random outputs, else under ``n: 1``."""
+    """Every attempt succeeds; with ``rng`` under random outputs, else what it was given is what it makes."""
 
     def __init__(self, command: ForkMission, origin: Recording, rng: Random | None = None) -> None:
         self.rng = rng
@@ -90,9 +91,9 @@ class ForkPlay:
         task = self.state.tasks[name]
         if task.verdict is not None:
             return
-        output = {"n": 1, "items": ["a"]} if self.rng is None else {"n": self.rng.randint(0, 9)}
+        output: dict[str, Any] = {"n": 1, "items": ["a"], **self.executed[name].inputs}
         if self.rng is not None:
-            output["items"] = make_items(self.rng)
+            output = {"n": self.rng.randint(0, 9), "items": make_items(self.rng)}
         attempt = task.attempt
         self.put(AttemptFinished(task=name, attempt=attempt, worker="w", outcome="succeeded", output=output))
         self.put(WorldConfirmed(task=name, attempt=attempt))
