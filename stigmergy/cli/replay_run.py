@@ -21,6 +21,7 @@ from stigmergy.cli.mission_events import line
 from stigmergy.cli.player import go_to
 from stigmergy.cli.recordings import Recording, connected, recording
 from stigmergy.replaying import Scene, scene_cursor
+from stigmergy.world_panel import world_fold
 
 if TYPE_CHECKING:
     from schemas.envelope import Event
@@ -65,7 +66,7 @@ async def run(said: str, wish: Wish) -> None:
     pace = wish.pace()
     async with connected(said, always=wish.to is not None) as client:
         record = await recording(client, said, archive=wish.archive)
-        cursor = scene_cursor(record.tenant, record.mission)
+        cursor = scene_cursor(record.tenant, record.mission, world=world_fold())
         cursor.extend(record.events)
         cursor.choice = wish.choice
         if wish.at is not None:
@@ -96,7 +97,7 @@ async def run_slice(subject: str | None, since: datetime | None, until: datetime
             await copy_slice(client, wanted, wish)
         elif wish.played:
             record = await slice_film(client, wanted, archive=wish.archive, follow=wish.follow)
-            cursor = scene_cursor(record.tenant, "")
+            cursor = scene_cursor(record.tenant, "", world=world_fold())
             cursor.extend(record.events)
             cursor.choice = replace(wish.choice, within=wanted)
             await _show(cursor, record, wish.pace(), wish)
@@ -129,9 +130,9 @@ def show_state(cursor: Cursor[Scene], wish: Wish) -> None:
         raise InvalidInput("--at shows the state after all events so far", hint="leave the filters out")
     go_to(cursor, wish.at or "")
     if wish.as_json:
-        screen.print_json(state_document(cursor))
+        screen.print_json(state_document(cursor, world_fold()))
     else:
-        show_scene(cursor, screen.out())
+        show_scene(cursor, screen.out(), world_fold())
 
 
 def running(record: Recording, cursor: Cursor[Scene]) -> bool:
