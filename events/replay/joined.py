@@ -46,7 +46,7 @@ class History(Protocol):
         """
 
     async def count(self, wanted: Slice, after: int) -> tuple[int, int]:
-        """How many events it holds of a slice without times and key, and the sequence up to which it counted."""
+        """How many events it holds of a slice that is ``in_columns``, and the sequence up to which it counted."""
         ...
 
 
@@ -105,7 +105,7 @@ class JoinedSource:
         """How many events there are; of the older part without making them, where that can be. Raises as above."""
         counted = at = 0
         wanted = self._wanted
-        if self._history is not None and not wanted.key and wanted.since is None and wanted.until is None:
+        if self._history is not None and wanted.in_columns:
             try:
                 counted, at = await self._history.count(wanted, 0)
             except StigmergyError:

@@ -27,6 +27,7 @@ class Slice(Struct, frozen=True):
 
     Attributes:
         key: last token of the subjects of keyed types; empty for any.
+        types: ``task.ready`` or ``task.*``, any of them; empty for all.
         since, until: both inclusive; the event's own time.
     """
 
@@ -35,18 +36,21 @@ class Slice(Struct, frozen=True):
     noun: str = ANY
     verb: str = ANY
     key: str = ""
+    types: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
 
     @property
-    def whole_missions(self) -> bool:
-        """Whether nothing is left out of the missions that it holds."""
-        return self.noun == self.verb == ANY and not self.key and self.since is None and self.until is None
+    def in_columns(self) -> bool:
+        """Whether an archive can tell what belongs to it without looking at any event."""
+        return not (self.key or self.since or self.until or (self.types and self.noun != ANY))
 
     @property
     def filters(self) -> tuple[str, ...]:
         """Subjects under which the log has what it holds, and as little else as the server can tell apart."""
         place = f"events.{self.tenant}.{self.mission}"
+        if self.types and self.noun == self.verb == ANY:
+            return tuple(sorted({f"{place}.{name.partition('.')[0]}.>" for name in self.types}))
         if self.verb == ANY:
             return (f"{place}.>" if self.noun == ANY else f"{place}.{self.noun}.>",)
         single = f"{place}.{self.noun}.{self.verb}"
@@ -62,6 +66,7 @@ class Slice(Struct, frozen=True):
             and self.mission in (ANY, event.mission)
             and self.noun in (ANY, noun)
             and self.verb in (ANY, verb)
+            and (not self.types or event.type in self.types or f"{noun}.*" in self.types)
             and (not self.key or self.key == _key(event))
             and ((self.since is None and self.until is None) or self._in_time(event))
         )

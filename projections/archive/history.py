@@ -27,11 +27,19 @@ class ArchiveHistory:
     async def read(self, wanted: Slice, after: int) -> AsyncGenerator[Batch]:
         """Batches as the port has it. Raises as :class:`ArchiveReader`."""
         tables = ArchiveReader(self._place).tables(rows_of(wanted, after))
-        while (found := await asyncio.to_thread(next, tables, None)) is not None:
-            table, last = found
-            for part, reached in _parts(table, last):
-                events = await asyncio.to_thread(events_in, part) if part.num_rows else []
-                yield Batch(tuple(events), reached)
+        # While the events of one table are made and worked with, the next one is read and unpacked beside.
+        coming = asyncio.create_task(asyncio.to_thread(next, tables, None))
+        try:
+            while (found := await coming) is not None:
+                table, last = found
+                coming = asyncio.create_task(asyncio.to_thread(next, tables, None))
+                for part, reached in _parts(table, last):
+                    events = await asyncio.to_thread(events_in, part) if part.num_rows else []
+                    yield Batch(tuple(events), reached)
+        finally:
+            await asyncio.wait({coming})  # a thread cannot be cancelled; it must not read on behind us
+            if not coming.cancelled():
+                coming.exception()
 
     async def count(self, wanted: Slice, after: int) -> tuple[int, int]:
         """How many events of the slice it holds behind a sequence, and how far it goes: no event is made for it."""
@@ -58,15 +66,15 @@ class ArchiveHistory:
 
 def rows_of(wanted: Slice, after: int = 0) -> Rows:
     """The rows that a slice may be in: what columns cannot tell is left for the slice itself to choose."""
-    types: tuple[str, ...] | None = None
-    if wanted.noun != ANY:
+    types = wanted.types or None
+    if types is None and wanted.noun != ANY:
         types = (f"{wanted.noun}.{wanted.verb}",)  # ``task.*`` is spelt alike on both sides
     return Rows(
         first=after + 1,
         tenant=wanted.tenant,
         mission=None if wanted.mission == ANY else wanted.mission,
         types=types,
-        verb=None if wanted.verb == ANY or types is not None else wanted.verb,
+        verb=None if wanted.verb == ANY else wanted.verb,
         since=wanted.since,
         until=wanted.until,
     )

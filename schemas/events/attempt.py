@@ -27,6 +27,7 @@ class AttemptFinished(AttemptPayload):
     """The attempt ended, with what the agent said (``output``) and what the system saw (``observation``)."""
 
     TYPE: ClassVar[str] = "attempt.finished"
+    LOOSE: ClassVar[bool] = True
     worker: str
     outcome: Literal["succeeded", "failed", "cancelled", "timed_out"]
     output: dict[str, Any] = Field(default_factory=dict)

@@ -29,6 +29,7 @@ class MissionForked(Payload):
     """What a fork changed of its origin, and what it may take over from there instead of executing it."""
 
     TYPE: ClassVar[str] = "mission.forked"
+    LOOSE: ClassVar[bool] = True
     origin: ForkedFrom
     changes: tuple[ForkChange, ...] = ()
     rerun: tuple[str, ...] = ()
@@ -82,6 +83,7 @@ class MissionCompleted(Payload):
     """All required goals are achieved and no violation is open."""
 
     TYPE: ClassVar[str] = "mission.completed"
+    LOOSE: ClassVar[bool] = True
     result: dict[str, Any] = Field(default_factory=dict)
 
 

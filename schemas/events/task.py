@@ -17,6 +17,7 @@ class TaskReady(AttemptPayload):
     """All that the task needs is there: an attempt may be dispatched."""
 
     TYPE: ClassVar[str] = "task.ready"
+    LOOSE: ClassVar[bool] = True
     skill: str
     intent: str = ""
     inputs: dict[str, Any] = Field(default_factory=dict)
@@ -41,6 +42,7 @@ class TaskAdopted(AttemptPayload):
     """
 
     TYPE: ClassVar[str] = "task.adopted"
+    LOOSE: ClassVar[bool] = True
     origin: str = Field(description="the mission")
     origin_task: str
     fingerprint: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from stigmergy.client import Client
 
 _EVERY_S = 5.0
+_PLAIN_TYPE = re.compile(r"[A-Za-z0-9_:@~-]+\.([A-Za-z0-9_:@~-]+|\*)")
 
 
 class Pipeline:
@@ -101,8 +103,9 @@ async def pipe(client: Client, wanted: Slice, wish: Wish, sink: Sink | None = No
 async def count(client: Client, wanted: Slice, wish: Wish) -> int:
     """How many events there are that fit. Raises what the source raises."""
     history = await history_of(client, archive=wish.archive)
-    if wish.choice == Choice():
-        return await joined(client, history, wanted).count()
+    slice_, rest = narrowed(wanted, wish.choice)
+    if rest == Choice():
+        return await joined(client, history, slice_).count()
     pipeline = _opened(client, wanted, wish, history)
     async with aclosing(pipeline.batches()) as batches, _progress(pipeline, quiet=False):
         async for _ in batches:
@@ -115,7 +118,17 @@ def _opened(client: Client, wanted: Slice, wish: Wish, history: History | None) 
     if choice.agents or choice.workers:  # who has an attempt is said by its claim: it has to be read as well
         choice = replace(choice, within=wanted)
         wanted = replace(wanted, noun="*", verb="*", key="")
+    else:
+        wanted, choice = narrowed(wanted, choice)
     return Pipeline(joined(client, history, wanted), choice, wish.pace(), follow=wish.follow)
+
+
+def narrowed(wanted: Slice, choice: Choice) -> tuple[Slice, Choice]:
+    """Types that are names, or all types of a noun, are chosen where they are kept: the rest is not even read."""
+    types = tuple(one if "." in one else f"{one}.*" for one in choice.types)
+    if not types or not all(_PLAIN_TYPE.fullmatch(one) for one in types):
+        return wanted, choice
+    return replace(wanted, types=types), replace(choice, types=())
 
 
 @asynccontextmanager

@@ -146,6 +146,7 @@ async def test_a_slice_is_told_again_on_bare_subjects(
     count = sum(event.type.startswith("goal.") for event in hello)
     assert f"copied {count} events" in capsys.readouterr().out
     assert (await heard.next_msg(timeout=5)).subject.startswith("film.")
+    await heard.unsubscribe()
     assert await stig("replay", "--subject", "events.>", "--to", "tenant:demo") == 2
 
 
