@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -49,6 +50,10 @@ class Wish:
         """Whether the film is put into the viewer's hands."""
         quiet = self.plain or self.as_json or self.counting or self.to is not None or self.at is not None
         return not quiet and sys.stdin.isatty() and sys.stdout.isatty()
+
+    def within(self, since: datetime | None, until: datetime | None) -> Wish:
+        """Only events of this time are shown; the state of a mission counts all of them."""
+        return dataclasses.replace(self, choice=replace(self.choice, since=since, until=until))
 
     def pace(self) -> Pace:
         speed = parse_speed(self.speed) if self.speed is not None else 1.0 if self.played else MAX
