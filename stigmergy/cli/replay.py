@@ -31,7 +31,7 @@ Workers = Annotated[list[str] | None, typer.Option("--worker", metavar="PATTERN"
 Time = Annotated[str | None, typer.Option(metavar="TIME", help="10m, 2h, or an ISO time.")]
 Target = Annotated[
     str | None,
-    typer.Option(metavar="TARGET", help="Publish copies: tenant:NAME, or subject:PREFIX that nobody stores."),
+    typer.Option(metavar="TARGET", help="Publish copies: tenant:NAME, or subject:PREFIX for listeners."),
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines, even in a terminal.")]
 Count = Annotated[bool, typer.Option("--count", help="Only how many events there are.")]
