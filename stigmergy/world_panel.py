@@ -16,6 +16,7 @@ import msgspec
 from schemas.envelope import Event
 
 _PARTS = ("files", "tests", "claims", "trees")
+_FACTS = ("root", "head", "violations")
 
 
 class WorldFold(Protocol):
@@ -48,8 +49,9 @@ class ProjectedWorld:
         if found is None:
             return {}
         parts = {name: getattr(found, name) for name in _PARTS if getattr(found, name, None)}
+        facts = {name: value for name in _FACTS if (value := getattr(found.state, name, None))}
         spent = getattr(getattr(found.state, "budget", None), "spent", None)
-        return {**parts, **({"budget": spent} if spent else {})}
+        return parts | {name: values for name, values in (("budget", spent), ("mission", facts)) if values}
 
 
 def world_fold() -> WorldFold | None:

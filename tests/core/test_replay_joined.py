@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from events.memory import MemoryLog
 from events.port import Batch, Window, Write
+from events.replay import Choice, Pace
 from events.replay.joined import EventsLost, JoinedSource
 from events.replay.slices import Slice, slice_of
 from schemas.envelope import Event, rfc3339
 from schemas.errors import InvalidIdentifier, InvalidInput, StigmergyError
 from schemas.ids import uuid7
+from stigmergy.cli.pipeline import Pipeline, narrowed
 
 ALL = Slice("acme")
 
@@ -196,3 +198,32 @@ async def test_a_slice_is_of_one_tenant_and_finds_framed_and_keyed_events_by_the
 def test_what_is_no_subject_of_ours_is_refused(subject: str, kind: type[Exception]) -> None:
     with pytest.raises(kind):
         slice_of(subject, "acme")
+
+
+async def test_a_pipeline_keeps_the_recorded_times_and_chooses() -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    log = MemoryLog()
+    for second in range(4):
+        await log.append([event("note.posted" if second % 2 else "task.ready", at=begin + timedelta(seconds=second))])
+    clock = asyncio.get_running_loop().time
+    pace = Pace(clock, speed=20.0)
+    pipeline = Pipeline(JoinedSource(log, None, ALL), Choice(types=("note",)), pace, follow=False)
+    shown: list[tuple[int, float]] = []
+    begun = clock()
+    async for batch in pipeline.batches():
+        shown += [(each.sequence, clock() - begun) for each in batch]
+    assert [sequence for sequence, _ in shown] == [2, 4]
+    assert shown[1][1] - shown[0][1] >= 0.09  # two recorded seconds, twenty times as fast
+    assert (pipeline.read, pipeline.passed, pipeline.reached) == (4, 2, 4)
+
+
+def test_types_that_are_names_are_chosen_where_they_are_kept() -> None:
+    wanted, rest = narrowed(ALL, Choice(types=("task", "world.violated"), tasks=("a",)))
+    assert wanted.types == ("task.*", "world.violated")
+    assert wanted.filters == ("events.acme.*.task.>", "events.acme.*.world.>")
+    assert rest == Choice(tasks=("a",))
+    for unclear in (("t*",), ("*.ready",), ("task.re*",)):
+        assert narrowed(ALL, Choice(types=unclear)) == (ALL, Choice(types=unclear))
+    assert wanted.holds(event("task.ready"))
+    assert wanted.holds(event("world.violated"))
+    assert not wanted.holds(event("world.confirmed"))
