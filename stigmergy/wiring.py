@@ -15,7 +15,7 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
-from events.replay import EventSource, JoinedSource, Slice
+from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import StigmergyError, ToolMissing, Unavailable
@@ -134,7 +134,7 @@ def recordings_of(bus: Bus, settings: Settings) -> Recordings:
         except StigmergyError as error:
             _log.warning("mission %s is read from the log alone: %s (%s)", mission, error, error.hint)
             history = None
-        return JoinedSource(bus.log, history, Slice(tenant, mission), _log.warning)
+        return MissionSource(bus.log, history, tenant, mission, _log.warning)
 
     return source
 

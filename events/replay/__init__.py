@@ -6,7 +6,7 @@ The exception is :mod:`events.replay.copies`, which puts copies under other name
 from events.replay.about import About, Registrar
 from events.replay.choice import Choice
 from events.replay.cursor import Cursor
-from events.replay.joined import History, JoinedSource, LogSource
+from events.replay.joined import History, JoinedSource, LogSource, MissionSource
 from events.replay.pace import Pace, parse_speed
 from events.replay.slices import Slice, slice_of
 from events.replay.source import EventSource, HistoryFile
@@ -20,6 +20,7 @@ __all__ = [
     "HistoryFile",
     "JoinedSource",
     "LogSource",
+    "MissionSource",
     "Pace",
     "Registrar",
     "Slice",

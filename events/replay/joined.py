@@ -23,6 +23,7 @@ from schemas.errors import StigmergyError, Unavailable
 _SKEW = timedelta(minutes=5)
 """Clocks of writers may be ahead of the log's by so much: what is wanted from 12:00 on may be stored at 11:56."""
 _CHUNK = 1000
+_BEGINNING = "mission.submitted"
 
 
 class EventsLost(Unavailable):
@@ -170,8 +171,40 @@ class JoinedSource:
         yield Batch(tuple(chunk), end)
 
 
-class LogSource(JoinedSource):
+class MissionSource(JoinedSource):
+    """All events of one mission. What is lost of others does not matter to it, as long as it has its beginning."""
+
+    def __init__(
+        self, log: Log, history: History | None, tenant: str, mission: str, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        super().__init__(log, history, Slice(tenant, mission), note)
+
+    async def batches(self, *, follow: bool, after: int = 0) -> AsyncGenerator[Batch]:
+        begun = after > 0
+        try:
+            async with aclosing(super().batches(follow=follow, after=after)) as batches:
+                async for batch in batches:
+                    begun = begun or bool(batch.events)
+                    yield batch
+        except EventsLost as error:
+            if begun:
+                raise
+            lost = error
+        else:
+            return
+        async with aclosing(JoinedSource(self._log, None, self._wanted).batches(follow=follow)) as batches:
+            async for batch in batches:
+                if batch.events and not begun:
+                    begun = batch.events[0].type == _BEGINNING
+                    if not begun:
+                        raise lost
+                yield batch
+        if not begun:
+            raise lost
+
+
+class LogSource(MissionSource):
     """A mission as the log alone has it."""
 
     def __init__(self, log: Log, tenant: str, mission: str) -> None:
-        super().__init__(log, None, Slice(tenant, mission))
+        super().__init__(log, None, tenant, mission)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from events.replay import EventSource, HistoryFile, JoinedSource, Slice
+from events.replay import EventSource, HistoryFile, JoinedSource, MissionSource, Slice
 from schemas.errors import InvalidInput
 from stigmergy.cli import screen
 
@@ -87,7 +87,7 @@ async def recording(client: Client | None, said: str, *, archive: bool = True) -
     history = await history_of(client, archive=archive)
     tenant = client.settings.tenant
     mission = await _meant(client, history, said)
-    kept = joined(client, history, Slice(tenant, mission))
+    kept = MissionSource(client.bus.log, history, tenant, mission, note)
     events = [event async for event in kept.events(follow=False)]
     if events and events[0].type != "mission.submitted":
         note(f"the beginning of mission {mission} is no longer there, so its state cannot be told")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from events.memory import MemoryLog
 from events.port import Batch, Window, Write
 from events.replay import Choice, Pace
-from events.replay.joined import EventsLost, JoinedSource
+from events.replay.joined import EventsLost, JoinedSource, MissionSource
 from events.replay.slices import Slice, slice_of
 from schemas.envelope import Event, rfc3339
 from schemas.errors import InvalidIdentifier, InvalidInput, StigmergyError
@@ -227,3 +227,18 @@ def test_types_that_are_names_are_chosen_where_they_are_kept() -> None:
     assert wanted.holds(event("task.ready"))
     assert wanted.holds(event("world.violated"))
     assert not wanted.holds(event("world.confirmed"))
+
+
+async def test_a_mission_that_is_whole_does_not_mind_what_is_lost_of_others() -> None:
+    log, everything = await filled(6)
+    log.forget(4)
+    later = [event("mission.submitted", "m2"), event("task.ready", "m2")]
+    await log.append(later)
+    history = Kept(everything, 2)
+    source = MissionSource(log, history, "acme", "m2")
+    assert [each.id async for each in source.events(follow=False)] == [each.id for each in later]
+    for mission in ("m1", "nobody"):
+        with pytest.raises(EventsLost, match="sequences 3 to 4"):
+            await read(MissionSource(log, history, "acme", mission))
+    with pytest.raises(EventsLost):
+        await read(JoinedSource(log, history, ALL))
