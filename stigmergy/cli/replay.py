@@ -19,7 +19,8 @@ Mission = Annotated[
 Subject = Annotated[str | None, typer.Option(metavar="SUBJECT", help="Instead of a mission, as events.*.*.task.>")]
 At = Annotated[str | None, typer.Option(metavar="N", help="Only the state after the N-th event; seq:N: by sequence.")]
 Speed = Annotated[
-    str | None, typer.Option(metavar="X", help="0.1 to 1000, or max. [default: 1 in a terminal, else max]")
+    str | None,
+    typer.Option(metavar="X", help="0.1 to 1000, or max. [default: 1 in a terminal and to a subject, else max]"),
 ]
 LongestGap = Annotated[
     float | None, typer.Option(metavar="S", min=0, help="No longer pause. [default: 3 in a terminal]")

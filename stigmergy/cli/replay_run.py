@@ -56,7 +56,8 @@ class Wish:
         return dataclasses.replace(self, choice=replace(self.choice, since=since, until=until))
 
     def pace(self) -> Pace:
-        speed = parse_speed(self.speed) if self.speed is not None else 1.0 if self.played else MAX
+        timed = self.played or (self.to or "").startswith("subject:")  # who listens is shown it as it was
+        speed = parse_speed(self.speed) if self.speed is not None else 1.0 if timed else MAX
         gap = self.longest_gap_s if self.longest_gap_s is not None else _GAP_S if self.played else None
         return Pace(time.monotonic, speed=speed, longest_gap_s=gap)
 

@@ -18,7 +18,11 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog
 from events.jetstream.api import call
 from events.replay import HistoryFile
+from orchestrator.recalling import from_log, read_recording
 from schemas.envelope import Event
+from schemas.errors import Refused
+from stigmergy.settings import Settings
+from stigmergy.wiring import open_bus, recordings_of
 from tests.integration.archive_bench import archive, needs_pyarrow
 from tests.integration.test_replay_log import HISTORIES, stig, write
 
@@ -176,3 +180,18 @@ async def test_following_is_left_by_ctrl_c_without_a_word(
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+async def test_what_a_fork_takes_over_may_be_in_the_archive_alone(
+    log: JetStreamLog, nats: NatsClient, place: FolderPlace, hello: list[Event]
+) -> None:
+    await write(log, hello)
+    await archive(log, place)
+    await forget(nats, 20)
+    settings = Settings()
+    async with open_bus(settings, name="test") as bus:
+        found = await read_recording(recordings_of(bus, settings), "default", hello[0].mission, 38)
+        with pytest.raises(Refused, match="from its beginning on"):
+            await read_recording(from_log(bus.log), "default", hello[0].mission, 38)
+    assert (found.count, found.now.status.value) == (38, "completed")
+    assert {task.spec.id for task in found.then.tasks.values()} >= {"gather", "summary", "greet.Ada.say"}
