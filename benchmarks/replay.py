@@ -24,6 +24,7 @@ from events.replay import HistoryFile, Slice
 from orchestrator.core.evolve import FOLDED_TYPES, evolved
 from orchestrator.core.mission import Mission
 from projections.archive.history import ArchiveHistory
+from projections.archive.messages import messages_of
 from projections.archive.places import FolderPlace
 from projections.archive.writer import ArchiveWriter
 from schemas.envelope import Event
@@ -59,7 +60,7 @@ def archived(place: FolderPlace, name: str, count: int) -> int:
     for event in film(name, count):
         batch.append(event)
         if len(batch) == COMMIT or event.sequence == count:
-            size += writer.commit(batch[0].sequence, event.sequence, batch).size
+            size += writer.commit(batch[0].sequence, event.sequence, messages_of(batch)).size
             batch = []
     return size
 

@@ -1,18 +1,18 @@
 """The world model beside a replay: whatever pure fold of the world there is, as a part of every scene.
 
-A world fold is ``fresh(tenant)``, ``evolve(world, event)`` and ``parts(world, mission)``. Replay knows no more of it,
-so it does not matter which read model brings it, and a release without one replays as well.
+A world fold is ``fresh(tenant)``, ``evolve(world, event)`` and ``parts(world, mission)``. Replay knows no more of it:
+it could be that of any read model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import msgspec
 
+from projections.world.fold import evolve
+from projections.world.state import World
 from schemas.envelope import Event
 
 _PARTS = ("files", "tests", "claims", "trees")
@@ -33,31 +33,27 @@ class WorldFold(Protocol):
 
 
 class ProjectedWorld:
-    """The fold of the projection ``world``."""
+    """The fold of the read model ``world``."""
 
-    def __init__(self) -> None:
-        self._fold, self._state = import_module("projections.world.fold"), import_module("projections.world.state")
+    def fresh(self, tenant: str) -> World:
+        return World(tenant)
 
-    def fresh(self, tenant: str) -> Any:
-        return self._state.World(tenant)
+    def evolve(self, world: World, event: Event) -> World:
+        return evolve(world, event)
 
-    def evolve(self, world: Any, event: Event) -> Any:
-        return self._fold.evolve(world, event)
-
-    def parts(self, world: Any, mission: str) -> dict[str, Mapping[str, Any]]:
+    def parts(self, world: World, mission: str) -> dict[str, Mapping[str, Any]]:
         found = world.missions.get(mission)
         if found is None:
             return {}
-        parts = {name: getattr(found, name) for name in _PARTS if getattr(found, name, None)}
-        facts = {name: value for name in _FACTS if (value := getattr(found.state, name, None))}
-        spent = getattr(getattr(found.state, "budget", None), "spent", None)
-        return parts | {name: values for name, values in (("budget", spent), ("mission", facts)) if values}
+        facts = {name: value for name in _FACTS if (value := getattr(found.state, name))}
+        parts: dict[str, Mapping[str, Any]] = {name: getattr(found, name) for name in _PARTS}
+        parts |= {"mission": facts, "budget": found.state.budget.spent}
+        return {name: things for name, things in parts.items() if things}
 
 
-def world_fold() -> WorldFold | None:
-    """The fold of this release; None if it has none."""
-    found = find_spec("projections.world") is not None and find_spec("projections.world.fold") is not None
-    return ProjectedWorld() if found else None
+def world_fold() -> WorldFold:
+    """The fold that replays show."""
+    return ProjectedWorld()
 
 
 def shown(value: Any) -> Any:
