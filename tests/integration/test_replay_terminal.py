@@ -48,7 +48,8 @@ class Terminal:
         self.resize(40, 140)
         self.before = termios.tcgetattr(self.theirs)
         command = [sys.executable, "-m", "stigmergy.cli", "replay", *arguments]
-        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **variables}
+        outside = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment = {**outside, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **variables}
         streams = {"stdin": self.theirs, "stdout": self.theirs, "stderr": self.theirs}
         self.process = subprocess.Popen(command, cwd=folder, env=environment, **streams)  # type: ignore[call-overload]
 
