@@ -123,6 +123,7 @@ def test_everything_the_player_can_do_it_does_full_screen(tmp_path: Path) -> Non
         player.press("/since:25:99\r", "no time of day")
         player.press("/\r", "home/end")
         player.press("\t", "no task has noted anything yet")
+        player.press("\t", "tool_calls")
         player.press("\t", "Understand the repository")
         player.resize(24, 80)
         player.shows("tab panel")
