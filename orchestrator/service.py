@@ -13,11 +13,13 @@ from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
 from orchestrator.core.facts import Fact
+from orchestrator.core.forking import Recording
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
 from orchestrator.planning import Planner, check_plan
+from orchestrator.recalling import Recordings, from_log, read_recording
 from orchestrator.recording import Clock, Recorder
-from schemas.commands import CancelMission, Command, CommandReply, SubmitMission
+from schemas.commands import CancelMission, Command, CommandReply, ForkMission, SubmitMission
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
@@ -75,10 +77,21 @@ class Orchestrator:
         planner: makes a plan of an objective.
         name: who this is, a token unique among the running orchestrators.
         clock: gives the present instant, aware.
+        recordings: the events of a mission from its first on, for forks; the log alone if it is left out.
     """
 
-    def __init__(self, log: Log, commands: CommandBus, planner: Planner, *, name: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: Log,
+        commands: CommandBus,
+        planner: Planner,
+        *,
+        name: str,
+        clock: Clock,
+        recordings: Recordings | None = None,
+    ) -> None:
         self._log = log
+        self._recordings = recordings or from_log(log)
         self._commands = commands
         self._planner = planner
         self._clock = clock
@@ -97,10 +110,14 @@ class Orchestrator:
     async def handle(self, command: Command) -> CommandReply:
         """Carry out one command, or refuse it and leave a note of the refusal on the log."""
         try:
-            plan = None
+            plan, origin = None, None
             if isinstance(command, SubmitMission):
                 command, plan = await self._plan(command)
-            await self._carry_out(command, plan)
+            elif isinstance(command, ForkMission):
+                if command.plan is not None:
+                    check_plan(command.plan)
+                origin = await read_recording(self._recordings, command.tenant, command.origin, command.at)
+            await self._carry_out(command, plan, origin)
         except (Refused, InvalidInput) as error:
             await self._note_refusal(command, error)
             return CommandReply(
@@ -117,11 +134,11 @@ class Orchestrator:
         plan = await self._planner.plan(command.objective, command.workflow, inputs)
         return command.model_copy(update={"inputs": inputs}), plan
 
-    async def _carry_out(self, command: Command, plan: Plan | None) -> None:
+    async def _carry_out(self, command: Command, plan: Plan | None, origin: Recording | None) -> None:
         desk = await self.desks.at(command.tenant, command.mission)
         for _ in range(_TRIES):
             async with desk.lock:
-                payloads = await self._decision(desk, command, plan)
+                payloads = await self._decision(desk, command, plan, origin)
                 if not payloads or await self._record(desk, command, payloads):
                     break
         else:
@@ -131,19 +148,21 @@ class Orchestrator:
             await self.desks.settle(desk)
         self.desks.touch(desk)
 
-    async def _decision(self, desk: Desk[Mission], command: Command, plan: Plan | None) -> list[Payload]:
+    async def _decision(
+        self, desk: Desk[Mission], command: Command, plan: Plan | None, origin: Recording | None
+    ) -> list[Payload]:
         """What grants the command. That nothing is to be done, or nothing may be, is only said once all that is on
         record of the mission was read: another orchestrator may have granted something a moment ago."""
         try:
-            if payloads := decide(desk.state, command, self._clock(), plan=plan):
+            if payloads := decide(desk.state, command, self._clock(), plan=plan, origin=origin):
                 return payloads
         except Refused:
             _log.debug("%s looks as if it had to be refused", command.verb)
         await self.desks.catch_up(desk, "mission")
-        return decide(desk.state, command, self._clock(), plan=plan)
+        return decide(desk.state, command, self._clock(), plan=plan, origin=origin)
 
     async def _record(self, desk: Desk[Mission], command: Command, payloads: list[Payload]) -> bool:
-        if isinstance(command, SubmitMission):
+        if isinstance(command, SubmitMission | ForkMission):
             desk.correlation, desk.traceparent = command.id, command.traceparent
         return await self.desks.record(desk, payloads, cause=command.id)
 

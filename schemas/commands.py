@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from schemas.errors import InvalidCommand
 from schemas.events.registry import explain
+from schemas.forks import ForkChange
 from schemas.plan import Plan
 
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127}$")]
@@ -31,6 +32,20 @@ class SubmitMission(_Command):
     workflow: str = Field(default="", description="name of a template; empty when a plan is given")
     plan: Plan | None = None
     inputs: dict[str, Any] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class ForkMission(_Command):
+    """Begin a mission where another one was at one of its events, with changes; what they do not touch is reused."""
+
+    verb: Literal["fork"] = "fork"
+    origin: Token
+    at: int = Field(ge=1, description="number of the event within the origin")
+    changes: tuple[ForkChange, ...] = ()
+    plan: Plan | None = Field(default=None, description="instead of the origin's")
+    rerun: tuple[str, ...] = Field(default=(), description="tasks to execute anew although nothing touches them")
+    fresh: bool = Field(default=False, description="reuse nothing that was recorded after the event")
+    objective: str = Field(default="", max_length=4000, description="of the new mission; the origin's if empty")
     labels: dict[str, str] = Field(default_factory=dict)
 
 
@@ -62,7 +77,8 @@ class RetryMission(_Command):
 
 
 Command = Annotated[
-    SubmitMission | PauseMission | ResumeMission | CancelMission | RetryMission, Field(discriminator="verb")
+    SubmitMission | ForkMission | PauseMission | ResumeMission | CancelMission | RetryMission,
+    Field(discriminator="verb"),
 ]
 _ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
 

@@ -26,6 +26,7 @@ from schemas.commands import (
     CancelMission,
     Command,
     CommandReply,
+    ForkMission,
     PauseMission,
     ResumeMission,
     RetryMission,
@@ -34,6 +35,7 @@ from schemas.commands import (
 from schemas.envelope import NO_MISSION, Event, rfc3339
 from schemas.errors import InvalidInput, InvalidWorkflow, Refused, StigmergyError, TimedOut
 from schemas.events import check_readable, parse
+from schemas.forks import ForkChange
 from schemas.ids import process_name, token, uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan
@@ -129,6 +131,53 @@ class Client:
             workflow=workflow,
             plan=plan,
             inputs=dict(inputs or {}),
+            labels=dict(labels or {}),
+            by=self._name,
+        )
+        await self.command(command, timeout_s=timeout_s)
+        return MissionHandle(self, command.mission)
+
+    async def fork(
+        self,
+        origin: str,
+        at: int,
+        *,
+        changes: Mapping[str, Any] | None = None,
+        plan: Plan | None = None,
+        rerun: Sequence[str] = (),
+        fresh: bool = False,
+        mission: str | None = None,
+        objective: str = "",
+        labels: Mapping[str, str] | None = None,
+        timeout_s: float = 30.0,
+    ) -> MissionHandle:
+        """Begin a mission where another one was at one of its events, with changes; see docs/fork.md.
+
+        What the changes do not touch is taken over from the origin's record and not executed.
+
+        Args:
+            at: number of the event within the origin, from 1.
+            changes: ``task.ID.output``, ``task.ID.output.PATH`` or ``inputs.PATH`` to the new value.
+            plan: instead of the origin's.
+            rerun: tasks to execute although nothing touches them.
+            fresh: take nothing over that was recorded after the event.
+            mission: an id of one's own for the new mission.
+
+        Raises:
+            Refused, InvalidWorkflow: it cannot be done; the message says why.
+            TimedOut: it is kept, but no orchestrator has answered.
+        """
+        command = ForkMission(
+            id=uuid7(),
+            tenant=self.settings.tenant,
+            mission=mission or uuid7(),
+            origin=token(origin, "mission"),
+            at=at,
+            changes=tuple(ForkChange(path=path, value=value) for path, value in (changes or {}).items()),
+            plan=plan,
+            rerun=tuple(rerun),
+            fresh=fresh,
+            objective=objective,
             labels=dict(labels or {}),
             by=self._name,
         )

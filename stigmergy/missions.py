@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from events.port import Log, Window
-from orchestrator.core.evolve import evolve
-from orchestrator.core.facts import Fact
+from orchestrator.core.evolve import evolved
 from orchestrator.core.mission import Mission, MissionStatus, TaskState
 from schemas.attempts import Failure
 from schemas.envelope import Event, moment_of
@@ -48,6 +47,7 @@ class TaskView(_View):
     started_at: datetime | None
     ended_at: datetime | None
     output: dict[str, Any]
+    reused_from: str | None = None
 
 
 class GoalView(_View):
@@ -78,6 +78,7 @@ class MissionView(_View):
     submitted_at: datetime | None
     ended_at: datetime | None
     sequence: int
+    forked_from: str | None = None
     goals: tuple[GoalView, ...]
     tasks: tuple[TaskView, ...]
 
@@ -95,6 +96,7 @@ class MissionRow(_View):
     workflow: str
     submitted_at: datetime
     ended_at: datetime | None
+    forked_from: str | None = None
 
 
 class MissionFold:
@@ -113,7 +115,7 @@ class MissionFold:
             return
         self.sequence = max(self.sequence, event.sequence)
         try:
-            self.state = evolve(self.state, Fact.of(event))
+            self.state = evolved(self.state, event)
         except InvalidEvent:
             return
 
@@ -142,6 +144,7 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
         submitted_at=state.submitted_at,
         ended_at=state.ended_at,
         sequence=sequence,
+        forked_from=str(state.forked_from) if state.forked_from is not None else None,
         goals=_goals(state),
         tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
     )
@@ -192,6 +195,7 @@ def _row(event: Event) -> MissionRow:
         workflow=payload.workflow,
         submitted_at=moment_of(event),
         ended_at=None,
+        forked_from=str(payload.forked_from) if payload.forked_from is not None else None,
     )
 
 
@@ -217,6 +221,7 @@ def _task(task: TaskState) -> TaskView:
         started_at=task.started_at,
         ended_at=task.ended_at,
         output=task.finished.output if task.finished is not None else {},
+        reused_from=task.adopted or None,
     )
 
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict
 
 from events.replay.cursor import Cursor
-from orchestrator.core.evolve import evolve
+from orchestrator.core.evolve import FOLDED_TYPES, evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission
 from schemas.envelope import Event
@@ -25,8 +25,12 @@ from schemas.events.attempt import AttemptFinished, AttemptProgressed, AttemptSt
 from schemas.events.task import TaskCancelled
 from schemas.events.tool import ToolCalled
 from stigmergy.missions import MissionView, mission_view
+from stigmergy.world_panel import WorldFold
 
 Doing = Literal["working", "idle", "lost"]
+_OF_PEOPLE = (AgentActed, AgentRemembered, AgentThought, AttemptProgressed, AttemptStarted, ToolCalled)
+_TOLD = frozenset((*FOLDED_TYPES, *(kind.TYPE for kind in _OF_PEOPLE)))
+"""What is parsed; all other types change nothing here."""
 
 
 class AgentState(Struct, frozen=True):
@@ -56,6 +60,8 @@ class Scene(Struct, frozen=True):
         agents: ``worker/agent`` to what it is doing.
         holders: (task, attempt) to the agent that made it.
         scratchpads: task to what its agents noted, field by field.
+        world: the world model, if this replay folds one; see :mod:`stigmergy.world_panel`.
+        others: in a film of several missions the scenes of those that the newest event was not about.
     """
 
     mission: Mission
@@ -64,6 +70,8 @@ class Scene(Struct, frozen=True):
     agents: Map[str, AgentState] = Map()
     holders: Map[tuple[str, int], str] = Map()
     scratchpads: Map[str, Map[str, Any]] = Map()
+    world: Any = None
+    others: Map[str, Scene] = Map()
 
 
 class AgentView(BaseModel):
@@ -93,14 +101,25 @@ class SceneView(BaseModel):
     scratchpads: dict[str, dict[str, Any]]
 
 
-def scene_cursor(tenant: str, mission: str, *, every: int = 256) -> Cursor[Scene]:
-    """A cursor over a mission, before its first event."""
-    return Cursor(Scene(Mission(tenant=tenant, id=mission)), fold, every=every)
+def scene_cursor(tenant: str, mission: str, *, every: int = 256, world: WorldFold | None = None) -> Cursor[Scene]:
+    """A cursor over a mission, before its first event; over several if ``mission`` is empty."""
+    before = Scene(Mission(tenant=tenant, id=mission))
+    if world is None:
+        return Cursor(before, fold, every=every)
+
+    def with_world(scene: Scene, event: Event) -> Scene:
+        return replace(fold(scene, event), world=world.evolve(scene.world, event))
+
+    return Cursor(replace(before, world=world.fresh(tenant)), with_world, every=every)
 
 
 def fold(scene: Scene, event: Event) -> Scene:
     """The scene after one more event. What this release cannot read is counted and changes nothing else."""
+    if event.mission != scene.mission.id:
+        scene = _turned(scene, event.mission)
     scene = replace(scene, number=scene.number + 1, sequence=max(scene.sequence, event.sequence))
+    if event.type not in _TOLD:
+        return scene
     try:
         fact = Fact.of(event)
     except InvalidEvent:
@@ -109,6 +128,17 @@ def fold(scene: Scene, event: Event) -> Scene:
     if mission is not scene.mission:
         scene = replace(scene, mission=mission)
     return _people(scene, fact)
+
+
+def _turned(scene: Scene, mission: str) -> Scene:
+    """The scene of another mission; the present one is kept among the others."""
+    others = scene.others
+    if scene.mission.id:
+        others = others.set(scene.mission.id, replace(scene, world=None, others=Map()))
+    there = others.get(mission)
+    if there is None:
+        return Scene(Mission(tenant=scene.mission.tenant, id=mission), world=scene.world, others=others)
+    return replace(there, world=scene.world, others=others.delete(mission))
 
 
 def view(scene: Scene) -> SceneView:

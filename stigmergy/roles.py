@@ -70,7 +70,7 @@ def _analytics(settings: Settings) -> Needs:
 ROLES: dict[str, Role] = {
     role.name: role
     for role in (
-        Role("orchestrator", lambda bus, _: make_orchestrator(bus), everywhere=True),
+        Role("orchestrator", make_orchestrator, everywhere=True),
         Role("task-queue", make_task_queue, everywhere=True),
         Role("world", make_world, reads=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),

@@ -9,13 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 from orchestrator.core.mission import GoalState, Mission, TaskState
 from stigmergy.replaying import AgentState, Scene
+from stigmergy.world_panel import WorldFold, shown
 
 
 class Change(BaseModel):
     """One value that is another now.
 
     Attributes:
-        what: ``mission``, ``goal``, ``task``, ``group``, ``agent`` or ``scratchpad``.
+        what: ``mission``, ``goal``, ``task``, ``group``, ``agent``, ``scratchpad``, or ``world.`` and a kind of things.
         name: which one; empty for the mission.
         field: which of its values.
         before: None if it was not there.
@@ -30,8 +31,11 @@ class Change(BaseModel):
     after: Any = None
 
 
-def changes(before: Scene, after: Scene) -> list[Change]:
+def changes(before: Scene, after: Scene, world: WorldFold | None = None) -> list[Change]:
     """Everything that differs, the mission first. Costs what changed, not what there is: equal parts are shared."""
+    old_world = before.world
+    if before.mission.id != after.mission.id:  # the event before was about another mission
+        before = before.others.get(after.mission.id, Scene(Mission()))
     old, new = before.mission, after.mission
     return [
         *_of("mission", "", _mission(old), _mission(new)),
@@ -40,7 +44,21 @@ def changes(before: Scene, after: Scene) -> list[Change]:
         *_maps("task", old.tasks, new.tasks, _task),
         *_maps("agent", before.agents, after.agents, _agent),
         *_maps("scratchpad", before.scratchpads, after.scratchpads, dict),
+        *(_of_world(world, old_world, after) if world is not None else ()),
     ]
+
+
+def _of_world(fold: WorldFold, before: Any, after: Scene) -> Iterator[Change]:
+    if before is after.world:
+        return
+    old, new = (fold.parts(world, after.mission.id) for world in (before, after.world))
+    for kind in sorted({*old, *new}):
+        yield from _maps(f"world.{kind}", old.get(kind, {}), new.get(kind, {}), _fields_of)
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    plain = shown(value)
+    return plain if isinstance(plain, dict) else {"value": plain}
 
 
 def _mission(mission: Mission) -> dict[str, Any]:

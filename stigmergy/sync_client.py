@@ -61,6 +61,10 @@ class SyncClient:
         )
         return handle.id
 
+    def fork(self, origin: str, at: int, **arguments: Any) -> str:
+        """Begin a mission at an event of another one; returns its id. Takes and raises as :meth:`Client.fork`."""
+        return self._wait(self._client.fork(origin, at, **arguments)).id
+
     def outcome(self, mission: str, *, timeout_s: float | None = None) -> MissionView:
         """Wait until a mission has ended. Raises :class:`TimedOut`."""
         return self._wait(self._client.mission(mission).outcome(timeout_s=timeout_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,24 +15,29 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
+from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
-from schemas.errors import ToolMissing, Unavailable
+from schemas.errors import StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
 from stigmergy.local import LocalStack
 from stigmergy.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.recalling import Recordings
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.analytics.queries.answering import AnsweringAnalytics
     from projections.analytics.queries.port import QueryEngine
+    from projections.archive.history import ArchiveHistory
     from projections.archive.places import Place
     from projections.archive.projection import ArchiveProjection
     from projections.archive.retention import Retention
     from projections.world.role import WorldRole
     from projections.world.scripts import Connection
     from workers.process import WorkerSettings
+
+_log = logging.getLogger(__name__)
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
 
@@ -108,13 +114,31 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
             await nc.close()
 
 
-def make_orchestrator(bus: Bus) -> Orchestrator:
-    """An orchestrator over a bus, with the templates that come with us."""
+def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrator:
+    """An orchestrator over a bus, with the templates that come with us.
+
+    With settings it forks missions of which the log has forgotten a part and the archive has not.
+    """
     from orchestrator.planning import TemplatePlanner, builtin_templates
     from orchestrator.service import Orchestrator
 
     planner = TemplatePlanner(builtin_templates())
-    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now)
+    recordings = None if settings is None else recordings_of(bus, settings)
+    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now, recordings=recordings)
+
+
+def recordings_of(bus: Bus, settings: Settings) -> Recordings:
+    """Missions as log and archive have them; an archive that cannot be used now is done without, and said so."""
+
+    async def source(tenant: str, mission: str) -> EventSource:
+        try:
+            history = await open_history(bus, settings)
+        except StigmergyError as error:
+            _log.warning("mission %s is read from the log alone: %s (%s)", mission, error, error.hint)
+            history = None
+        return MissionSource(bus.log, history, tenant, mission, _log.warning)
+
+    return source
 
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
@@ -167,6 +191,32 @@ def archive_place(settings: Settings) -> Place:
     if settings.archive_url is None:
         return open_place(str(settings.state_dir / "archive"))
     return open_place(settings.archive_url.get_secret_value())
+
+
+async def open_history(bus: Bus, settings: Settings) -> ArchiveHistory | None:
+    """What was archived of the log; None where nothing was, or where nobody asked for an archive and pyarrow lacks.
+
+    Raises:
+        InvalidInput: the archive is of another log.
+        ArchiveDamaged, ArchiveUnavailable: it cannot be read.
+    """
+    if settings.archive_url is None and not (settings.state_dir / "archive").is_dir():
+        return None
+    try:
+        place = archive_place(settings)
+    except ToolMissing:
+        if settings.archive_url is not None:
+            raise
+        return None
+    from projections.archive.commits import manifest
+    from projections.archive.following import check_same_log
+    from projections.archive.history import ArchiveHistory
+
+    found = await asyncio.to_thread(manifest, place)
+    if not found.chain:
+        return None
+    await check_same_log(bus.log, place, found)
+    return ArchiveHistory(place)
 
 
 def make_archive(bus: Bus, settings: Settings) -> ArchiveProjection:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from schemas.envelope import Event, moment_of
-from schemas.errors import InvalidEvent
+from events.replay.slices import moment_or_never
+from schemas.envelope import Event
 
 ERRORS = frozenset(
     {"task.failed", "world.violated", "mission.failed", "workspace.conflicted", "action.expired", "attempt.finished"}
@@ -17,7 +17,6 @@ ERRORS = frozenset(
 
 _WENT_WRONG = ("failed", "timed_out")
 _NOBODY = ("", "")
-_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class _Data(msgspec.Struct):
@@ -50,18 +49,14 @@ class About(msgspec.Struct, frozen=True):
 
 
 class Registrar:
-    """Takes the events of one mission in order: whose an attempt is was said when it started."""
+    """Takes the events of missions in order: whose an attempt is was said when it started."""
 
     def __init__(self) -> None:
-        self._holders: dict[tuple[str, int], tuple[str, str]] = {}
+        self._holders: dict[tuple[str, str, int], tuple[str, str]] = {}
 
     def about(self, event: Event) -> About:
         """What is known of it. Never fails."""
-        try:
-            moment = moment_of(event)
-            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-        except InvalidEvent:
-            moment = _NEVER
+        moment = moment_or_never(event)
         try:
             data = _decoder.decode(event.data)
         except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError):
@@ -69,8 +64,8 @@ class Registrar:
         task, agent, worker = _text(data.task), _text(data.agent), _text(data.worker)
         attempt = data.attempt if isinstance(data.attempt, int) else 0
         if event.type == "attempt.started":
-            self._holders[task, attempt] = agent, worker
-        known = self._holders.get((task, attempt), _NOBODY)
+            self._holders[event.mission, task, attempt] = agent, worker
+        known = self._holders.get((event.mission, task, attempt), _NOBODY)
         wrong = event.type in ERRORS and (event.type != "attempt.finished" or data.outcome in _WENT_WRONG)
         return About(moment, task, attempt, agent or known[0], worker or known[1], wrong)
 

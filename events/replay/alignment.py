@@ -8,8 +8,10 @@ ids and names of workers, is left out of the comparison.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -21,11 +23,14 @@ _VOLATILE = frozenset(
     {
         "tenant", "mission", "cause", "correlation", "traceparent", "worker", "host", "pid", "submitted_by", "because",
         "queue", "priority", "planned_at", "not_before", "duration_s", "seconds", "elapsed_s", "fraction", "silent_s",
+        "forked_from",
     }
 )  # fmt: skip
 
-_WATCHED = frozenset({"attempt.progressed"})
-"""Told by the clock, for people to watch: how many there are says how busy a machine was."""
+_WATCHED = frozenset({"attempt.progressed", "mission.forked"})
+"""Not compared: told by the clock, for people to watch, so that how many there are says how busy a machine was; and the
+declaration of a fork, whose consequences are."""
+_ADOPTED = "task.adopted"
 _DURATION = re.compile(r"\b\d+\.\d+ ?s\b")
 
 
@@ -51,12 +56,12 @@ class Parting(Struct, frozen=True):
     fields: tuple[str, ...] = ()
 
 
-def keyed(events: Sequence[Event]) -> dict[Key, int]:
-    """Key of every event that is compared to its place, from 0."""
+def keyed(events: Sequence[Event], left_out: Container[str] = ()) -> dict[Key, int]:
+    """Key of every event that is compared to its place, from 0; but for those about the subjects left out."""
     seen: Counter[tuple[str, str]] = Counter()
     found: dict[Key, int] = {}
     for place, event in enumerate(events):
-        if event.type in _WATCHED:
+        if event.type in _WATCHED or (event.subject in left_out and not event.type.startswith("goal.")):
             continue
         what = event.type, event.subject or ""
         seen[what] += 1
@@ -65,17 +70,79 @@ def keyed(events: Sequence[Event]) -> dict[Key, int]:
 
 
 def partings(a: Sequence[Event], b: Sequence[Event]) -> list[Parting]:
-    """Every event in which the missions differ; the first is where they part."""
-    left, right = keyed(a), keyed(b)
-    found: list[tuple[float, Parting]] = []
+    """Every event in which the missions differ; the first is where they part.
+
+    They are in the order of ``a``; what only ``b`` has comes after what it followed there.
+    """
+    ours, theirs = endings(a), endings(b)
+    adopted = {task for side in (ours, theirs) for task, ending in side.items() if ending.adopted}
+    left, right = keyed(a, adopted), keyed(b, adopted)
+    found = list(_of_adopted(adopted, ours, theirs))
     for key, place in left.items():
         other = right.get(key)
         if other is None:
-            found.append((place, Parting(key, place + 1, None)))
+            found.append(Parting(key, place + 1, None))
         elif fields := differing(_content(a[place]), _content(b[other])):
-            found.append((min(place, other), Parting(key, place + 1, other + 1, fields)))
-    found += [(place + 0.5, Parting(key, None, place + 1)) for key, place in right.items() if key not in left]
-    return [parting for _, parting in sorted(found, key=lambda each: (each[0], each[1].key))]
+            found.append(Parting(key, place + 1, other + 1, fields))
+    found += [Parting(key, None, place + 1) for key, place in right.items() if key not in left]
+    pairs = [(other, left[key]) for key, other in right.items() if key in left]
+    pairs += [(ending.place, ours[task].place) for task, ending in theirs.items() if task in adopted & ours.keys()]
+    return _in_order(found, sorted(pairs))
+
+
+def _in_order(found: list[Parting], pairs: list[tuple[int, int]]) -> list[Parting]:
+    """``pairs`` are places in b, rising, with their places in a."""
+    places, farthest = [other for other, _ in pairs], list(accumulate((place for _, place in pairs), max))
+
+    def order(parting: Parting) -> tuple[float, Key]:
+        if parting.a is not None:
+            return parting.a - 1, parting.key
+        before = bisect_left(places, (parting.b or 1) - 1)
+        return (farthest[before - 1] + 0.5 if before else -0.5), parting.key
+
+    return sorted(found, key=order)
+
+
+class Ending(Struct, frozen=True):
+    """How a task ended: the place of the event that said so, from 0, and what came of it."""
+
+    place: int
+    outcome: Any
+    adopted: bool = False
+
+
+def endings(events: Sequence[Event]) -> dict[str, Ending]:
+    """Task to its last end. What was taken over has an end here and no attempts."""
+    words: dict[str, Any] = {}
+    found: dict[str, Ending] = {}
+    for place, event in enumerate(events):
+        task = event.subject or ""
+        if event.type == "attempt.finished":
+            words[task] = _content(event)
+        elif event.type == "task.succeeded":
+            found[task] = Ending(place, {"output": _part(words.get(task), "output") or {}})
+        elif event.type == "task.failed":
+            found[task] = Ending(place, {"failure": _part(_content(event), "failure")})
+        elif event.type == _ADOPTED:
+            said = _content(event)
+            failure = _part(said, "failure")
+            outcome = {"failure": failure} if failure else {"output": _part(said, "output") or {}}
+            found[task] = Ending(place, outcome, adopted=True)
+    return found
+
+
+def _part(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _of_adopted(adopted: Iterable[str], ours: dict[str, Ending], theirs: dict[str, Ending]) -> Iterator[Parting]:
+    """Tasks that one side has not executed are compared by what came of them."""
+    for task in sorted(adopted):
+        one, other = ours.get(task), theirs.get(task)
+        fields = differing(one.outcome if one else None, other.outcome if other else None)
+        if fields:
+            here = one.place + 1 if one is not None else None
+            yield Parting(Key(_ADOPTED, task, 1), here, other.place + 1 if other is not None else None, fields)
 
 
 def differing(one: Any, other: Any, most: int = 8) -> tuple[str, ...]:
@@ -103,7 +170,9 @@ def steady(value: Any) -> Any:
     if isinstance(value, str):
         return _DURATION.sub("… s", value)
     if isinstance(value, dict):
-        return {name: steady(inner) for name, inner in value.items() if name not in _VOLATILE}
+        kept = ((name, inner, steady(inner)) for name, inner in value.items() if name not in _VOLATILE)
+        # What held nothing but such things is as if it had not been said, which is how empty fields travel.
+        return {name: now for name, before, now in kept if now != {} or before == {}}
     return [steady(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -1,4 +1,4 @@
-"""Which events of a mission are wanted."""
+"""Which events are wanted of those that are there."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from msgspec import Struct
 
 from events.replay.about import About
+from events.replay.slices import Slice
 from schemas.envelope import Event
 
 
@@ -19,6 +20,7 @@ class Choice(Struct, frozen=True):
         since, until: both inclusive; the event's own time.
         text: part of the event's data or type, in any case.
         errors: only what went wrong.
+        within: only events of this slice of the log.
     """
 
     types: tuple[str, ...] = ()
@@ -29,11 +31,13 @@ class Choice(Struct, frozen=True):
     until: datetime | None = None
     text: str = ""
     errors: bool = False
+    within: Slice | None = None
 
     def wants(self, event: Event, about: About) -> bool:
         """Whether the event fits."""
         return (
             (not self.errors or about.error)
+            and (self.within is None or self.within.holds(event))
             and _fits(event.type, [one if "." in one or "*" in one else f"{one}.*" for one in self.types])
             and _fits(about.task, self.tasks)
             and _fits(about.agent, self.agents)

@@ -1,4 +1,4 @@
-"""Where a replay gets its events from: the log, or a file. An archive that is joined to the live log is one more."""
+"""Where a replay gets its events from: a file, or the log with what was kept of it (:mod:`events.replay.joined`)."""
 
 from __future__ import annotations
 
@@ -8,37 +8,17 @@ from typing import Protocol
 
 import msgspec
 
-from events.port import Log, Window
 from schemas.envelope import Event
 from schemas.errors import InvalidInput
-from schemas.subjects import mission_filter
 
 _decoder = msgspec.json.Decoder(Event)
 
 
 class EventSource(Protocol):
-    """The events of one mission."""
+    """Events of a mission, or of a slice of the log."""
 
     def events(self, *, follow: bool, after: int = 0) -> AsyncGenerator[Event]:
         """In the order of the log, those behind a sequence; with ``follow`` it waits for more instead of ending."""
-
-
-class LogSource:
-    """A mission as the log has it."""
-
-    def __init__(self, log: Log, tenant: str, mission: str) -> None:
-        self._log = log
-        self._filter = mission_filter(tenant, mission)
-
-    async def events(self, *, follow: bool, after: int = 0) -> AsyncGenerator[Event]:
-        window = Window((self._filter,), after + 1)
-        if not follow:
-            async for event in self._log.read(window):
-                yield event
-            return
-        async for batch in self._log.follow(window):
-            for event in batch.events:
-                yield event
 
 
 class HistoryFile:

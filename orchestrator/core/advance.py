@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestrator.core import agenda
+from orchestrator.core import adopting, agenda
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
@@ -81,6 +81,8 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
         return [TaskSkipped(task=identifier, reason=task.hopeless)]
     if task.status not in (TaskStatus.WAITING, TaskStatus.RETRYING) or _is_given_up(mission, task.spec.goal):
         return []
+    if (changed := adopting.changed(mission, task)) is not None:
+        return [changed]
     spec, attempt = task.spec, task.attempt + 1
     try:
         inputs, workspace, expects = resolved_task(mission, task)
@@ -88,21 +90,20 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
     except StigmergyError as error:
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
         return [TaskFailed(task=identifier, attempt=attempt, failure=failure)]
-    return [
-        TaskReady(
-            task=identifier,
-            attempt=attempt,
-            skill=spec.skill,
-            intent=spec.intent,
-            inputs=inputs,
-            workspace=workspace,
-            writes=writes,
-            on_conflict=spec.on_conflict,
-            expects=_kept_to(writes, expects),
-            priority=spec.priority,
-            timeout_s=spec.timeout_s,
-        )
-    ]
+    ready = TaskReady(
+        task=identifier,
+        attempt=attempt,
+        skill=spec.skill,
+        intent=spec.intent,
+        inputs=inputs,
+        workspace=workspace,
+        writes=writes,
+        on_conflict=spec.on_conflict,
+        expects=_kept_to(writes, expects),
+        priority=spec.priority,
+        timeout_s=spec.timeout_s,
+    )
+    return [adopting.recorded(mission, task, ready) or ready]
 
 
 def _kept_to(writes: tuple[str, ...], expects: tuple[Expectation, ...]) -> tuple[Expectation, ...]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.core.forking import Recording, fork
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from orchestrator.core.sound import plan_fits
-from schemas.commands import CancelMission, Command, PauseMission, ResumeMission, RetryMission, SubmitMission
+from schemas.commands import (
+    CancelMission,
+    Command,
+    ForkMission,
+    PauseMission,
+    ResumeMission,
+    RetryMission,
+    SubmitMission,
+)
 from schemas.errors import Refused
 from schemas.events import Payload
 from schemas.events.mission import (
     MissionCancelled,
+    MissionForked,
     MissionPaused,
     MissionPlanned,
     MissionReopened,
@@ -20,7 +30,14 @@ from schemas.events.mission import (
 from schemas.plan import Plan
 
 
-def decide(mission: Mission, command: Command, now: datetime, *, plan: Plan | None = None) -> list[Payload]:
+def decide(
+    mission: Mission,
+    command: Command,
+    now: datetime,
+    *,
+    plan: Plan | None = None,
+    origin: Recording | None = None,
+) -> list[Payload]:
     """The facts that grant a command; none if it is granted already.
 
     Args:
@@ -28,12 +45,15 @@ def decide(mission: Mission, command: Command, now: datetime, *, plan: Plan | No
         command: what is asked.
         now: the present instant.
         plan: for a submission, what the planner made of it.
+        origin: for a fork, what is on record of the mission it begins in.
 
     Raises:
         Refused: the command may not be carried out in this state; the message says why.
     """
     if isinstance(command, SubmitMission):
         return _submit(mission, command, now, plan)
+    if isinstance(command, ForkMission):
+        return _fork(mission, command, now, origin)
     if mission.status is MissionStatus.NEW:
         raise Refused(f"there is no mission {command.mission!r}", hint="`stig mission list` shows them")
     match command:
@@ -73,6 +93,20 @@ def _plan_left_out(mission: Mission, now: datetime, plan: Plan | None) -> list[P
     if mission.goals or mission.status.ended or plan is None:
         return []
     return [MissionPlanned(plan=plan, planned_at=now)]
+
+
+def _fork(mission: Mission, command: ForkMission, now: datetime, origin: Recording | None) -> list[Payload]:
+    if mission.status is not MissionStatus.NEW and mission.submission != command.id:
+        raise Refused(f"mission {command.mission!r} exists already", hint="choose another id, or leave it out")
+    if mission.goals or mission.status.ended:
+        return []
+    if origin is None:
+        raise Refused(f"there is no mission {command.origin!r}", hint="`stig mission list` shows them")
+    facts = fork(command, origin, now)
+    # What is missing when the one who granted it died between its facts.
+    done: set[type[Payload]] = {MissionSubmitted} if mission.status is not MissionStatus.NEW else set()
+    done |= {MissionForked} if mission.forked else set()
+    return [fact for fact in facts if type(fact) not in done]
 
 
 def _pause(mission: Mission, command: PauseMission) -> list[Payload]:

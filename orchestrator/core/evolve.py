@@ -22,6 +22,7 @@ from orchestrator.core.mission import (
 )
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from schemas.attempts import Failure
+from schemas.envelope import Event
 from schemas.events import Payload
 from schemas.events import action as actions
 from schemas.events import attempt as attempts
@@ -54,6 +55,8 @@ def _known(mission: Mission, payload: Payload) -> bool:
             return goal is not None and goal.status is GoalStatus.OPEN and _open(mission)
         case missions.MissionSubmitted():
             return mission.status is MissionStatus.NEW
+        case missions.MissionForked():
+            return _open(mission) and not mission.goals and not mission.forked and mission.forked_from is not None
         case missions.MissionPlanned():
             return _open(mission) and not mission.goals and sound.plan_fits(payload.plan)
         case missions.MissionExtended():
@@ -80,8 +83,18 @@ def _submitted(mission: Mission, fact: Fact, event: missions.MissionSubmitted) -
         workflow=event.workflow,
         inputs=event.inputs,
         submission=fact.cause,
+        forked_from=event.forked_from,
         submitted_at=fact.at,
         status=MissionStatus.RUNNING,
+    )
+
+
+def _forked(mission: Mission, fact: Fact, event: missions.MissionForked) -> Mission:
+    alike: dict[str, tuple[str, ...]] = {}
+    for result in event.results:
+        alike[result.fingerprint] = (*alike.get(result.fingerprint, ()), result.task)
+    return replace(
+        mission, forked=True, recorded=Map({result.task: result for result in event.results}), alike=Map(alike)
     )
 
 
@@ -202,6 +215,29 @@ def _task_succeeded(mission: Mission, fact: Fact, event: tasks.TaskSucceeded) ->
     return end_task(mission, event.task, TaskStatus.SUCCEEDED, fact.at)
 
 
+def _task_adopted(mission: Mission, fact: Fact, event: tasks.TaskAdopted) -> Mission:
+    task = mission.tasks[event.task]
+    if task.status is not TaskStatus.WAITING or not _open(mission):
+        return mission  # said before, or too late
+    finished = attempts.AttemptFinished(
+        task=event.task,
+        attempt=event.attempt,
+        worker=event.worker,
+        outcome="succeeded" if event.failure is None else "failed",
+        output=event.output,
+        product=event.product,
+        observation=event.observation,
+        failure=event.failure,
+    )
+    task = replace(task, attempt=event.attempt, finished=finished, started_at=fact.at, adopted=event.origin)
+    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    if event.origin_task in mission.recorded:  # a result counts once
+        mission = replace(mission, recorded=mission.recorded.delete(event.origin_task))
+    mission = touch_goal(mission, task.spec.goal, fact.at)
+    status = TaskStatus.SUCCEEDED if event.failure is None else TaskStatus.FAILED
+    return end_task(mission, event.task, status, fact.at, failure=event.failure)
+
+
 def _task_failed(mission: Mission, fact: Fact, event: tasks.TaskFailed) -> Mission:
     return end_task(mission, event.task, TaskStatus.FAILED, fact.at, failure=event.failure)
 
@@ -280,6 +316,7 @@ def _judge(mission: Mission, task: str, verdict: Verdict) -> Mission:
 
 _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     missions.MissionSubmitted: _submitted,
+    missions.MissionForked: _forked,
     missions.MissionPlanned: _planned,
     missions.MissionExtended: _extended,
     missions.MissionPaused: _paused,
@@ -291,6 +328,7 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     tasks.TaskReady: _ready,
     tasks.TaskRetried: _retried,
     tasks.TaskSucceeded: _task_succeeded,
+    tasks.TaskAdopted: _task_adopted,
     tasks.TaskFailed: _task_failed,
     tasks.TaskSkipped: _task_skipped,
     tasks.TaskCancelled: _task_cancelled,
@@ -303,3 +341,13 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     actions.ActionRefused: _action_failed,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))
+_FOLDED = frozenset(FOLDED_TYPES)
+
+
+def evolved(mission: Mission, event: Event) -> Mission:
+    """The mission after one more event; one of a type that says nothing of it is not even parsed.
+
+    Raises:
+        InvalidEvent: this release cannot read it.
+    """
+    return evolve(mission, Fact.of(event)) if event.type in _FOLDED else mission

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from schemas.attempts import Failure
 from schemas.events.attempt import AttemptFinished
+from schemas.forks import ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 
 
@@ -76,6 +77,7 @@ class TaskState(Struct, frozen=True):
         forgiven: attempts made before the task was reopened; they do not count against its policy.
         refers: whether its specification holds references.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
+        adopted: the mission in which it was executed, if not in this one.
     """
 
     spec: TaskSpec
@@ -91,6 +93,7 @@ class TaskState(Struct, frozen=True):
     reason: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    adopted: str = ""
 
 
 class GoalState(Struct, frozen=True):
@@ -145,6 +148,9 @@ class Mission(Struct, frozen=True):
         agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
         timers: when to look at something again.
         seen: noun to the sequence of its newest message: what compare-and-append compares.
+        forked: whether what it may take over from ``forked_from`` is on record.
+        recorded: results there that are not taken over yet, by the task they were of.
+        alike: fingerprint to the tasks there whose results have it.
     """
 
     tenant: str = ""
@@ -173,6 +179,10 @@ class Mission(Struct, frozen=True):
     reason: str = ""
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
+    forked_from: ForkedFrom | None = None
+    forked: bool = False
+    recorded: Map[str, RecordedResult] = Map()
+    alike: Map[str, tuple[str, ...]] = Map()
 
     @property
     def next_timer(self) -> datetime | None:

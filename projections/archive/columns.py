@@ -38,6 +38,12 @@ SCHEMA = pa.schema(
 _LARGEST = 2**31 - 1
 _decoder = msgspec.json.Decoder(Event)
 _restamp = msgspec.structs.force_setattr
+_raw = msgspec.Raw
+_AT_ONCE = 16_384
+_READ = (
+    "id", "source", "type", "time", "tenant", "mission", "subject", "dataversion", "causationid", "correlationid",
+    "traceparent", "sequence", "index", "data",
+)  # fmt: skip
 
 
 def table_of(messages: Sequence[Message]) -> Any:
@@ -69,31 +75,44 @@ def table_of(messages: Sequence[Message]) -> Any:
 
 def events_of(table: Any) -> Iterator[Event]:
     """The events of a table with :data:`SCHEMA`, in its order."""
-    for batch in table.to_batches(max_chunksize=16_384):
-        columns = {name: batch.column(name) for name in SCHEMA.names}
-        columns["time"] = _written(columns["time"])
-        columns["data"] = columns["data"].cast(pa.binary())
-        names = [name for name in SCHEMA.names if name != "noun"]
-        for row in zip(*(columns[name].to_pylist() for name in names), strict=True):
-            values = dict(zip(names, row, strict=True))
-            yield _event(values)
+    for begin in range(0, table.num_rows, _AT_ONCE):
+        yield from events_in(table.slice(begin, _AT_ONCE))
+
+
+def events_in(table: Any) -> list[Event]:
+    """The same, all at once: column by column into Python, which takes a third of the time of row by row."""
+    columns = [_plain(name, table.column(name)).to_pylist() for name in _READ]
+    # The calls below are written out, and all in one place, because this is where a replay spends its time.
+    events = [
+        Event(
+            specversion="1.0", id=i, source=o, type=y, time=w, tenant=t, mission=m, subject=s, dataversion=v,
+            causationid=c, correlationid=k, traceparent=p, sequence=n, index=x, data=_raw(d),
+        )
+        for i, o, y, w, t, m, s, v, c, k, p, n, x, d in zip(*columns, strict=True)
+    ]  # fmt: skip
+    exact = table.column("exact")
+    if exact.null_count < table.num_rows:
+        for number, whole in enumerate(exact.to_pylist()):
+            if whole is not None:
+                event = _decoder.decode(whole)
+                _restamp(event, "sequence", events[number].sequence)
+                _restamp(event, "index", events[number].index)
+                events[number] = event
+    return events
+
+
+def _plain(name: str, column: Any) -> Any:
+    if name == "time":
+        return pc.fill_null(_written(column), "")
+    if name == "data":
+        return column.cast(pa.binary())
+    return pc.fill_null(column, 1) if name == "dataversion" and column.null_count else column
 
 
 def days_of(table: Any) -> Any:
     """Column of dates in UTC, ``2026-01-31``; 1970-01-01 where there is no time."""
     text = table.column("time").cast(pa.timestamp("us")).cast(pa.string())
     return pc.fill_null(pc.utf8_slice_codeunits(text, 0, 10), "1970-01-01")
-
-
-def _event(values: dict[str, Any]) -> Event:
-    exact = values.pop("exact")
-    if exact is not None:
-        event = _decoder.decode(exact)
-        _restamp(event, "sequence", values["sequence"])
-        _restamp(event, "index", values["index"])
-        return event
-    data = msgspec.Raw(values.pop("data"))
-    return Event(**values, data=data)
 
 
 def _each(values: list[Any], sizes: list[int], kind: Any) -> Any:

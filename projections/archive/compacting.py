@@ -21,6 +21,7 @@ from projections.archive.commits import ArchiveFile, Commit, manifest, range_nam
 from projections.archive.errors import ArchiveDamaged
 from projections.archive.parquet import in_file_order, rows
 from projections.archive.places import Place
+from projections.archive.rows import Rows
 from projections.archive.writer import check_in_time, files_of, made_commit, remove
 from schemas.errors import StigmergyError
 
@@ -113,7 +114,7 @@ def _table(place: Place, file: ArchiveFile) -> Any:
         raise ArchiveDamaged(f"{file.path} is missing", hint="stig archive verify") from error
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise ArchiveDamaged(f"{file.path} is not what was committed", hint="stig archive verify")
-    return rows(io.BytesIO(data), None, 1, 2**63 - 1)
+    return rows(io.BytesIO(data), Rows())
 
 
 def _check(commit: Commit, run: list[Commit], began: float) -> None:

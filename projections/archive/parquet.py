@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from projections.archive.columns import SCHEMA
+from projections.archive.rows import Rows
 
 ROW_GROUP = 16_384
 _REPEATED = ["tenant", "mission", "type", "noun", "source", "subject", "correlationid", "causationid", "traceparent"]
@@ -40,12 +42,19 @@ def in_file_order(table: Any) -> Any:
 
 
 def in_log_order(table: Any) -> Any:
-    """Sorted by sequence and index."""
-    return table.sort_by([("sequence", "ascending"), ("index", "ascending")])
+    """Sorted by sequence and index; nothing is copied where that is so already."""
+    here, then = (table.slice(0, max(table.num_rows - 1, 0)), table.slice(1))
+    later = pc.less(here["sequence"], then["sequence"])
+    same = pc.and_(pc.equal(here["sequence"], then["sequence"]), pc.less(here["index"], then["index"]))
+    return (
+        table
+        if pc.all(pc.or_(later, same)).as_py() is not False
+        else table.sort_by([("sequence", "ascending"), ("index", "ascending")])
+    )
 
 
-def rows(file: BinaryIO, mission: str | None, first: int, last: int) -> Any:
-    """The rows of a file that belong to a mission and a range of sequences, in file order.
+def rows(file: BinaryIO, wanted: Rows, columns: Sequence[str] | None = None) -> Any:
+    """The rows of a file that are wanted, in file order; all columns, or the named ones and those looked at.
 
     Row groups whose statistics rule them out are not read. Raises ``OSError``, ``ValueError`` or
     ``pyarrow.ArrowException`` for a damaged file.
@@ -53,23 +62,33 @@ def rows(file: BinaryIO, mission: str | None, first: int, last: int) -> Any:
     parquet = pq.ParquetFile(file, page_checksum_verification=True)
     if parquet.schema_arrow.names != SCHEMA.names:
         raise ValueError("it has other columns than an archive's file")
-    groups = [
-        n for n in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(n), mission, first, last)
-    ]
+    groups = [n for n in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(n), wanted)]
+    chosen = None if columns is None else [name for name in SCHEMA.names if name in {*columns, *wanted.columns}]
     if not groups:
-        return SCHEMA.empty_table()
-    table = parquet.read_row_groups(groups, use_threads=mission is None)
-    chosen = pc.and_(pc.greater_equal(table["sequence"], first), pc.less_equal(table["sequence"], last))
-    if mission is not None:
-        chosen = pc.and_(chosen, pc.equal(table["mission"], mission))
-    return table.filter(chosen)
+        empty = SCHEMA.empty_table()
+        return empty if chosen is None else empty.select(chosen)
+    table = parquet.read_row_groups(groups, columns=chosen, use_threads=wanted.mission is None)
+    return wanted.of(table)
 
 
-def _may_hold(group: Any, mission: str | None, first: int, last: int) -> bool:
-    numbers = group.column(SCHEMA.get_field_index("sequence")).statistics
-    if numbers is not None and numbers.has_min_max and (numbers.max < first or numbers.min > last):
+def _may_hold(group: Any, wanted: Rows) -> bool:
+    return (
+        _within(group, "sequence", wanted.first, wanted.last)
+        and (wanted.mission is None or _within(group, "mission", wanted.mission, wanted.mission))
+        and not _all_before(group, wanted)
+    )
+
+
+def _within(group: Any, name: str, first: Any, last: Any) -> bool:
+    found = group.column(SCHEMA.get_field_index(name)).statistics
+    return found is None or not found.has_min_max or bool(found.min <= last and found.max >= first)
+
+
+def _all_before(group: Any, wanted: Rows) -> bool:
+    """Whether every row is too old or too young; rows without a time are never."""
+    found = group.column(SCHEMA.get_field_index("time")).statistics
+    if found is None or not found.has_min_max or not found.has_null_count or found.null_count:
         return False
-    if mission is None:
-        return True
-    names = group.column(SCHEMA.get_field_index("mission")).statistics
-    return names is None or not names.has_min_max or bool(names.min <= mission <= names.max)
+    return (wanted.since is not None and found.max < wanted.since) or (
+        wanted.until is not None and found.min > wanted.until
+    )

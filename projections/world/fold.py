@@ -147,7 +147,7 @@ def _of_task(world: World, event: Event, mission: Mission) -> World:
     if task is None:
         return world
     after = _OF_TASKS[event.type](mission, task, event, payload)
-    if event.type == "attempt.finished" and after is not mission:
+    if event.type in ("attempt.finished", "task.adopted") and after is not mission:
         after = tested(after, after.tasks[payload.task], event, payload)
     if event.type == "world.confirmed" and after is not mission:
         after = workspaces.confirmed(after, task, event)

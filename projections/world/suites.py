@@ -10,12 +10,13 @@ from projections.world.state import KEPT_RUNS, Mission, Suite, TaskState, TestRu
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent
 from schemas.events.attempt import AttemptFinished
+from schemas.events.task import TaskAdopted
 from schemas.test_report import TestReport
 
 _BAD = ("failed", "error", "timeout")
 
 
-def tested(mission: Mission, task: TaskState, event: Event, payload: AttemptFinished) -> Mission:
+def tested(mission: Mission, task: TaskState, event: Event, payload: AttemptFinished | TaskAdopted) -> Mission:
     """The tests after a report. Tests of the suite that a timeout kept from running have the outcome ``timeout``."""
     if payload.observation.tests is None:
         return mission
@@ -49,7 +50,7 @@ def tested(mission: Mission, task: TaskState, event: Event, payload: AttemptFini
     return replace(mission, tests=tests, state=replace(mission.state, suite=suite))
 
 
-def _tree(task: TaskState, payload: AttemptFinished) -> str:
+def _tree(task: TaskState, payload: AttemptFinished | TaskAdopted) -> str:
     """The tree that was tested, if it is certain: an attempt that changed files may have done so after the tests."""
     left = str((payload.product or {}).get("tree", ""))
     return left if left == task.base and not payload.observation.changes else ""

@@ -13,7 +13,7 @@ from projections.world.state import Mission, TaskState, TaskStatus, Word, bounde
 from schemas.envelope import Event
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.task import TaskReady, TaskRetried
+from schemas.events.task import TaskAdopted, TaskReady, TaskRetried
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.events.world import WorldConfirmed, WorldViolated
 
@@ -95,18 +95,7 @@ def _started(mission: Mission, task: TaskState, event: Event, payload: AttemptSt
 def _finished(mission: Mission, task: TaskState, event: Event, payload: AttemptFinished) -> Mission:
     if not _counts(mission, task, payload.attempt, _OPEN):
         return mission
-    seen = payload.observation
-    product = payload.product or {}
-    word = Word(
-        worker=payload.worker,
-        outcome=payload.outcome,
-        at=event.time,
-        changes=seen.changes or {},
-        contents=seen.contents or {},
-        tree=str(product.get("tree", "")),
-        files=bounded(product.get("files")),
-        size_bytes=bounded(product.get("size_bytes")),
-    )
+    seen, word = payload.observation, _word(payload, event)
     succeeded = payload.outcome == "succeeded"
     reported = replace(
         task,
@@ -162,6 +151,39 @@ def _retried(mission: Mission, task: TaskState, event: Event, payload: TaskRetri
     return workspaces.released(put(mission, retrying), task.id)
 
 
+def _adopted(mission: Mission, task: TaskState, event: Event, payload: TaskAdopted) -> Mission:
+    """In a fork: what the task came to in the mission it was forked from, where it was confirmed."""
+    if mission.state.ended or task.status is not TaskStatus.PLANNED:
+        return mission
+    failed = payload.failure is not None
+    ended = replace(
+        task,
+        status=TaskStatus.FAILED if failed else TaskStatus.SUCCEEDED,
+        attempt=bounded(payload.attempt),
+        worker=payload.worker,
+        reason=_why(payload.failure, ""),
+        started_at=event.time,
+        ended_at=event.time,
+        sequence=event.sequence,
+    )
+    mission = put(mission, ended)
+    return mission if failed else workspaces.confirmed(mission, replace(ended, word=_word(payload, event)), event)
+
+
+def _word(payload: AttemptFinished | TaskAdopted, event: Event) -> Word:
+    seen, product = payload.observation, payload.product or {}
+    return Word(
+        worker=payload.worker,
+        outcome=payload.outcome if isinstance(payload, AttemptFinished) else "succeeded",
+        at=event.time,
+        changes=seen.changes or {},
+        contents=seen.contents or {},
+        tree=str(product.get("tree", "")),
+        files=bounded(product.get("files")),
+        size_bytes=bounded(product.get("size_bytes")),
+    )
+
+
 def _ended(status: TaskStatus) -> Callable[[Mission, TaskState, Event, Any], Mission]:
     def end(mission: Mission, task: TaskState, event: Event, payload: Any) -> Mission:
         if task.status.ended:
@@ -195,6 +217,7 @@ FOLDS: dict[str, Callable[[Mission, TaskState, Event, Any], Mission]] = {
     "action.expired": _given_up,
     "action.refused": _given_up,
     "task.retried": _retried,
+    "task.adopted": _adopted,
     "task.succeeded": _ended(TaskStatus.SUCCEEDED),
     "task.failed": _ended(TaskStatus.FAILED),
     "task.skipped": _ended(TaskStatus.SKIPPED),

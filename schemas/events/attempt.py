@@ -29,6 +29,7 @@ class AttemptFinished(AttemptPayload):
     """The attempt ended, with what the agent said (``output``) and what the system saw (``observation``)."""
 
     TYPE: ClassVar[str] = "attempt.finished"
+    LOOSE: ClassVar[bool] = True
     worker: str
     agent: str = ""
     skill: str = ""

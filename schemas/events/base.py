@@ -13,6 +13,7 @@ class Payload(BaseModel):
     Class attributes:
         TYPE: ``noun.verb``. A class without one is a shape shared by several types, not a type.
         VERSION: counts up when the shape changes; older ones are lifted by upcasters when they are read.
+        LOOSE: whether most of what it says may be JSON of any shape; large ones are read twice as fast then.
         KEYED: whether the subject ends with :meth:`key`, so that the log accepts one such event per key.
     """
 
@@ -21,6 +22,7 @@ class Payload(BaseModel):
     TYPE: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
     KEYED: ClassVar[bool] = False
+    LOOSE: ClassVar[bool] = False
 
     def identity(self) -> tuple[str, ...]:
         """What tells this fact from others of its type that follow from the same cause. Used to derive its id."""

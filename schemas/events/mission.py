@@ -9,6 +9,7 @@ from pydantic import Field
 
 from schemas.attempts import Failure
 from schemas.events.base import Payload
+from schemas.forks import ForkChange, ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Plan, TaskSpec
 
 
@@ -21,6 +22,19 @@ class MissionSubmitted(Payload):
     inputs: dict[str, Any] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     submitted_by: str = ""
+    forked_from: ForkedFrom | None = None
+
+
+class MissionForked(Payload):
+    """What a fork changed of its origin, and what it may take over from there instead of executing it."""
+
+    TYPE: ClassVar[str] = "mission.forked"
+    LOOSE: ClassVar[bool] = True
+    origin: ForkedFrom
+    changes: tuple[ForkChange, ...] = ()
+    rerun: tuple[str, ...] = ()
+    fresh: bool = Field(default=False, description="nothing is taken over that was recorded after the event")
+    results: tuple[RecordedResult, ...] = ()
 
 
 class MissionPlanned(Payload):
@@ -69,6 +83,7 @@ class MissionCompleted(Payload):
     """All required goals are achieved and no violation is open."""
 
     TYPE: ClassVar[str] = "mission.completed"
+    LOOSE: ClassVar[bool] = True
     result: dict[str, Any] = Field(default_factory=dict)
 
 

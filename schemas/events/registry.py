@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from functools import cache
 
+import msgspec
 from pydantic import ValidationError
 
 from schemas import events as package
@@ -13,6 +14,8 @@ from schemas.envelope import Event
 from schemas.errors import InvalidEvent, NewerVersion, UnknownType
 from schemas.events.base import Payload
 from schemas.ownership import OWNERS
+
+_LARGE = 1024
 
 
 @cache
@@ -62,11 +65,23 @@ def parse(event: Event) -> Payload:
     """
     kind = check_readable(event)
     try:
-        return kind.model_validate_json(bytes(event.data))
+        return _validated(kind, bytes(event.data))
     except ValidationError as error:
         raise InvalidEvent(
             f"event {event.id} of type {event.type} does not fit its schema: {explain(error)}"
         ) from error
+
+
+def _validated(kind: type[Payload], raw: bytes) -> Payload:
+    """The payload. Of JSON of any shape pydantic makes values half as fast as msgspec does."""
+    if kind.LOOSE and len(raw) > _LARGE:
+        try:
+            plain = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass  # pydantic is less strict in some respects, and says where it is wrong
+        else:
+            return kind.model_validate(plain)
+    return kind.model_validate_json(raw)
 
 
 def explain(error: ValidationError, most: int = 5) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from schemas.attempts import Failure
 from schemas.events.base import AttemptPayload, TaskPayload
-from schemas.expectations import Expectation
+from schemas.expectations import Expectation, Observation
 from schemas.plan import OnConflict
 
 
@@ -17,6 +17,7 @@ class TaskReady(AttemptPayload):
     """All that the task needs is there: an attempt may be dispatched."""
 
     TYPE: ClassVar[str] = "task.ready"
+    LOOSE: ClassVar[bool] = True
     skill: str
     intent: str = ""
     inputs: dict[str, Any] = Field(default_factory=dict)
@@ -32,6 +33,25 @@ class TaskSucceeded(AttemptPayload):
     """The attempt counts: it finished, and the world was confirmed to be as expected."""
 
     TYPE: ClassVar[str] = "task.succeeded"
+
+
+class TaskAdopted(AttemptPayload):
+    """The task ended as it did in the mission this one was forked from; nothing was executed for it here.
+
+    ``attempt`` is the number it had there. It failed if there is a failure, else it succeeded.
+    """
+
+    TYPE: ClassVar[str] = "task.adopted"
+    LOOSE: ClassVar[bool] = True
+    origin: str = Field(description="the mission")
+    origin_task: str
+    fingerprint: str
+    changed: bool = Field(default=False, description="the output is not the recorded one: the fork changed it")
+    worker: str = ""
+    output: dict[str, Any] = Field(default_factory=dict)
+    product: dict[str, Any] | None = None
+    observation: Observation = Observation()
+    failure: Failure | None = None
 
 
 class TaskRetried(AttemptPayload):

@@ -13,6 +13,7 @@ class ToolCalled(AttemptPayload):
     """A tool ran and ended; ``result`` is a short form of what it gave."""
 
     TYPE: ClassVar[str] = "tool.called"
+    LOOSE: ClassVar[bool] = True
     tool: str
     parameters: dict[str, Any] = Field(default_factory=dict)
     outcome: Literal["succeeded", "failed"]

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from events.jetstream.api import ApiRefused, call
-from events.replay import Choice, Cursor, Pace
+from events.replay import Choice, Cursor, Pace, Slice
 from events.replay.copies import Sink, SubjectSink, TenantSink, copy_of
 from schemas.errors import InvalidInput, Refused
 from schemas.subjects import COMMANDS
@@ -28,9 +28,7 @@ async def copy(client: Client, record: Recording, cursor: Cursor[Scene], pace: P
         InvalidInput: the target is none, or the tenant that is read from.
         Refused: somebody would take the copies for work to be done.
     """
-    kind, colon, name = (wish.to or "").partition(":")
-    if not colon or kind not in ("tenant", "subject") or not name:
-        raise InvalidInput(f"{wish.to!r} is no target", hint=_HINT)
+    kind, name = _target(wish)
     sink: Sink
     if kind == "subject":
         sink = SubjectSink(client.bus.nc.publish, name)
@@ -49,6 +47,28 @@ async def copy(client: Client, record: Recording, cursor: Cursor[Scene], pace: P
     else:
         there = f"; {known:,} were there before" if known else ""
         screen.out().print(f"copied {screen.counted(made, 'event')} to {screen.plain(wish.to or '')}{there}")
+
+
+async def copy_slice(client: Client, wanted: Slice, wish: Wish) -> None:
+    """The same for events of many missions, to bare subjects only: parts of missions must never become work."""
+    from stigmergy.cli.pipeline import pipe
+
+    kind, name = _target(wish)
+    if kind != "subject":
+        raise InvalidInput("only whole missions can be copied to a tenant", hint="name the mission, or subject:PREFIX")
+    done = await pipe(client, wanted, wish, SubjectSink(client.bus.nc.publish, name))
+    await client.bus.nc.flush()
+    if wish.as_json:
+        screen.print_json({"to": wish.to, "copied": done.passed, "known": 0})
+    else:
+        screen.out().print(f"copied {screen.counted(done.passed, 'event')} to {screen.plain(wish.to or '')}")
+
+
+def _target(wish: Wish) -> tuple[str, str]:
+    kind, colon, name = (wish.to or "").partition(":")
+    if not colon or kind not in ("tenant", "subject") or not name:
+        raise InvalidInput(f"{wish.to!r} is no target", hint=_HINT)
+    return kind, name
 
 
 async def _tenant(client: Client, record: Recording, cursor: Cursor[Scene], name: str, choice: Choice) -> TenantSink:

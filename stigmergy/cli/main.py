@@ -16,6 +16,7 @@ from stigmergy.cli import (
     dev,
     doctor,
     events,
+    fork,
     mission,
     projections,
     query,
@@ -48,7 +49,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "query", "world", "replay", "diff", "events", "dev", "status", "down",
+    "run", "mission", "query", "world", "replay", "fork", "diff", "events", "dev", "status", "down",
     "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -68,6 +69,7 @@ app.add_typer(mission.app, name="mission")
 app.add_typer(world.app, name="world")
 app.command("query", short_help="Ask the analytics: trends, agents, costs, waiting …; or in SQL.")(query.query)
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
+app.command("fork", short_help="Begin a mission at an event of another one, with a change.")(fork.fork)
 app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")

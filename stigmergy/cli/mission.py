@@ -44,10 +44,18 @@ def list_(
         took = screen.span((row.ended_at - row.submitted_at).total_seconds()) if row.ended_at else ""
         objective = screen.plain(row.objective.partition("\n")[0][:60])
         begun = screen.ago(row.submitted_at)
+        if row.forked_from:
+            objective = f"{objective} [dim]⑂ {screen.plain(_origin(row.forked_from, names))}[/]"
         table.add_row(names[row.id], screen.status(row.status), screen.plain(row.workflow), objective, begun, took)
     screen.out().print(table)
     if len(rows) > limit:
         screen.err().print(f"[dim]{len(rows) - limit} older ones: stig mission list -n {len(rows)}[/]")
+
+
+def _origin(said: str, names: dict[str, str]) -> str:
+    """``mission@event`` with the mission's id as short as in the list."""
+    mission, _, at = said.partition("@")
+    return f"{names.get(mission, mission)}@{at}"
 
 
 @app.command()

@@ -24,6 +24,10 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
     console.print(f"[bold]{short(view.objective)}[/]")
     console.print(f"  {status(view.status)}  [dim]{_when(view, moment)}[/]")
     console.print(f"  [dim]mission {view.id}, workflow {plain(view.workflow) or '(a plan made by hand)'}[/]")
+    if view.forked_from:
+        reused = sum(task.reused_from is not None for task in view.tasks)
+        taken = f", {counted(reused, 'task')} taken over from there"
+        console.print(f"  [dim]forked from {plain(view.forked_from)}{taken}[/]")
     if view.reason:
         console.print(f"  {short(view.reason, 500)}", soft_wrap=True)
     console.print()
@@ -67,10 +71,12 @@ def _tasks(view: MissionView, now: datetime) -> object:
     rows = table("task", "skill", "status", "attempt", "took", "", right=("attempt", "took"))
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
-        rows.add_row(
-            plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), short(task.reason, 80)
-        )
+        rows.add_row(plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), _why(task))
     return rows
+
+
+def _why(task: TaskView) -> str:
+    return f"[dim]reused[/] {short(task.reason, 80)}" if task.reused_from else short(task.reason, 80)
 
 
 def _took(task: TaskView, now: datetime) -> str:

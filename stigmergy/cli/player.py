@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from events.replay import Choice, Cursor, Pace
 from schemas.errors import InvalidInput
+from stigmergy.cli.tailing import instant
 from stigmergy.cli.timeline import Attempt, attempts_of
 
 if TYPE_CHECKING:
     from schemas.envelope import Event
     from stigmergy.replaying import Scene
+    from stigmergy.world_panel import WorldFold
 
 _AT_ONCE = 200
 _PAGE = 10
-HELP = "space play/pause  ←/→ step  [ ] speed  e/E error  g go to  / filter  home/end  q quit"
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d{1,6})?)?")
+HELP = "space play/pause  ←/→ step  [ ] speed  e/E error  g go to  / filter  tab panel  home/end  q quit"
 
 
 class Player:
@@ -30,12 +34,18 @@ class Player:
         typed: what was typed so far.
         message: the last complaint, until the next key.
         live: whether more events may come.
+        panel: what is shown of the state: ``tasks``, ``notes`` (scratchpads), or ``world``.
     """
 
-    def __init__(self, cursor: Cursor[Scene], pace: Pace, *, live: bool = False) -> None:
+    def __init__(
+        self, cursor: Cursor[Scene], pace: Pace, *, live: bool = False, world: WorldFold | None = None
+    ) -> None:
         self.cursor = cursor
         self.pace = pace
         self.live = live
+        self.world = world
+        self.panels = ("tasks", "notes") if world is None else ("tasks", "notes", "world")
+        self.panel = self.panels[0]
         self.mode = ""
         self.typed = ""
         self.message = ""
@@ -47,6 +57,10 @@ class Player:
     def moment(self) -> datetime | None:
         """When the event under the cursor happened."""
         return self.cursor.about[self.cursor.position - 1].moment if self.cursor.position else None
+
+    @property
+    def _begin(self) -> datetime | None:
+        return self.cursor.about[0].moment if self.cursor.about else None
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -100,7 +114,7 @@ class Player:
             self._still()
 
     def _filter(self, typed: str) -> None:
-        self.cursor.choice = choice_of(typed, self._asked)
+        self.cursor.choice = choice_of(typed, self._asked, self.moment or self._begin)
 
     def _still(self) -> None:
         self.pace.pause()
@@ -139,6 +153,9 @@ class Player:
         self.pace.pause()
         self.mode = mode
 
+    def _turn(self) -> None:
+        self.panel = self.panels[(self.panels.index(self.panel) + 1) % len(self.panels)]
+
     def _leave(self) -> None:
         self.left = True
 
@@ -160,6 +177,7 @@ class Player:
         "end": _end,
         "g": lambda self: self._ask("goto"),
         "/": lambda self: self._ask("filter"),
+        "tab": _turn,
         "q": _leave,
     }
 
@@ -176,20 +194,24 @@ def go_to(cursor: Cursor[Scene], said: str) -> None:
         cursor.jump(number)
 
 
-def choice_of(typed: str, asked: Choice) -> Choice:
+def choice_of(typed: str, asked: Choice, day: datetime | None = None) -> Choice:
     """What is typed as a filter: ``type:task.* task:fix-* agent:tester worker:w-1 error``, other words are sought.
 
-    Nothing typed is the choice that was asked for at first.
+    ``since:`` and ``until:`` take a time of day of this machine, an ISO time, or how long ago. Nothing typed is the
+    choice that was asked for at first. Raises :class:`InvalidInput` for what is no time.
     """
     if not typed:
         return asked
     named: dict[str, tuple[str, ...]] = {"type": (), "task": (), "agent": (), "worker": ()}
+    times: dict[str, datetime | None] = {"since": asked.since, "until": asked.until}
     words: list[str] = []
     errors = False
     for word in typed.split():
         name, colon, pattern = word.partition(":")
         if word == "error":
             errors = True
+        elif colon and name in times and pattern:
+            times[name] = moment_said(pattern, day)
         elif colon and name in named:
             named[name] += (pattern,)
         else:
@@ -200,6 +222,19 @@ def choice_of(typed: str, asked: Choice) -> Choice:
         tasks=named["task"] or asked.tasks,
         agents=named["agent"] or asked.agents,
         workers=named["worker"] or asked.workers,
+        since=times["since"],
+        until=times["until"],
         text=" ".join(words),
         errors=errors,
     )
+
+
+def moment_said(said: str, day: datetime | None) -> datetime:
+    """A time of day on the day of the film, or anything that ``--since`` takes. Raises :class:`InvalidInput`."""
+    if _CLOCK.fullmatch(said):
+        try:
+            of_day = time.fromisoformat(said)
+        except ValueError:
+            raise InvalidInput(f"{said!r} is no time of day", hint="write 12:30 or 12:30:15.250") from None
+        return datetime.combine((day or datetime.now(UTC)).astimezone().date(), of_day).astimezone(UTC)
+    return instant(said)

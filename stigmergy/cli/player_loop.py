@@ -11,6 +11,7 @@ from stigmergy.cli import screen
 from stigmergy.cli.player import Player
 from stigmergy.cli.player_screen import PlayerScreen
 from stigmergy.cli.terminal_keys import key_presses
+from stigmergy.world_panel import world_fold
 
 if TYPE_CHECKING:
     from events.replay import Cursor, Pace
@@ -25,7 +26,7 @@ async def play(cursor: Cursor[Scene], pace: Pace, record: Recording, *, live: bo
     """Until the viewer leaves. The terminal is as before afterwards. Raises what the log raises."""
     from rich.live import Live
 
-    player = Player(cursor, pace, live=live)
+    player = Player(cursor, pace, live=live, world=world_fold())
     changed = asyncio.Event()
 
     def press(key: str) -> None:
@@ -55,7 +56,7 @@ async def play(cursor: Cursor[Scene], pace: Pace, record: Recording, *, live: bo
 
 async def _take(player: Player, record: Recording, changed: asyncio.Event) -> None:
     """Events of a mission that still runs. It may be reopened after its end, so this lasts as long as the player."""
-    async with aclosing(record.source.events(follow=True, after=record.events[-1].sequence)) as events:
+    async with aclosing(record.source.events(follow=True, after=record.last)) as events:
         async for event in events:
             player.extend([event])
             changed.set()

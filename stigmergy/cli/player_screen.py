@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stigmergy.cli.drawing import Line, fitted
+from stigmergy.cli.drawing import fitted
 from stigmergy.cli.player import HELP, Player
 from stigmergy.cli.player_lanes import lanes
+from stigmergy.cli.player_panels import panel
 from stigmergy.cli.screen import clock, plain, status
 from stigmergy.cli.sentences import sentence, short
 from stigmergy.scene_changes import Change, changes
@@ -17,18 +18,12 @@ from stigmergy.scene_changes import Change, changes
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from orchestrator.core.mission import GoalState
-    from stigmergy.replaying import Scene
-
 _LANES = 6
 _CHANGES = 5
-_MARKS = {
-    "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "failed": "[red]✗[/]", "retrying": "[yellow]↻[/]",
-    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "ready": "[cyan]▸[/]", "open": "[cyan]●[/]",
-}  # fmt: skip
-_WEIGHTS = {"failed": 90, "retrying": 85, "ready": 80, "succeeded": 20, "cancelled": 15, "skipped": 15}
-_LOUD = ("ready", "failed", "retrying")
-_LARGE = 200
+_ASKED = {
+    "goto": "go to event (or seq:N)",
+    "filter": "filter (type: task: agent: worker: since: until: error text)",
+}
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -57,9 +52,9 @@ class PlayerScreen:
         below = ["[dim]" + "─" * width + "[/]", *_changed(player)]
         room = max(height - len(top) - len(below) - 3, 3)
         left = list(_events(player, room))
-        right = fitted(list(_state(player.cursor.state)), room)
+        right = fitted(list(panel(player)), room)
         half = max(width * 11 // 20, 20)
-        made = [*top, "[dim]" + "─" * width + "[/]"]
+        made = [*top, _rule(player, half, width)]
         for row in range(room):
             text = Text.from_markup(left[row] if row < len(left) else "")
             text.truncate(half, overflow="ellipsis", pad=True)
@@ -75,7 +70,9 @@ def _title(player: Player) -> str:
     live = " [cyan]live[/]" if player.live else ""
     at = f" {clock(player.moment)}" if player.moment else ""
     place = f"{cursor.position:,}/{len(cursor):,}"
-    return f"{sign} {speed}  [bold]{place}[/]{at}{live}  {status(mission.status.value)}  {short(mission.objective, 80)}"
+    which = f" [dim]{plain(mission.id[:13])}[/]" if cursor.state.others else ""
+    told = f"{status(mission.status.value)}{which}  {short(mission.objective, 80)}"
+    return f"{sign} {speed}  [bold]{place}[/]{at}{live}  {told}"
 
 
 def _track(player: Player, width: int) -> str:
@@ -123,54 +120,16 @@ def _events(player: Player, room: int) -> Iterator[str]:
             yield told if each < cursor.position else f"[dim]{told}[/]"
 
 
-def _state(scene: Scene) -> Iterator[Line]:
-    """Agents at work first, then the goal tree with its tasks."""
-    for name in sorted(scene.agents):
-        agent = scene.agents[name]
-        busy = agent.doing == "working"
-        mark = "[cyan]▸[/]" if busy else "[red]✗[/]" if agent.doing == "lost" else "[dim]·[/]"
-        number = f" [dim]#{agent.attempt}[/]" if agent.attempt > 1 else ""
-        what = f"{plain(agent.task)}{number} [dim]{short(agent.saying, 80)}[/]" if busy else f"[dim]{agent.doing}[/]"
-        text = f"{mark} [bold]{plain(agent.agent)}[/] [dim]{plain(agent.worker[-20:])}[/] {what}"
-        yield Line(text, 100 if busy else 30)
-    children: dict[str | None, list[GoalState]] = {}
-    for name in sorted(scene.mission.goals):
-        goal = scene.mission.goals[name]
-        children.setdefault(goal.spec.parent, []).append(goal)
-    tasks: dict[str, list[str]] = {}
-    large = len(scene.mission.tasks) > _LARGE  # only what is under way or went wrong has a chance to be seen then
-    for name in sorted(scene.mission.tasks):
-        if large and scene.mission.tasks[name].status.value not in _LOUD:
-            continue
-        tasks.setdefault(scene.mission.tasks[name].spec.goal, []).append(name)
-    waiting = [(goal, 0) for goal in reversed(children.get(None, []))]
-    while waiting:
-        goal, depth = waiting.pop()
-        yield Line(_goal(scene, goal, depth), 70 - depth)
-        yield from (_task(scene, name, depth + 1) for name in tasks.get(goal.spec.id, ()))
-        waiting += [(child, depth + 1) for child in reversed(children.get(goal.spec.id, []))]
-
-
-def _goal(scene: Scene, goal: GoalState, depth: int) -> str:
-    title = goal.spec.title or (scene.mission.objective if goal.spec.parent is None else goal.spec.id)
-    lost = f" [red]{goal.failed} ✗[/]" if goal.failed else ""
-    counts = f"[dim]{goal.succeeded + goal.failed}/{goal.total}[/]{lost}"
-    return f"{'  ' * depth}{_MARKS[goal.status.value]} {short(title, 50)} {counts}"
-
-
-def _task(scene: Scene, name: str, depth: int) -> Line:
-    task = scene.mission.tasks[name]
-    word = task.status.value
-    number = f" [dim]#{task.attempt}[/]" if task.attempt > 1 else ""
-    why = f" [red]{short(task.reason, 60)}[/]" if word == "failed" else ""
-    style = "default" if word in _LOUD else "dim"
-    text = f"{'  ' * depth}{_MARKS.get(word, '[dim]·[/]')} [{style}]{plain(name)}[/]{number} {status(word)}{why}"
-    return Line(text, _WEIGHTS.get(word, 10))
+def _rule(player: Player, half: int, width: int) -> str:
+    """The line above both halves, with the panels there are."""
+    names = "".join(f" [bold]{name}[/]" if name == player.panel else f" [dim]{name}[/]" for name in player.panels)
+    used = sum(len(name) + 1 for name in player.panels) + 1
+    return f"[dim]{'─' * (half + 2)}[/]{names} [dim]{'─' * max(width - half - 2 - used, 0)}[/]"
 
 
 def _changed(player: Player) -> Iterator[str]:
     cursor = player.cursor
-    found = changes(cursor.state_at(cursor.position - 1), cursor.state) if cursor.position else []
+    found = changes(cursor.state_at(cursor.position - 1), cursor.state, player.world) if cursor.position else []
     shown = found if len(found) <= _CHANGES else found[: _CHANGES - 1]
     rows = [change_line(change) for change in shown]
     if len(found) > len(shown):
@@ -193,7 +152,11 @@ def _value(value: object) -> str:
 
 def _foot(player: Player) -> str:
     if player.mode:
-        asked = "go to event (or seq:N)" if player.mode == "goto" else "filter (type: task: agent: worker: error text)"
+        asked = (
+            "go to event (or seq:N)"
+            if player.mode == "goto"
+            else "filter (type: task: agent: worker: since: until: error text)"
+        )
         return f"[bold]{asked}:[/] {plain(player.typed)}▏"
     if player.message:
         return f"[yellow]{plain(player.message)}[/]"

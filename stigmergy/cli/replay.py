@@ -3,47 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stigmergy.cli.options import Json
 
+if TYPE_CHECKING:
+    from stigmergy.cli.replay_run import Wish
+
 Mission = Annotated[
-    str, typer.Argument(metavar="MISSION", help="A mission's id, its beginning, last, or a FILE.ndjson of its events.")
+    str | None,
+    typer.Argument(metavar="[MISSION]", help="A mission's id, its beginning, last, or a FILE.ndjson of its events."),
 ]
-Patterns = list[str] | None
+Subject = Annotated[str | None, typer.Option(metavar="SUBJECT", help="Instead of a mission, as events.*.*.task.>")]
+At = Annotated[str | None, typer.Option(metavar="N", help="Only the state after the N-th event; seq:N: by sequence.")]
+Speed = Annotated[
+    str | None,
+    typer.Option(metavar="X", help="0.1 to 1000, or max. [default: 1 in a terminal and to a subject, else max]"),
+]
+LongestGap = Annotated[
+    float | None, typer.Option(metavar="S", min=0, help="No longer pause. [default: 3 in a terminal]")
+]
+Types = Annotated[list[str] | None, typer.Option("--type", "-t", metavar="PATTERN", help="Such as task.*; may repeat.")]
+Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="PATTERN", help="Such as fix-*; may repeat.")]
+Agents = Annotated[list[str] | None, typer.Option("--agent", metavar="PATTERN", help="Such as tester; may repeat.")]
+Workers = Annotated[list[str] | None, typer.Option("--worker", metavar="PATTERN", help="May repeat.")]
+Time = Annotated[str | None, typer.Option(metavar="TIME", help="10m, 2h, or an ISO time.")]
+Target = Annotated[
+    str | None,
+    typer.Option(metavar="TARGET", help="Publish copies: tenant:NAME, or subject:PREFIX for listeners."),
+]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines, even in a terminal.")]
+Count = Annotated[bool, typer.Option("--count", help="Only how many events there are.")]
+Follow = Annotated[
+    bool, typer.Option("--follow", "-f", help="With a subject: go on at the end. A mission is followed anyway.")
+]
+Archive = Annotated[bool, typer.Option("--archive/--no-archive", help="Read older events from the archive.")]
 
 
 def replay(
-    mission: Mission,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Only the state after the N-th event; seq:N: by sequence."),
-    ] = None,
-    speed: Annotated[
-        str | None, typer.Option(metavar="X", help="0.1 to 1000, or max. [default: 1 in a terminal, else max]")
-    ] = None,
-    longest_gap: Annotated[
-        float | None,
-        typer.Option(metavar="S", min=0, help="No longer pause. [default: 3 in a terminal]"),
-    ] = None,
-    types: Annotated[
-        Patterns, typer.Option("--type", "-t", metavar="PATTERN", help="Such as task.*; may repeat.")
-    ] = None,
-    tasks: Annotated[Patterns, typer.Option("--task", metavar="PATTERN", help="Such as fix-*; may repeat.")] = None,
-    agents: Annotated[Patterns, typer.Option("--agent", metavar="PATTERN", help="Such as tester; may repeat.")] = None,
-    workers: Annotated[Patterns, typer.Option("--worker", metavar="PATTERN", help="May repeat.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="10m, 2h, or an ISO time.")] = None,
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="10m, 2h, or an ISO time.")] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(metavar="TARGET", help="Publish copies: tenant:NAME, or subject:PREFIX that nobody stores."),
-    ] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Lines, even in a terminal.")] = False,
+    mission: Mission = None,
+    subject: Subject = None,
+    at: At = None,
+    speed: Speed = None,
+    longest_gap: LongestGap = None,
+    types: Types = None,
+    tasks: Tasks = None,
+    agents: Agents = None,
+    workers: Workers = None,
+    since: Time = None,
+    until: Time = None,
+    to: Target = None,
+    plain: Plain = False,
+    counting: Count = False,
+    follow: Follow = False,
+    archive: Archive = True,
     as_json: Json = False,
 ) -> None:
-    """Play a mission as a film: what every agent did, saw and changed, event by event.
+    """Play a mission as a film, or the events of many: what every agent did, saw and changed, event by event.
 
     Nothing is executed again, and nothing is written except with --to. In a terminal the film is in your hands:
     space plays and pauses, arrows step, [ and ] change the speed, e goes to the next error, g to an event, / filters.
@@ -55,24 +73,36 @@ def replay(
       stig replay last --speed 10 --type 'task.*' --type world.violated --plain
       stig mission events last --json > run.ndjson; stig replay run.ndjson
       stig replay last --speed 5 --to subject:demo
+      stig replay --subject 'events.*.*.task.>' --since 2h
+      stig replay --subject 'events.*.*.world.violated' --since 7d --count
+      stig replay --since 1d --speed max --json | jq .type
     """
     from events.replay import Choice
-    from schemas.errors import InvalidInput
-    from stigmergy.cli.replay_run import Wish, run
+    from stigmergy.cli.replay_run import Wish, run, run_slice
     from stigmergy.cli.tailing import instant
 
-    if at is not None and to is not None:
+    begin, end = (instant(said) if said is not None else None for said in (since, until))
+    choice = Choice(types=_all(types), tasks=_all(tasks), agents=_all(agents), workers=_all(workers))
+    wish = Wish(choice, at, speed, longest_gap, to, plain, as_json, follow, counting, archive)
+    _check(mission, subject, timed=begin is not None or end is not None, wish=wish)
+    asyncio.run(run_slice(subject, begin, end, wish) if mission is None else run(mission, wish.within(begin, end)))
+
+
+def _all(patterns: list[str] | None) -> tuple[str, ...]:
+    return tuple(patterns or ())
+
+
+def _check(mission: str | None, subject: str | None, *, timed: bool, wish: Wish) -> None:
+    from schemas.errors import InvalidInput
+
+    if mission is None and subject is None and not timed:
+        raise InvalidInput("name a mission, a subject or a time", hint="for instance: stig replay last")
+    if mission is not None and subject is not None:
+        raise InvalidInput("a mission and --subject exclude each other", hint="events.*.MISSION.task.> names both")
+    if wish.at is not None and wish.to is not None:
         raise InvalidInput("--at shows one state, --to copies a film", hint="choose one of them")
-    choice = Choice(
-        types=tuple(types or ()),
-        tasks=tuple(tasks or ()),
-        agents=tuple(agents or ()),
-        workers=tuple(workers or ()),
-        since=instant(since) if since is not None else None,
-        until=instant(until) if until is not None else None,
-    )
-    wish = Wish(at=at, speed=speed, longest_gap_s=longest_gap, choice=choice, to=to, plain=plain, as_json=as_json)
-    asyncio.run(run(mission, wish))
+    if wish.at is not None and mission is None:
+        raise InvalidInput("--at shows the state of one mission", hint="stig replay MISSION --at N")
 
 
 def diff(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from events.replay import Choice, Cursor, HistoryFile, Pace, parse_speed
+from msgspec.structs import replace
+
+from events.replay import Choice, Cursor, HistoryFile, Pace, parse_speed, slice_of
 from events.replay.pace import MAX
 from schemas.errors import InvalidInput
 from stigmergy.cli import screen
@@ -18,6 +22,7 @@ from stigmergy.cli.mission_events import line
 from stigmergy.cli.player import go_to
 from stigmergy.cli.recordings import Recording, connected, recording
 from stigmergy.replaying import Scene, scene_cursor
+from stigmergy.world_panel import world_fold
 
 if TYPE_CHECKING:
     from schemas.envelope import Event
@@ -36,21 +41,29 @@ class Wish:
     to: str | None = None
     plain: bool = False
     as_json: bool = False
+    follow: bool = False
+    counting: bool = False
+    archive: bool = True
 
     @property
     def played(self) -> bool:
         """Whether the film is put into the viewer's hands."""
-        quiet = self.plain or self.as_json or self.to is not None or self.at is not None
+        quiet = self.plain or self.as_json or self.counting or self.to is not None or self.at is not None
         return not quiet and sys.stdin.isatty() and sys.stdout.isatty()
 
+    def within(self, since: datetime | None, until: datetime | None) -> Wish:
+        """Only events of this time are shown; the state of a mission counts all of them."""
+        return dataclasses.replace(self, choice=replace(self.choice, since=since, until=until))
+
     def pace(self) -> Pace:
-        speed = parse_speed(self.speed) if self.speed is not None else 1.0 if self.played else MAX
+        timed = self.played or (self.to or "").startswith("subject:")  # who listens is shown it as it was
+        speed = parse_speed(self.speed) if self.speed is not None else 1.0 if timed else MAX
         gap = self.longest_gap_s if self.longest_gap_s is not None else _GAP_S if self.played else None
         return Pace(time.monotonic, speed=speed, longest_gap_s=gap)
 
 
 async def run(said: str, wish: Wish) -> None:
-    """Do it.
+    """Replay a mission.
 
     Raises:
         InvalidInput: there is no such mission or event, or the options do not fit.
@@ -58,22 +71,61 @@ async def run(said: str, wish: Wish) -> None:
     """
     pace = wish.pace()
     async with connected(said, always=wish.to is not None) as client:
-        record = await recording(client, said)
-        cursor = scene_cursor(record.tenant, record.mission)
+        record = await recording(client, said, archive=wish.archive)
+        cursor = scene_cursor(record.tenant, record.mission, world=world_fold())
         cursor.extend(record.events)
         cursor.choice = wish.choice
         if wish.at is not None:
             show_state(cursor, wish)
+        elif wish.counting:
+            tell_count(sum(map(cursor.wanted, range(1, len(cursor) + 1))), wish)
         elif wish.to is not None and client is not None:
             from stigmergy.cli.copying import copy
 
             await copy(client, record, cursor, pace, wish)
-        elif wish.played:
-            from stigmergy.cli.player_loop import play
-
-            await play(cursor, pace, record, live=running(record, cursor))
         else:
-            await print_lines(cursor, pace, record, as_json=wish.as_json)
+            await _show(cursor, record, pace, wish)
+
+
+async def run_slice(subject: str | None, since: datetime | None, until: datetime | None, wish: Wish) -> None:
+    """Replay what happened in many missions. Raises as :func:`run`."""
+    from stigmergy.cli.pipeline import count, pipe
+    from stigmergy.cli.slice_film import slice_film
+
+    async with connected(always=True) as client:
+        assert client is not None
+        wanted = slice_of(subject or "events.>", client.settings.tenant, since=since, until=until)
+        if wish.counting:
+            tell_count(await count(client, wanted, wish), wish)
+        elif wish.to is not None:
+            from stigmergy.cli.copying import copy_slice
+
+            await copy_slice(client, wanted, wish)
+        elif wish.played:
+            record = await slice_film(client, wanted, archive=wish.archive, follow=wish.follow)
+            cursor = scene_cursor(record.tenant, "", world=world_fold())
+            cursor.extend(record.events)
+            cursor.choice = replace(wish.choice, within=wanted)
+            await _show(cursor, record, wish.pace(), wish)
+        else:
+            await pipe(client, wanted, wish)
+
+
+async def _show(cursor: Cursor[Scene], record: Recording, pace: Pace, wish: Wish) -> None:
+    if wish.played:
+        from stigmergy.cli.player_loop import play
+
+        await play(cursor, pace, record, live=running(record, cursor))
+    else:
+        await print_lines(cursor, pace, record, as_json=wish.as_json)
+
+
+def tell_count(number: int, wish: Wish) -> None:
+    """Only how many there are."""
+    if wish.as_json:
+        screen.print_json({"events": number})
+    else:
+        screen.out().print(f"{number}")
 
 
 def show_state(cursor: Cursor[Scene], wish: Wish) -> None:
@@ -84,13 +136,15 @@ def show_state(cursor: Cursor[Scene], wish: Wish) -> None:
         raise InvalidInput("--at shows the state after all events so far", hint="leave the filters out")
     go_to(cursor, wish.at or "")
     if wish.as_json:
-        screen.print_json(state_document(cursor))
+        screen.print_json(state_document(cursor, world_fold()))
     else:
-        show_scene(cursor, screen.out())
+        show_scene(cursor, screen.out(), world_fold())
 
 
 def running(record: Recording, cursor: Cursor[Scene]) -> bool:
     """Whether more events may come: it is on a log, and it has not ended."""
+    if record.live is not None:
+        return record.live
     mission = cursor.state_at(len(cursor)).mission
     settled = mission.status.ended and all(task.status.ended for task in mission.tasks.values())
     return not settled and not isinstance(record.source, HistoryFile)
@@ -128,7 +182,7 @@ async def _more(cursor: Cursor[Scene], record: Recording) -> AsyncGenerator[Even
     """What comes after what is known."""
     if not running(record, cursor):
         return
-    async with aclosing(record.source.events(follow=True, after=record.events[-1].sequence)) as events:
+    async with aclosing(record.source.events(follow=True, after=record.last)) as events:
         async for event in events:
             yield event
             if not running(record, cursor):

@@ -15,6 +15,7 @@ Data = dict[str, Any]
 STATE_CHANGES = frozenset(
     {
         "mission.submitted",
+        "mission.forked",
         "mission.extended",
         "mission.paused",
         "mission.resumed",
@@ -26,6 +27,7 @@ STATE_CHANGES = frozenset(
         "goal.failed",
         "attempt.started",
         "task.succeeded",
+        "task.adopted",
         "task.failed",
         "task.retried",
         "task.skipped",
@@ -106,11 +108,15 @@ _MARKS = {
     "failed": "[red]✗[/]", "violated": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
     "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
     "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
-    "started": "[cyan]▸[/]", "submitted": "[cyan]▸[/]",
+    "started": "[cyan]▸[/]", "submitted": "[cyan]▸[/]", "forked": "[cyan]⑂[/]", "adopted": "[cyan]⑂[/]",
 }  # fmt: skip
 
 _TOLD: dict[str, Callable[[Data], str]] = {
     "mission.submitted": lambda d: f"mission: {short(d['objective'])}",
+    "mission.forked": lambda d: (
+        f"forked from {plain(d['origin']['mission'])}@{d['origin']['at']}: "
+        f"{counted(len(d.get('changes', ())), 'change')}, {counted(len(d.get('results', ())), 'result')} on record"
+    ),
     "mission.planned": lambda d: (
         f"planned {counted(len(d['plan'].get('tasks', ())), 'task')}, "
         f"{counted(len(d['plan'].get('groups', ())), 'group')}"
@@ -128,6 +134,10 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "goal.failed": lambda d: f"goal {plain(d['goal'])} given up: {_failure(d)}",
     "task.ready": lambda d: f"{_task(d)} is ready",
     "task.succeeded": lambda d: f"{_task(d)} succeeded",
+    "task.adopted": lambda d: (
+        f"{_task(d)} {'failed as it had' if d.get('failure') else 'changed' if d.get('changed') else 'reused'}"
+        + (f" [dim]from {plain(d['origin_task'])}[/]" if d["origin_task"] != d["task"] else "")
+    ),
     "task.failed": lambda d: f"{_task(d)} failed: {_failure(d)}",
     "task.retried": lambda d: f"{_task(d)} is tried again: {_failure(d)}",
     "task.skipped": lambda d: f"{_task(d)} skipped: {short(d['reason'])}",

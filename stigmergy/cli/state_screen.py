@@ -15,25 +15,32 @@ from stigmergy.cli.screen import plain, status, table
 from stigmergy.cli.sentences import short
 from stigmergy.replaying import Scene, view
 from stigmergy.scene_changes import Change, changes
+from stigmergy.world_panel import WorldFold, document
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def state_document(cursor: Cursor[Scene]) -> dict[str, Any]:
-    """``number``, ``event``, ``changed``, ``mission``, ``agents``, ``scratchpads``: a function of the events so far."""
+def state_document(cursor: Cursor[Scene], world: WorldFold | None = None) -> dict[str, Any]:
+    """``number``, ``event``, ``changed``, ``mission``, ``agents``, ``scratchpads``: a function of the events so far.
+
+    And ``world``, if there is a fold of it.
+    """
+    state = cursor.state
+    folded = {"world": document(world, state.world, state.mission.id)} if world is not None else {}
     shown = view(cursor.state).model_dump(mode="json")
     return {
         "number": shown.pop("number"),
         "event": None if cursor.event is None else as_json(cursor.event),
-        "changed": [change.model_dump(mode="json") for change in changed(cursor)],
+        "changed": [change.model_dump(mode="json") for change in changed(cursor, world)],
         **shown,
+        **folded,
     }
 
 
-def changed(cursor: Cursor[Scene]) -> list[Change]:
+def changed(cursor: Cursor[Scene], world: WorldFold | None = None) -> list[Change]:
     """What the event under the cursor changed."""
-    return changes(cursor.state_at(cursor.position - 1), cursor.state) if cursor.position else []
+    return changes(cursor.state_at(cursor.position - 1), cursor.state, world) if cursor.position else []
 
 
 def as_json(event: Event) -> Any:
@@ -41,12 +48,12 @@ def as_json(event: Event) -> Any:
     return msgspec.json.decode(msgspec.json.encode(event))
 
 
-def show_scene(cursor: Cursor[Scene], console: Console) -> None:
+def show_scene(cursor: Cursor[Scene], console: Console, world: WorldFold | None = None) -> None:
     """Print it."""
     shown = view(cursor.state)
     if cursor.event is not None:
         console.print(f"[bold]event {cursor.position:,}[/] {line(cursor.event)}", soft_wrap=True)
-        for change in changed(cursor):
+        for change in changed(cursor, world):
             console.print(f"  {change_line(change)}", soft_wrap=True)
         console.print()
     moment = cursor.about[cursor.position - 1].moment if cursor.position else None
@@ -63,3 +70,8 @@ def show_scene(cursor: Cursor[Scene], console: Console) -> None:
         console.print(f"\n[dim]scratchpad of[/] {plain(task)}")
         for name, value in notes.items():
             console.print(f"  {plain(name)}: {short(str(value))}", soft_wrap=True)
+    if world is not None:
+        for kind, things in document(world, cursor.state.world, shown.mission.id).items():
+            console.print(f"\n[dim]{kind} of the world[/]")
+            for name, value in things.items():
+                console.print(f"  {plain(name)}: {short(str(value))}", soft_wrap=True)

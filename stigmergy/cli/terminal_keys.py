@@ -13,7 +13,8 @@ _NAMES = {
     "\x1b[C": "right", "\x1b[D": "left", "\x1b[A": "up", "\x1b[B": "down", "\x1bOC": "right", "\x1bOD": "left",
     "\x1bOA": "up", "\x1bOB": "down", "\x1b[H": "home", "\x1b[F": "end", "\x1b[1~": "home", "\x1b[4~": "end",
     "\x1b[5~": "page-up", "\x1b[6~": "page-down", "\x1b[1;2C": "shift-right", "\x1b[1;2D": "shift-left",
-    "\x1b": "escape", "\r": "enter", "\n": "enter", "\x7f": "backspace", "\x08": "backspace", "\x03": "q", "\x04": "q",
+    "\x1b": "escape", "\r": "enter", "\n": "enter", "\t": "tab", "\x7f": "backspace",
+    "\x08": "backspace", "\x03": "q", "\x04": "q",
 }  # fmt: skip
 _PIECE = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO[A-Za-z]|.", re.DOTALL)
 

@@ -34,17 +34,17 @@ class Attempt:
 
 def attempts_of(events: Iterable[Event]) -> list[Attempt]:
     """All attempts that were started, in the order of their start."""
-    found: dict[tuple[str, int], Attempt] = {}
+    found: dict[tuple[str, str, int], Attempt] = {}
     last: datetime | None = None
     for event in events:
         last = moment_of(event)
         if event.type == "attempt.started":
             data = event.data_as_dict()
-            key = data["task"], data["attempt"]
-            found[key] = Attempt(*key, data["agent"], data["worker"], last, last)
+            key = event.mission, data["task"], data["attempt"]
+            found[key] = Attempt(*key[1:], data["agent"], data["worker"], last, last)
         elif event.type in ("attempt.finished", "action.expired"):
             data = event.data_as_dict()
-            key = data["task"], data["attempt"]
+            key = event.mission, data["task"], data["attempt"]
             if key in found and not found[key].outcome:
                 found[key] = replace(found[key], end=last, outcome=data.get("outcome", "lost"))
     now = last

@@ -60,11 +60,12 @@ def _inputs(said: Sequence[str], declared: Mapping[str, InputSpec]) -> dict[str,
         if key in inputs:
             raise InvalidInput(f"the input {key!r} was given twice", hint="leave one of them out")
         wanted = declared[key].type if key in declared else "any"
-        inputs[key] = value if wanted == "string" else _json_or_text(value)
+        inputs[key] = value if wanted == "string" else json_or_text(value)
     return inputs
 
 
-def _json_or_text(value: str) -> Any:
+def json_or_text(value: str) -> Any:
+    """What is said on a command line: JSON if it is some, else text."""
     try:
         return json.loads(value)
     except ValueError:

@@ -50,6 +50,14 @@ class TestWriting:
         assert ids(found) == ids(written)
         assert [(each.sequence, each.index) for each in found] == [(1, 0), (1, 1), (1, 2), (2, 0)]
 
+    async def test_the_oldest_message_and_when_it_came(self, log: Log) -> None:
+        before = datetime.now(UTC) - timedelta(seconds=5)
+        await log.append([event(), event("agent.joined")])
+        oldest, stored = await log.oldest()
+        assert oldest == 1
+        assert stored is not None
+        assert before < stored < datetime.now(UTC) + timedelta(seconds=5)
+
     async def test_no_events_are_no_message(self, log: Log) -> None:
         assert await log.append([]) == 0
         assert await log.append([], guard=Guard(guard_filter(TENANT, MISSION, "task"), 7)) == 7

@@ -21,10 +21,12 @@ from schemas.events import mission as missions
 from schemas.events import task as tasks
 from schemas.events import world as worlds
 from schemas.expectations import Violation
+from schemas.forks import ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 from tests.core.mission_plans import make_plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ORIGIN = ForkedFrom(mission="other", at=3)
 
 
 def anything(rng: Random, mission: Mission) -> Payload:
@@ -36,7 +38,8 @@ def anything(rng: Random, mission: Mission) -> Payload:
     facts: dict[str, Payload] = {
         made.TYPE: made
         for made in (
-            missions.MissionSubmitted(objective="o", workflow=""),
+            missions.MissionSubmitted(objective="o", workflow="", forked_from=rng.choice((None, ORIGIN))),
+            missions.MissionForked(origin=ORIGIN, results=_results(rng, task)),
             missions.MissionPlanned(plan=_plan(rng), planned_at=NOW),
             _extension(rng, mission, goal),
             missions.MissionPaused(),
@@ -46,6 +49,14 @@ def anything(rng: Random, mission: Mission) -> Payload:
             missions.MissionFailed(failure=failure),
             missions.MissionCancelled(),
             tasks.TaskReady(task=task, attempt=attempt, skill="s"),
+            tasks.TaskAdopted(
+                task=task,
+                attempt=attempt,
+                origin="other",
+                origin_task=rng.choice((task, "nobody")),
+                fingerprint="f",
+                failure=rng.choice((None, failure)),
+            ),
             tasks.TaskRetried(task=task, attempt=attempt, not_before=NOW, failure=failure),
             tasks.TaskSucceeded(task=task, attempt=attempt),
             tasks.TaskFailed(task=task, attempt=attempt, failure=failure),
@@ -64,6 +75,11 @@ def anything(rng: Random, mission: Mission) -> Payload:
     }
     assert tuple(sorted(facts)) == FOLDED_TYPES, "a type that is folded is not tried here"
     return facts[rng.choice(FOLDED_TYPES)]
+
+
+def _results(rng: Random, task: str) -> tuple[RecordedResult, ...]:
+    made = RecordedResult(task=task, attempt=1, fingerprint="f", changed=rng.random() < 0.5, output={"n": 1})
+    return (made, *(made,) * rng.randint(0, 1))
 
 
 def _plan(rng: Random) -> Plan:
@@ -101,7 +117,9 @@ def test_nothing_ever_raises(seed: int, facts: int) -> None:
     rng, now = Random(seed), NOW
     mission = Mission(tenant="t", id="m")
     if rng.random() < 0.7:
-        mission = evolve(mission, Fact(missions.MissionSubmitted(objective="o", workflow=""), now, 1, "e1", "c1"))
+        origin = rng.choice((None, ORIGIN))
+        begun = missions.MissionSubmitted(objective="o", workflow="", forked_from=origin)
+        mission = evolve(mission, Fact(begun, now, 1, "e1", "c1"))
         planned = missions.MissionPlanned(plan=make_plan(rng, rng.randint(1, 6)), planned_at=now)
         mission = evolve(mission, Fact(planned, now, 2, "e2", "c1"))
     for number in range(3, facts + 3):

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client as NatsClient
+
+from events.jetstream import JetStreamLog
+from events.replay import HistoryFile
+from tests.integration.test_replay_log import write
 
 pytestmark = pytest.mark.timeout(60)
 ROOT = Path(__file__).parents[2]
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 HISTORY = ROOT / "tests" / "replay" / "histories" / "repair.ndjson"
 
 
@@ -30,28 +40,114 @@ def until(terminal: int, wanted: bytes, seconds: float = 20.0) -> bytes:
     return drawn
 
 
-def test_keys_move_the_film_and_the_terminal_is_left_in_order(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
-    before = termios.tcgetattr(theirs)
-    command = [sys.executable, "-m", "stigmergy.cli", "replay", str(HISTORY), "--speed", "0.1"]
-    environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)}
-    player = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, env=environment)
+class Terminal:
+    """A player in a terminal of its own."""
+
+    def __init__(self, folder: Path, *arguments: str, **variables: str) -> None:
+        self.ours, self.theirs = pty.openpty()
+        self.resize(40, 140)
+        self.before = termios.tcgetattr(self.theirs)
+        command = [sys.executable, "-m", "stigmergy.cli", "replay", *arguments]
+        outside = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment = {**outside, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **variables}
+        streams = {"stdin": self.theirs, "stdout": self.theirs, "stderr": self.theirs}
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, **streams)  # type: ignore[call-overload]
+
+    def resize(self, lines: int, columns: int) -> None:
+        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def press(self, keys: str, wanted: str) -> str:
+        """Press keys and wait until something is drawn; without escapes of colour and place."""
+        os.write(self.ours, keys.encode())
+        return self.shows(wanted)
+
+    def shows(self, wanted: str, seconds: float = 30.0) -> str:
+        drawn, deadline = b"", time.monotonic() + seconds
+        while wanted not in (text := _ESCAPES.sub("", drawn.decode("utf-8", "replace"))):
+            assert time.monotonic() < deadline, text[-3000:]
+            if select.select([self.ours], [], [], 0.1)[0]:
+                drawn += os.read(self.ours, 65536)
+        return text
+
+    def leave(self) -> None:
+        os.write(self.ours, b"q")
+        until(self.ours, b"\x1b[?1049l")
+        assert self.process.wait(10) == 0
+        assert termios.tcgetattr(self.theirs)[3] == self.before[3]
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.ours)
+        os.close(self.theirs)
+
+
+@contextmanager
+def terminal(folder: Path, *arguments: str, **variables: str) -> Iterator[Terminal]:
+    made = Terminal(folder, *arguments, **variables)
     try:
-        assert b"\x1b[?1049h" in until(ours, b"/175")
-        os.write(ours, b"g60\r")
-        until(ours, b"60/175")
-        os.write(ours, b"\x1b[C")
-        until(ours, b"61/175")
-        os.write(ours, b"\x1b[D\x1b[D")
-        until(ours, b"59/175")
-        os.write(ours, b"q")
-        until(ours, b"\x1b[?1049l")
-        assert player.wait(10) == 0
-        assert termios.tcgetattr(theirs)[3] == before[3]
+        yield made
     finally:
-        if player.poll() is None:
-            player.kill()
-            player.wait()
-        os.close(ours)
-        os.close(theirs)
+        made.close()
+
+
+def test_keys_move_the_film_and_the_terminal_is_left_in_order(tmp_path: Path) -> None:
+    with terminal(tmp_path, str(HISTORY), "--speed", "0.1") as player:
+        assert b"\x1b[?1049h" in until(player.ours, b"/175")
+        player.press("g60\r", "60/175")
+        player.press("\x1b[C", "61/175")
+        player.press("\x1b[D\x1b[D", "59/175")
+        player.press("\x1b[6~", "69/175")
+        player.press("\x1b[5~", "59/175")
+        player.leave()
+
+
+def test_everything_the_player_can_do_it_does_full_screen(tmp_path: Path) -> None:
+    events = HistoryFile(HISTORY).read()
+    with terminal(tmp_path, str(HISTORY), "--speed", "0.1") as player:
+        player.shows("▶ 0.1x")
+        player.press(" ", "⏸")
+        player.press("[", "⏸ 0.1x")
+        player.press("]]]", "1x")
+        shown = player.press("e", "is not as expected")
+        assert "● Improve it group by group" in shown
+        player.press("e", "failed")
+        player.press("e", "no error from here on")
+        player.press("E", "is not as expected")
+        player.press("\x1b[H", "0/175")
+        player.press("/type:mission.extended\r", "filtered")
+        player.press("\x1b[C", "unfolds into")
+        player.press(f"/agent:test* since:{events[90].time}\r", "filtered")
+        player.press("\x1b[C", "reported")
+        player.press("/since:25:99\r", "no time of day")
+        player.press("/\r", "home/end")
+        player.press("\t", "no task has noted anything yet")
+        player.press("\t", "tool_calls")
+        player.press("\t", "Understand the repository")
+        player.resize(24, 80)
+        player.shows("tab panel")
+        player.press("g999\r", "there is no event 999")
+        player.press("\x1b[H" + "]" * 12 + " ", "175/175")
+        player.press("gseq:1\r", "no event of the mission is at or before")
+        player.leave()
+
+
+async def test_events_of_several_missions_are_one_film(nats: NatsClient, nats_url: str, tmp_path: Path) -> None:
+    log = await JetStreamLog.open(nats)
+    hello = HistoryFile(HISTORY.with_name("hello.ndjson")).read()
+    repair = HistoryFile(HISTORY).read()
+    await write(log, [*hello[:20], *repair, *hello[20:]])
+
+    def watch() -> None:
+        arguments = ("--subject", "events.*.*.task.>", "--speed", "0.1", "--follow")
+        variables = {"STIGMERGY_NATS_URL": nats_url, "STIGMERGY_STATE_DIR": str(tmp_path)}
+        with terminal(tmp_path, *arguments, **variables) as player:
+            player.shows("/213")
+            player.press("g20\r", "20/213")
+            player.press(" \x1b[C", repair[0].mission[:13])  # the panel turns to the mission of the event
+            player.shows("Understand the repository")
+            player.press("\x1b[F", hello[0].mission[:13])
+            player.leave()
+
+    await asyncio.to_thread(watch)
