@@ -110,6 +110,19 @@ def _succeeded(said: Said) -> None:
     task.ended = "succeeded"
 
 
+def _adopted(said: Said) -> None:
+    book, task, event = said.book, said.task(), said.payload
+    _still_open(said)
+    said.need(not task.ended, "a task ends once", task.ended)
+    said.need(task.attempt == 0, "what was begun here is not taken over")
+    missing = [need for need in task.spec.needs if not book.came_about(need)]
+    said.need(
+        event.failure is not None or not missing, "nothing is taken over before what it needs", ", ".join(missing)
+    )
+    task.attempt = event.attempt
+    task.ended = "succeeded" if event.failure is None else "failed"
+
+
 def _failed(said: Said) -> None:
     task, event = said.task(), said.payload
     _still_open(said)
@@ -322,6 +335,7 @@ LAWS: dict[type[Payload], Callable[[Said], None]] = {
     missions.MissionCancelled: _mission_cancelled,
     tasks.TaskReady: _ready,
     tasks.TaskRetried: _retried,
+    tasks.TaskAdopted: _adopted,
     tasks.TaskSucceeded: _succeeded,
     tasks.TaskFailed: _failed,
     tasks.TaskSkipped: _skipped,
