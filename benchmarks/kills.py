@@ -55,7 +55,19 @@ def _archive_ids(folder: Path) -> Counter[str]:
     return Counter(event.id for event in ArchiveReader(FolderPlace(folder)).read())
 
 
+def _analytics_ids(folder: Path) -> Counter[str]:
+    from projections.analytics.engine import ChdbEngine
+
+    engine = ChdbEngine(folder / "analytics")
+    try:
+        [(database,)] = engine.query("SELECT database FROM stigmergy.generations ORDER BY number DESC LIMIT 1")
+        return Counter(str(row[0]) for row in engine.query(f"SELECT id FROM {database}.events"))
+    finally:
+        engine.close()
+
+
 ROLES = {
+    "analytics": Watched(lambda folder: {"STATE_DIR": str(folder)}, _analytics_ids),
     "archive": Watched(lambda folder: {"ARCHIVE_URL": str(folder), "ARCHIVE_EVERY_S": "0.2"}, _archive_ids),
 }
 

@@ -204,6 +204,12 @@ class AnalyticsRole:
             raise InvalidInput(
                 f"{self._engine.name} goes to {end} and the log to {newest}: it is of another log", hint=hint
             )
+        first, _ = await self._stream.oldest()
+        if end and first > end + 1:
+            raise InvalidInput(
+                f"the log begins at {first} and {self._engine.name} ends at {end}: what is between is not in the log",
+                hint="restore the log from the archive: stig archive restore",
+            )
         kept = await self._try(lambda: self._store.event_at(generation, end)) if end else None
         theirs = [event.id async for event in self._stream.read(Window(first=end, last=end))] if kept else []
         if theirs and kept not in theirs:

@@ -58,15 +58,10 @@ async def fold(log: Log, ranges: Ranges, limits: Limits, end: int, last: int, pr
 
 async def refuse_if_shorter(log: Log, store: Store, current: Generation) -> None:
     """Raises :class:`Refused` if the store has events of messages that the log no longer has."""
-    first = 0
-    async with aclosing(log.messages(Window(), batch=1)) as messages:  # type: ignore[type-var]
-        if await log.last_sequence():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_SILENCE_S):
-                    first = (await anext(messages))[0].sequence
-    if first != 1 and await asyncio.to_thread(store.holds_before, current, first or 2**62):
+    first, _ = await log.oldest()
+    if first > 1 and await asyncio.to_thread(store.holds_before, current, first):
         raise Refused(
-            f"the log begins at {first or 'nothing'} and the analytics before it: a rebuild would lose what they have",
+            f"the log begins at {first} and the analytics before it: a rebuild would lose what they have",
             hint="restore the log from the archive first: stig archive restore",
         )
 

@@ -116,6 +116,11 @@ async def test_a_log_that_lost_its_beginning_is_not_rebuilt_from(log: JetStreamL
         with pytest.raises(Refused, match="would lose what they have"):
             await made.rebuild(None, lambda *_: None)
         assert (await asked(url, "SELECT count() FROM stigmergy.events"))[0][0] == 60
+    await log.append(team(random.Random(28), 20))
+    await nats.jetstream().purge_stream("EVENTS", keep=5)
+    with pytest.raises(InvalidInput, match="what is between is not in the log"):
+        async with role(log, url):
+            pass
 
 
 async def test_poison_goes_to_the_dead_letters_and_the_sink_goes_on(
