@@ -1,6 +1,6 @@
 """How quick the query templates are at scale, and how many rows of tables each one reads.
 
-    python benchmarks/query_scale.py --rows 20000000 [--folder DIR] [--days 30] [--keep]
+    python -m benchmarks.query_scale --rows 20000000 [--folder DIR] [--days 30] [--keep]
 
 Fills chDB with missions made by the engine itself (50 events each, spread over the days before now), and asks every
 template with its defaults, and some over the whole time. Prints the median and the worst of several runs in
