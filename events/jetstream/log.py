@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -10,7 +11,7 @@ from nats.aio.msg import Msg
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
 from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, frames, subject_of
-from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from events.jetstream.api import NOT_FOUND, ApiRefused, call, soon
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries
@@ -122,12 +123,12 @@ class JetStreamLog:
                     await patiently(self._nc, lambda: self._consumers.durable(EVENTS, subscription))
 
     async def last_sequence(self) -> int:
-        answer = await call(self._nc, f"STREAM.INFO.{EVENTS}")
+        answer = await self._ask(f"STREAM.INFO.{EVENTS}")
         return int(answer["state"]["last_seq"])
 
     async def newest(self, subject: str) -> int:
         try:
-            found = await call(self._nc, f"STREAM.MSG.GET.{EVENTS}", {"last_by_subj": subject})
+            found = await self._ask(f"STREAM.MSG.GET.{EVENTS}", {"last_by_subj": subject})
         except ApiRefused as error:
             if error.number in NOT_FOUND:
                 return 0
@@ -141,7 +142,7 @@ class JetStreamLog:
             offset = 0
             while True:
                 ask = {"subjects_filter": f"events.*.*.{name}", "offset": offset}
-                answer = await call(self._nc, f"STREAM.INFO.{EVENTS}", ask)
+                answer = await self._ask(f"STREAM.INFO.{EVENTS}", ask)
                 subjects = answer["state"].get("subjects") or {}
                 for subject, count in subjects.items():
                     _, tenant, mission, *_ = subject.split(".")
@@ -150,6 +151,9 @@ class JetStreamLog:
                 if not subjects or offset >= answer.get("total", 0):
                     break
         return found
+
+    async def _ask(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        return await soon(self._nc, lambda each_s: call(self._nc, subject, request, timeout_s=each_s))
 
     async def _resolve(self, msg: Msg) -> list[Event]:
         return await self._whole(decode(msg.data, msg.subject, place_of(msg).sequence))

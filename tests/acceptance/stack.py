@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -102,17 +103,17 @@ def _in_session(process: psutil.Process, session: int) -> bool:
 class Stack:
     """Servers, roles and workers that belong together."""
 
-    def __init__(self, folder: Path, nats: ThrowAwayServer, valkey: ThrowAwayServer, skill_grace_s: float) -> None:
+    def __init__(
+        self, folder: Path, nats_url: str, nats: ThrowAwayServer, valkey: ThrowAwayServer, **settings: Any
+    ) -> None:
         self.folder = folder
         self.nats = nats
         self.valkey = valkey
         self.settings = Settings(
-            nats_url=nats.url,
+            nats_url=nats_url,
             redis_url=valkey.url,
             state_dir=folder / "state",
-            worker_lease_s=LEASE_S,
-            heartbeat_s=0.5,
-            skill_grace_s=skill_grace_s,
+            **{"worker_lease_s": LEASE_S, "heartbeat_s": 0.5, **settings},
         )
         self._processes: dict[str, Process] = {}
 
@@ -183,7 +184,7 @@ def running(
     with ExitStack() as closing:
         nats = closing.enter_context(nats_server(folder / "n"))
         valkey = closing.enter_context(valkey_server(folder / "v"))
-        stack = Stack(folder, nats, valkey, grace_s)
+        stack = Stack(folder, nats.url, nats, valkey, skill_grace_s=grace_s)
         closing.callback(stack.end)
         for roles in (("orchestrator",), ("task-queue",)) if split else (("orchestrator", "task-queue"),):
             stack.serve(*roles)
