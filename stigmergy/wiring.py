@@ -12,6 +12,7 @@ from nats.aio.client import Client as NatsClient
 
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
+from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import ToolMissing, Unavailable
 from schemas.ids import process_name
@@ -124,6 +125,7 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
+        services=NatsServices(bus.nc),
     )
 
 
@@ -160,6 +162,9 @@ def worker_settings(
     imports: tuple[str, ...],
     sandbox: str | None,
     may_exit: bool,
+    labels: dict[str, str] | None = None,
+    grace_s: float = 300.0,
+    memory_mb: int = 0,
 ) -> WorkerSettings:
     """What a worker process needs to know."""
     from workers.process import WorkerSettings
@@ -174,4 +179,7 @@ def worker_settings(
         sandbox=sandbox,
         heartbeat_s=settings.heartbeat_s,
         may_exit=may_exit,
+        labels=dict(labels or {}),
+        grace_s=grace_s,
+        memory_mb=memory_mb,
     )

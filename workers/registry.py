@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from schemas.cards import SkillCard
 from schemas.errors import InvalidInput
 from schemas.ids import token
 from workers import agents as builtin
@@ -54,6 +55,16 @@ class Registry:
             cards.setdefault(agent.name, []).append(skill)
         return {name: tuple(skills) for name, skills in cards.items()}
 
+    @property
+    def cards(self) -> tuple[SkillCard, ...]:
+        """What is said of each skill, for whoever looks for one."""
+        return tuple(_card(skill, agent) for skill, agent in sorted(self._by_skill.items()))
+
+    @property
+    def nature(self) -> str:
+        """``io`` if all that the worker takes waits most of the time, else ``cpu``."""
+        return "io" if {agent.nature for agent in self._by_skill.values()} == {"io"} else "cpu"
+
     def for_skill(self, skill: str) -> Agent:
         """The agent for a skill. Raises :class:`InvalidInput`."""
         try:
@@ -91,6 +102,18 @@ def _import(name: str) -> object:
         ) from error
     except Exception as error:
         raise InvalidInput(f"importing {name!r} failed: {type(error).__name__}: {error}") from error
+
+
+def _card(skill: str, agent: Agent) -> SkillCard:
+    about = (inspect.getdoc(type(agent)) or "").partition("\n\n")[0].replace("\n", " ")
+    return SkillCard(
+        id=skill,
+        agent=agent.name,
+        description=about,
+        tags=agent.tags,
+        version=agent.version,
+        nature=agent.nature,
+    )
 
 
 def _offer(found: dict[str, Agent], kind: type[Agent]) -> None:

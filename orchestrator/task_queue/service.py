@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
 import msgspec
 
 from events.port import Guard, Log, Write
+from events.services import Services
 from events.signals import Signals
 from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
 from orchestrator.recording import Clock, Recorder
+from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed
 from orchestrator.task_queue.situation import GRACE_S, Situation
+from schemas.backlog import BACKLOG
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
@@ -49,6 +52,7 @@ class TaskQueueManager:
         tenant: whose workers it notes as lost.
         lease_s: after this silence a worker's attempts are given to others.
         grace_s: how long a task waits for the first worker of its skill before it fails.
+        services: where it answers what waits and what runs, if anywhere.
     """
 
     def __init__(
@@ -63,11 +67,13 @@ class TaskQueueManager:
         lease_s: float = 3.0,
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
+        services: Services | None = None,
     ) -> None:
         self._log = log
         self._signals = signals
         self._clock = clock
         self._tenant = tenant
+        self._services = services
         self._monotonic = monotonic
         self.situation = Situation(lease_s, monotonic(), grace_s)
         self._sender = sender(self._spread)
@@ -81,6 +87,8 @@ class TaskQueueManager:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.desks.load_open()
+        if self._services is not None:
+            await self._services.serve(BACKLOG, self._answer_backlog)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
@@ -92,6 +100,10 @@ class TaskQueueManager:
 
     def _spread(self, skill: str) -> tuple[float | None, int]:
         return self.situation.expected_s(skill), len(self.situation.offering(skill))
+
+    async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
+        floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
+        yield msgspec.json.encode(backlog(floors, self.situation, self._clock()))
 
     def _listening_s(self) -> float:
         return self._monotonic() - self.situation.since

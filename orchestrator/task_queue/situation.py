@@ -82,12 +82,12 @@ class Situation:
 
     def offering(self, skill: str) -> list[Worker]:
         """Living workers that take this skill."""
-        return [w for w in list(self.workers.values()) if not w.lost and not w.beat.leaving and skill in w.beat.skills]
+        return [w for w in list(self.workers.values()) if not w.lost and w.beat.available and skill in w.beat.skills]
 
     def skills(self) -> list[str]:
         """All skills on offer."""
         return sorted(
-            {s for w in list(self.workers.values()) if not w.lost and not w.beat.leaving for s in w.beat.skills}
+            {s for w in list(self.workers.values()) if not w.lost and w.beat.available for s in w.beat.skills}
         )
 
     def running(self) -> Iterator[tuple[str, Running]]:

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from events.blobs.jetstream import BUCKET
+from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
-from schemas.signals import HEARTBEATS, REFLEX
+from schemas.signals import HEARTBEATS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -53,16 +54,16 @@ def grants() -> tuple[Grant, ...]:
         ),
         Grant(
             "task_queue",
-            (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX),
-            (_INBOX, HEARTBEATS),
+            (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX, _INBOX),  # answers go to inboxes
+            (_INBOX, HEARTBEATS, f"ask.*.{BACKLOG}"),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX)),
+        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX, POOLS)),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
         # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
         Grant(
             "client",
-            (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, *_consumes(DEAD_LETTERS)),
+            (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, POOLS, *_consumes(DEAD_LETTERS)),
             (_INBOX, HEARTBEATS),
         ),
     )

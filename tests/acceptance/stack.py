@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -125,9 +126,9 @@ class Stack:
         """Start roles in one process; it may not be ready yet."""
         return self._start("+".join(roles), ("roles", ",".join(roles)))
 
-    def pool(self, concurrency: int = 2, *, imports: tuple[str, ...] = (), name: str = "pool") -> Process:
-        """Start a pool of workers; it may not be ready yet."""
-        return self._start(name, ("pool", str(concurrency), ",".join(imports)))
+    def pool(self, concurrency: int = 2, *, imports: tuple[str, ...] = (), name: str = "pool", **how: Any) -> Process:
+        """Start a pool of workers; it may not be ready yet. ``how``: arguments of ``worker_settings``, and ``pool``."""
+        return self._start(name, ("pool", str(concurrency), ",".join(imports), json.dumps(how)))
 
     def _start(self, name: str, arguments: tuple[str, ...]) -> Process:
         process = Process(name, arguments, self.folder, self.settings)
