@@ -40,7 +40,7 @@ async def _serve(roles: Sequence[str], settings: Settings) -> None:
         ready = {role: asyncio.Event() for role in roles}
         tasks: list[asyncio.Task[None]] = []
         if "orchestrator" in roles:
-            tasks.append(asyncio.create_task(make_orchestrator(bus).run(ready["orchestrator"])))
+            tasks.append(asyncio.create_task(make_orchestrator(bus, settings).run(ready["orchestrator"])))
         if "task-queue" in roles:
             tasks.append(asyncio.create_task(make_task_queue(bus, settings).run(ready["task-queue"])))
         if "archive" in roles:

@@ -16,6 +16,7 @@ from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import ToolMissing, Unavailable
 from schemas.ids import process_name
+from schemas.shares import parse_rates, parse_weights
 from stigmergy.local import LocalStack
 from stigmergy.settings import Settings
 
@@ -101,13 +102,15 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
             await nc.close()
 
 
-def make_orchestrator(bus: Bus) -> Orchestrator:
+def make_orchestrator(bus: Bus, settings: Settings) -> Orchestrator:
     """An orchestrator over a bus, with the templates that come with us."""
+    from orchestrator.admission import Limits
     from orchestrator.planning import TemplatePlanner, builtin_templates
     from orchestrator.service import Orchestrator
 
     planner = TemplatePlanner(builtin_templates())
-    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now)
+    limits = Limits(settings.busy_above, settings.refuse_above)
+    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now, limits=limits)
 
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
@@ -119,7 +122,9 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     return TaskQueueManager(
         bus.log,
         bus.signals,
-        lambda spread: CelerySender(url, spread),
+        lambda spread: CelerySender(
+            url, spread, rates=parse_rates(settings.rates), tenant_weights=parse_weights(settings.tenant_weights)
+        ),
         name=process_name(),
         clock=now,
         tenant=settings.tenant,

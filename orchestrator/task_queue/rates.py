@@ -6,25 +6,7 @@ replica sends its own share of the decisions under the same limit: with n of the
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-
-from schemas.errors import InvalidInput
-from schemas.ids import token
-
-_RATE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_:@~-]*)=([0-9]+(?:\.[0-9]+)?)/(s|m|h)")
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def parse_rates(text: str) -> dict[str, float]:
-    """Attempts a second by skill, from ``code=2/s,test=30/m``. Raises :class:`InvalidInput`."""
-    rates: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        match = _RATE.fullmatch(part)
-        if match is None or float(match[2]) <= 0:
-            raise InvalidInput(f"{part!r} is no rate", hint="write skill=NUMBER/s, /m or /h, for instance code=2/s")
-        rates[token(match[1], "skill")] = float(match[2]) / _SECONDS[match[3]]
-    return rates
 
 
 @dataclass

@@ -89,7 +89,7 @@ class DispatchRules:
         for payload, identifier in facts:
             if isinstance(payload, ActionDispatched):
                 order = payload.order.model_copy(update={"cause": identifier})
-                self._send(Dispatch(payload.queue, payload.priority, order))
+                self._send(Dispatch(payload.queue, payload.priority, order, state.weight))
 
     def advance(self, state: Floor, now: datetime) -> list[Payload]:
         """Dispatch what is ready, judge what was reported; the judgements first, for others wait for them."""

@@ -194,7 +194,7 @@ class TaskQueueManager:
             if len(self._resent) > 10_000:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
-            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order))
+            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
     def _idle(self, opened: OpenAttempt) -> bool:
         idle_since = self._monotonic() - _IDLE_S

@@ -180,12 +180,13 @@ def running(
     pools: tuple[str, ...] = ("pool",),
     imports: tuple[str, ...] = (),
     grace_s: float = 20.0,
+    **settings: Any,
 ) -> Iterator[Stack]:
     """A stack with all roles, and pools of two workers. ``split`` gives every role a process of its own."""
     with ExitStack() as closing:
         nats = closing.enter_context(nats_server(folder / "n"))
         valkey = closing.enter_context(valkey_server(folder / "v"))
-        stack = Stack(folder, nats.url, nats, valkey, skill_grace_s=grace_s)
+        stack = Stack(folder, nats.url, nats, valkey, skill_grace_s=grace_s, **settings)
         closing.callback(stack.end)
         for roles in (("orchestrator",), ("task-queue",)) if split else (("orchestrator", "task-queue"),):
             stack.serve(*roles)

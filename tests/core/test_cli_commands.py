@@ -20,7 +20,8 @@ COMMANDS = [
     ("mission", "events"), ("mission", "pause"), ("mission", "resume"), ("mission", "cancel"), ("mission", "retry"),
     ("replay",), ("diff",),
     ("events",), ("events", "tail"), ("events", "publish"), ("events", "dead"), ("events", "retry"), ("dev",),
-    ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"), ("workers", "inspect"), ("workers", "drain"), ("workers", "scale"), ("serve",), ("schema",),
+    ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"),
+    ("workers", "inspect"), ("workers", "drain"), ("workers", "scale"), ("serve",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
 ]  # fmt: skip

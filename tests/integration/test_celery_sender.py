@@ -141,3 +141,30 @@ def test_it_waits_for_redis_to_come_back(tmp_path: Path) -> None:
             Queue(server.url).until([["patient"]])
         finally:
             one.close()
+
+
+def test_a_rate_holds_back_what_could_go(queue: Queue, valkey_url: str) -> None:
+    sender = CelerySender(valkey_url, lambda _: (None, 50), rates={"echo": 5.0})
+    began = time.monotonic()
+    for number in range(8):
+        sender.send(dispatch(f"t{number}"))
+    queue.until([[f"t{number}"] for number in range(8)])
+    # One goes at once, and seven more at five a second.
+    assert time.monotonic() - began > 7 / 5.0 - 0.05
+    sender.close()
+
+
+def test_missions_take_turns(queue: Queue, valkey_url: str) -> None:
+    sender = CelerySender(valkey_url, lambda _: (None, 2))
+    for number in range(50):
+        sender.send(dispatch(f"large{number}"))
+    queue.until([[f"large{number}"] for number in range(4)])
+    small = dispatch("small")
+    sender.send(Dispatch(small.queue, small.priority, small.order.model_copy(update={"mission": "other"})))
+    for number in range(2):
+        sender.settled(("t", "m", f"large{number}", 1))
+    deadline = time.monotonic() + 10
+    while ["small"] not in queue.messages():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    sender.close()
