@@ -40,6 +40,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
         done, failed: attempts that it ended well, and not well.
         rss: bytes of memory that its process holds.
         labels: what is special about it, for tasks that require it.
+        versions: of the agents behind its skills, where they are not 1.
+        profile: what it has in common with all who fulfil the same requirements; it also reads the queues of it.
     """
 
     worker: str
@@ -58,11 +60,18 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     rss: int = 0
     version: str = ""
     labels: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    profile: str = ""
 
     @property
     def available(self) -> bool:
         """Whether it takes work."""
         return not self.leaving and not self.draining
+
+    def takes(self, queue: str) -> bool:
+        """Whether it reads this queue."""
+        skill, _, of_profile = queue.removeprefix("stig.").partition("@")
+        return skill in self.skills and of_profile in ("", self.profile)
 
 
 class PoolCall(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -103,7 +103,7 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
         logging.getLogger(chatty).setLevel(logging.WARNING)
     _leave_when_told()
     app = make_app(settings)
-    queues = ",".join(f"stig.{skill}" for skill in registry.skills)
+    queues = ",".join(registry.queues(settings.labels))
     arguments = [
         "worker",
         f"--queues={queues}",

@@ -175,6 +175,8 @@ class WorkerProcess:
             rss=self._process.memory_info().rss,
             version=_version(),
             labels=self._settings.labels,
+            versions=self.registry.versions,
+            profile=self.registry.profile(self._settings.labels),
         )
 
     def _heartbeat(self) -> bytes:

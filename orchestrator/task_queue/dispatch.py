@@ -84,8 +84,8 @@ class Sender(Protocol):
 class Spread(Protocol):
     """What a sender wants to know of a skill to fill its messages."""
 
-    def __call__(self, skill: str) -> tuple[float | None, int]:
-        """How long an attempt takes in seconds, if known, and how many workers take the skill."""
+    def __call__(self, skill: str, queue: str) -> tuple[float | None, int]:
+        """How long an attempt takes in seconds, if known, and how many workers read the queue."""
 
 
 class CelerySender:
@@ -189,7 +189,7 @@ class CelerySender:
         backlog = self._backlog[name]
         while len(backlog):
             first, waiting = backlog.first()
-            seconds, workers = self._spread(first.order.skill)
+            seconds, workers = self._spread(first.order.skill, name)
             if self._messages.get(name, 0) >= _AHEAD * max(1, workers):
                 return
             size = min(fill(waiting, seconds, workers), self._allowed(first.order.skill))

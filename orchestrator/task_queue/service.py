@@ -20,7 +20,8 @@ from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
-from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed
+from orchestrator.task_queue.learning import learn
+from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from schemas.backlog import BACKLOG
 from schemas.events.attempt import AttemptFinished, AttemptStarted
@@ -98,8 +99,8 @@ class TaskQueueManager:
         finally:
             await asyncio.to_thread(self._sender.close)
 
-    def _spread(self, skill: str) -> tuple[float | None, int]:
-        return self.situation.expected_s(skill), len(self.situation.offering(skill))
+    def _spread(self, skill: str, queue: str) -> tuple[float | None, int]:
+        return self.situation.expected_s(skill), len(self.situation.reading(queue))
 
     async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
         floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
@@ -125,6 +126,7 @@ class TaskQueueManager:
                 self.desks.touch(desk)
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
+        learn(self.situation, floor, fact.payload)
         match fact.payload:
             case AttemptStarted() as event:
                 self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
@@ -182,6 +184,9 @@ class TaskQueueManager:
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
+        for opened in unclaimed(desk.state, now, self._unread_s()):
+            if opened.ready.requires and not self.situation.reading(opened.queue):
+                await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
         for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
@@ -196,9 +201,14 @@ class TaskQueueManager:
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
+    def _unread_s(self) -> float:
+        """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""
+        lease = self.situation.lease_s
+        return lease if self._listening_s() > lease else float("inf")
+
     def _idle(self, opened: OpenAttempt) -> bool:
         idle_since = self._monotonic() - _IDLE_S
-        return any(worker.active_at < idle_since for worker in self.situation.offering(opened.ready.skill))
+        return any(worker.active_at < idle_since for worker in self.situation.reading(opened.queue))
 
     def _stop_strays(self) -> None:
         """Tell workers to stop what no longer counts; said again for as long as it is seen running."""

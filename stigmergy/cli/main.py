@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
-from stigmergy.cli import archive, dev, doctor, events, mission, replay, schema, serve, workers
+from stigmergy.cli import archive, dev, doctor, events, explain, mission, replay, schema, serve, workers
 from stigmergy.cli.endings import BAD_INPUT, CODES_HELP, FAILED, INTERRUPTED, tell, tell_crash, tell_error
 from stigmergy.cli.run import app as run_app
 
@@ -35,7 +35,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "replay", "diff", "events", "dev", "status", "down",
+    "run", "mission", "explain", "replay", "diff", "events", "dev", "status", "down",
     "workers", "serve", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -52,6 +52,7 @@ app.command("dev", short_help="Start everything on this machine.")(dev.dev)
 app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
+app.command("explain", short_help="Say why a task went to which worker.")(explain.explain)
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
 app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stigmergy.cli import pools
+from stigmergy.cli import skills as skills_of
 from stigmergy.cli.options import Imports
 
 app = typer.Typer(
@@ -69,6 +70,30 @@ def start(
       stig workers start --skills train --label gpu=a100 --memory 8000
     """
     from stigmergy.cli.processes import default_workers
+
+    code = _run(
+        _listed(skills),
+        concurrency or default_workers(),
+        pool,
+        tuple(imports or ()),
+        sandbox,
+        labels or [],
+        grace,
+        memory,
+    )
+    raise typer.Exit(code)
+
+
+def _run(
+    skills: tuple[str, ...] | None,
+    concurrency: int,
+    pool: Pool,
+    imports: tuple[str, ...],
+    sandbox: str | None,
+    labels: list[str],
+    grace: float,
+    memory: int,
+) -> int:
     from stigmergy.cli.serve import log_to_stderr
     from stigmergy.settings import Settings
     from stigmergy.wiring import worker_settings
@@ -76,8 +101,7 @@ def start(
     from workers.registry import Registry
     from workers.sandboxes.choose import backend
 
-    chosen = tuple(part.strip() for part in skills.split(",") if part.strip()) if skills is not None else None
-    registry = Registry(imports or (), chosen)
+    registry = Registry(imports, skills)
     if pool is Pool.AUTO:
         pool = Pool.THREADS if registry.nature == "io" else Pool.PREFORK
     if sandbox is not None:
@@ -86,21 +110,24 @@ def start(
     log_to_stderr(settings.log_level)
     made = worker_settings(
         settings,
-        skills=chosen,
-        imports=tuple(imports or ()),
+        skills=skills,
+        imports=imports,
         sandbox=sandbox,
         may_exit=pool is Pool.PREFORK,
-        labels=_labels(labels or []),
+        labels=_labels(labels),
         grace_s=grace,
         memory_mb=memory,
     )
-    raise typer.Exit(
-        run_pool(made, concurrency=concurrency or default_workers(), pool=pool.value, log_level=settings.log_level)
-    )
+    return run_pool(made, concurrency=concurrency, pool=pool.value, log_level=settings.log_level)
+
+
+def _listed(skills: str | None) -> tuple[str, ...] | None:
+    return None if skills is None else tuple(part.strip() for part in skills.split(",") if part.strip())
 
 
 app.command("list")(pools.list_)
 app.command()(pools.inspect)
+app.command()(skills_of.skills)
 app.command()(pools.drain)
 app.command()(pools.scale)
 

@@ -137,7 +137,7 @@ class FillsDisk(Agent):
 
 
 class Hungry(Agent):
-    """Holds ``megabytes`` of memory in the first attempt, for as long as it is let."""
+    """Holds ``megabytes`` of memory in the first attempt, for half a minute if it is let."""
 
     skills = ("hungry",)
 

@@ -97,9 +97,9 @@ def pids(roll: Roll, pool: str) -> set[int]:
 async def test_after_the_grace_others_go_on(client: Client, start: Start, pool: Process) -> None:
     async with roll_call(client) as roll:
         present = await settled(roll, 2)
-        mission = await client.submit("long", plan=one("echo", attempts=2, sleep_s=3))
+        mission = await client.submit("long", plan=one("hungry", attempts=2, megabytes=1))
         await until(mission, of("attempt.started"))
-        other = start(name="other")
+        other = start(imports=(MISBEHAVING,), name="other")
         other.await_ready()
         wish = PoolCall(name=present[0].pool, grace_s=0.2)
 
@@ -174,3 +174,36 @@ def test_the_command_line_shows_and_steers_pools(
     assert stig(["workers", "drain"]) == 2
     assert stig(["workers", "drain", "--all", "--grace", "5"]) == 0
     assert "3 workers left" in capsys.readouterr().out
+
+
+async def test_a_task_goes_where_its_requirements_are_fulfilled(
+    client: Client, roles: Stack, pool: Process, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    special = start(1, name="special", labels={"gpu": "true"})
+    special.await_ready()
+    picky = {"gpu": True}
+    tasks = tuple(
+        TaskSpec(id=f"t{n}", skill="echo", requires=picky if n % 2 else {}, inputs={"sleep_s": 0.02}) for n in range(20)
+    )
+    mission = await client.submit("picky", plan=Plan(tasks=tasks))
+    assert (await mission.outcome(timeout_s=_WITHIN_S)).status == "completed"
+    gifted = {beat.worker for beat in await client.workers() if beat.labels}
+    made = {e.subject: data(e)["worker"] for e in await history(mission) if e.type == "attempt.started"}
+    assert {made[f"t{n}"] for n in range(1, 20, 2)} <= gifted
+    for name, value in roles.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    assert await asyncio.to_thread(stig, ["explain", mission.id, "t1"]) == 0
+
+
+async def test_what_waits_for_workers_that_leave_goes_to_others(client: Client, roles: Stack, start: Start) -> None:
+    first = start(1, name="special", labels={"gpu": "true"})
+    first.await_ready()
+    tasks = tuple(TaskSpec(id=f"t{n}", skill="echo", requires={"gpu": True}, inputs={"sleep_s": 1.0}) for n in range(3))
+    mission = await client.submit("picky", plan=Plan(tasks=tasks))
+    await until(mission, of("attempt.started"))
+    first.kill_all()
+    second = start(1, name="other", labels={"gpu": "true", "memory_gb": "24"})
+    second.await_ready()
+    assert (await mission.outcome(timeout_s=_WITHIN_S)).status == "completed"
+    codes = {data(e)["failure"]["code"] for e in await history(mission) if e.type == "action.expired"}
+    assert codes == {"worker_lost", "workers_left"}

@@ -21,7 +21,8 @@ COMMANDS = [
     ("replay",), ("diff",),
     ("events",), ("events", "tail"), ("events", "publish"), ("events", "dead"), ("events", "retry"), ("dev",),
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"),
-    ("workers", "inspect"), ("workers", "drain"), ("workers", "scale"), ("serve",), ("schema",),
+    ("workers", "inspect"), ("workers", "skills"), ("explain",), ("workers", "drain"), ("workers", "scale"),
+    ("serve",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
 ]  # fmt: skip
