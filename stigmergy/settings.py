@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidIdentifier, InvalidInput
 from schemas.ids import token
-from schemas.shares import parse_rates, parse_weights
+from schemas.shares import parse_bounds, parse_rates, parse_weights
 
 PREFIX = "STIGMERGY_"
 
@@ -131,6 +131,12 @@ class Settings(BaseSettings):
     """With more open tasks of a tenant than this, whoever submits a mission is told that the system is busy."""
     refuse_above: Annotated[int, Field(ge=1)] | None = None
     """With more open tasks than this, submissions are refused; never if unset."""
+    scale: Annotated[str, AfterValidator(_readable(parse_bounds))] = ""
+    """What `stig serve scaler` scales: workers by skill, for instance ``test:0..4,code:1..2``."""
+    scale_tasks: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    """How many waiting and running attempts the scaler wants for each worker."""
+    scale_cool_s: Seconds = 30.0
+    """Seconds for which less must have been enough before the scaler takes workers away."""
     stop_grace_s: Seconds = 10.0
     """Seconds that a process gets between SIGTERM and SIGKILL."""
 

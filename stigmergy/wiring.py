@@ -14,10 +14,11 @@ from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.services import NatsServices
 from events.signals import NatsSignals
-from schemas.errors import ToolMissing, Unavailable
+from schemas.errors import InvalidInput, ToolMissing, Unavailable
 from schemas.ids import process_name
-from schemas.shares import parse_rates, parse_weights
+from schemas.shares import parse_bounds, parse_rates, parse_weights
 from stigmergy.local import LocalStack
+from stigmergy.scaling.policy import Rules
 from stigmergy.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
+    from stigmergy.scaling.role import ScalerRole
     from workers.process import WorkerSettings
 
 # Roles are imported by whoever hosts them: a client should not wait a second for Celery and Redis.
@@ -134,6 +136,22 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     )
 
 
+def make_scaler(bus: Bus, settings: Settings) -> ScalerRole:
+    """The role that keeps pools of this machine between the bounds of the settings, while it holds the seat.
+
+    Raises:
+        InvalidInput: the settings bound nothing.
+    """
+    from stigmergy.scaling.pools import LocalPools
+    from stigmergy.scaling.role import ScalerRole
+
+    bounds = parse_bounds(settings.scale)
+    if not bounds:
+        raise InvalidInput("there is nothing to scale", hint="set STIGMERGY_SCALE, for instance test:0..4,code:1..2")
+    rules = Rules(bounds, settings.scale_tasks, settings.scale_cool_s)
+    return ScalerRole(bus, settings, rules, LocalPools(bus.signals, settings), name=process_name())
+
+
 def archive_place(settings: Settings) -> Place:
     """Where the archive is kept.
 
@@ -170,6 +188,7 @@ def worker_settings(
     labels: dict[str, str] | None = None,
     grace_s: float = 300.0,
     memory_mb: int = 0,
+    pool: str = "",
 ) -> WorkerSettings:
     """What a worker process needs to know."""
     from workers.process import WorkerSettings
@@ -187,4 +206,5 @@ def worker_settings(
         labels=dict(labels or {}),
         grace_s=grace_s,
         memory_mb=memory_mb,
+        pool=pool,
     )

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stigmergy.local.leash import leashed
 from stigmergy.local.process_spec import ProcessSpec
+from stigmergy.settings import Settings
 
 _PROGRAM = str(Path(__file__).resolve().with_name("__main__.py"))
 
@@ -31,3 +33,11 @@ def stack_processes(workers: int, imports: Sequence[str] = ()) -> tuple[ProcessS
 def _stig(*arguments: str) -> tuple[str, ...]:
     # -P: the working directory is often somebody's repository, and a schemas.py there must not be taken for ours.
     return (sys.executable, "-P", _PROGRAM, *arguments)
+
+
+def pool_process(settings: Settings, skill: str, size: int, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Arguments and environment of a pool for one skill that ends when this process does."""
+    argv = _stig("workers", "start", "--skills", skill, "--concurrency", str(size), "--name", name)
+    environment = {**os.environ, **settings.environment()}
+    environment.pop("STIGMERGY_READY_FILE", None)
+    return leashed(argv), environment

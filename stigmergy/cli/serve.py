@@ -13,12 +13,15 @@ import typer
 def serve(
     roles: Annotated[
         list[str],
-        typer.Argument(metavar="ROLE...", help="orchestrator, task-queue, archive, or: all.", show_default=False),
+        typer.Argument(
+            metavar="ROLE...", help="orchestrator, task-queue, archive, scaler, or: all.", show_default=False
+        ),
     ],
 ) -> None:
     """Host one or several roles until SIGTERM or Ctrl-C.
 
-    Any number of replicas of a role may run; they share the work. The archive runs once, and is not part of all.
+    Any number of replicas of a role may run; they share the work. The archive runs once; of several
+    scalers one works. Both are not part of all.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
     \b

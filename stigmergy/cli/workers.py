@@ -49,6 +49,7 @@ def start(
         list[str] | None,
         typer.Option("--label", metavar="NAME=VALUE", help="What is special here, for tasks that require it; repeat."),
     ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the pool. [default: made of host and process]")] = None,
     memory: Annotated[
         int, typer.Option(min=0, metavar="MIB", help="Most memory of a process of the pool. [default: no limit]")
     ] = 0,
@@ -80,6 +81,7 @@ def start(
         labels or [],
         grace,
         memory,
+        name or "",
     )
     raise typer.Exit(code)
 
@@ -93,7 +95,9 @@ def _run(
     labels: list[str],
     grace: float,
     memory: int,
+    name: str,
 ) -> int:
+    from schemas.ids import token
     from stigmergy.cli.serve import log_to_stderr
     from stigmergy.settings import Settings
     from stigmergy.wiring import worker_settings
@@ -117,6 +121,7 @@ def _run(
         labels=_labels(labels),
         grace_s=grace,
         memory_mb=memory,
+        pool=token(name, "pool") if name else "",
     )
     return run_pool(made, concurrency=concurrency, pool=pool.value, log_level=settings.log_level)
 

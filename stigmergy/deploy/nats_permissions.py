@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from events.blobs.jetstream import BUCKET
+from events.jetstream.election import BUCKET as ELECTIONS
+from events.jetstream.election import STREAM as SEATS
 from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
 from schemas.signals import HEARTBEATS, POOLS, REFLEX
@@ -60,6 +62,12 @@ def grants() -> tuple[Grant, ...]:
         Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX, POOLS)),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
+        # It asks what waits, calls pools, and stands for its seat.
+        Grant(
+            "scaler",
+            (*_writes(Role.SCALER), *_reads(), QUESTIONS, POOLS, *_elects()),
+            (_INBOX, HEARTBEATS),
+        ),
         # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
         Grant(
             "client",
@@ -109,6 +117,15 @@ def _takes_commands() -> list[str]:
         *_acknowledges(f"{name}.>"),
         "dead.commands.*",
         _INBOX,  # answers go to the inbox that a command names in a header, long after the message was stored
+    ]
+
+
+def _elects() -> list[str]:
+    return [
+        f"$KV.{ELECTIONS}.>",
+        f"$JS.API.STREAM.CREATE.{SEATS}",
+        f"$JS.API.STREAM.MSG.GET.{SEATS}",
+        f"$JS.API.STREAM.MSG.DELETE.{SEATS}",
     ]
 
 

@@ -1,6 +1,6 @@
 """What these tests start: ``python -m tests.acceptance.processes roles NAMES``, or ``pool CONCURRENCY IMPORTS [HOW]``.
 
-Lists are separated by commas; HOW is JSON, the arguments of ``worker_settings`` and the ``pool``. The servers come from
+Lists are separated by commas; HOW is JSON, the arguments of ``worker_settings`` and the ``kind``. The servers come from
 ``STIGMERGY_*``, as for everybody else.
 """
 
@@ -26,7 +26,7 @@ def main(kind: str, *arguments: str) -> int:
         return 0
     imports = tuple(name for name in arguments[1].split(",") if name)
     how = json.loads(arguments[2]) if len(arguments) > 2 else {}
-    kind = how.pop("pool", "prefork")
+    kind = how.pop("kind", "prefork")
     how = {"skills": None, "imports": imports, "sandbox": None, "may_exit": kind == "prefork", **how}
     how["skills"] = tuple(how["skills"]) if how["skills"] else None
     return run_pool(worker_settings(Settings(), **how), concurrency=int(arguments[0]), pool=kind, log_level="WARNING")

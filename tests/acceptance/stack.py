@@ -127,7 +127,7 @@ class Stack:
         return self._start("+".join(roles), ("roles", ",".join(roles)))
 
     def pool(self, concurrency: int = 2, *, imports: tuple[str, ...] = (), name: str = "pool", **how: Any) -> Process:
-        """Start a pool of workers; it may not be ready yet. ``how``: arguments of ``worker_settings``, and ``pool``."""
+        """Start a pool of workers; it may not be ready yet. ``how``: arguments of ``worker_settings``, and ``kind``."""
         return self._start(name, ("pool", str(concurrency), ",".join(imports), json.dumps(how)))
 
     def _start(self, name: str, arguments: tuple[str, ...]) -> Process:

@@ -127,7 +127,7 @@ async def test_a_pool_is_scaled_up_and_down(client: Client, pool: Process) -> No
 
 
 async def test_threads_make_attempts_side_by_side(client: Client, start: Start) -> None:
-    process = start(6, pool="threads", name="threads")
+    process = start(6, kind="threads", name="threads")
     process.await_ready()
     async with roll_call(client) as roll:
         present = await settled(roll, 6)
