@@ -11,12 +11,12 @@ from events.event_loop import new_event_loop
 from schemas.errors import InvalidInput, StigmergyError
 from stigmergy.local import report_ready
 from stigmergy.settings import Settings
-from stigmergy.wiring import make_archive, make_orchestrator, make_scaler, make_task_queue, open_bus
+from stigmergy.wiring import make_archive, make_backlog, make_orchestrator, make_scaler, make_task_queue, open_bus
 
 _log = logging.getLogger(__name__)
 ROLES = ("orchestrator", "task-queue")
 """What ``all`` means."""
-OPTIONAL_ROLES = ("archive", "scaler")
+OPTIONAL_ROLES = ("archive", "scaler", "backlog")
 """Hosted only where they are named: they need a place to keep things, and packages of an extra."""
 
 
@@ -47,6 +47,8 @@ async def _serve(roles: Sequence[str], settings: Settings) -> None:
             tasks.append(asyncio.create_task(make_archive(bus, settings).run(ready["archive"])))
         if "scaler" in roles:
             tasks.append(asyncio.create_task(make_scaler(bus, settings).run(ready["scaler"])))
+        if "backlog" in roles:
+            tasks.append(asyncio.create_task(make_backlog(bus, settings).run(ready["backlog"])))
         stopping = _stop_signal()
         starting = asyncio.create_task(_all_set(list(ready.values())))
         try:

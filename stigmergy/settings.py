@@ -137,6 +137,8 @@ class Settings(BaseSettings):
     """How many waiting and running attempts the scaler wants for each worker."""
     scale_cool_s: Seconds = 30.0
     """Seconds for which less must have been enough before the scaler takes workers away."""
+    backlog_listen: str = "127.0.0.1:8099"
+    """Where `stig serve backlog` answers HTTP, for autoscalers."""
     stop_grace_s: Seconds = 10.0
     """Seconds that a process gets between SIGTERM and SIGKILL."""
 

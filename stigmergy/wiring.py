@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
+    from stigmergy.scaling.metric import BacklogMetric
     from stigmergy.scaling.role import ScalerRole
     from workers.process import WorkerSettings
 
@@ -150,6 +151,13 @@ def make_scaler(bus: Bus, settings: Settings) -> ScalerRole:
         raise InvalidInput("there is nothing to scale", hint="set STIGMERGY_SCALE, for instance test:0..4,code:1..2")
     rules = Rules(bounds, settings.scale_tasks, settings.scale_cool_s)
     return ScalerRole(bus, settings, rules, LocalPools(bus.signals, settings), name=process_name())
+
+
+def make_backlog(bus: Bus, settings: Settings) -> BacklogMetric:
+    """The role that tells autoscalers what waits. Raises InvalidInput if the address of the settings is none."""
+    from stigmergy.scaling.metric import BacklogMetric
+
+    return BacklogMetric(NatsServices(bus.nc), settings.tenant, settings.backlog_listen)
 
 
 def archive_place(settings: Settings) -> Place:

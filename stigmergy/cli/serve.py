@@ -14,7 +14,7 @@ def serve(
     roles: Annotated[
         list[str],
         typer.Argument(
-            metavar="ROLE...", help="orchestrator, task-queue, archive, scaler, or: all.", show_default=False
+            metavar="ROLE...", help="orchestrator, task-queue, archive, scaler, backlog, or: all.", show_default=False
         ),
     ],
 ) -> None:
