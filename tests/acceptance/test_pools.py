@@ -100,7 +100,7 @@ async def test_after_the_grace_others_go_on(client: Client, start: Start, pool: 
         mission = await client.submit("long", plan=one("hungry", attempts=2, megabytes=1))
         await until(mission, of("attempt.started"))
         other = start(imports=(MISBEHAVING,), name="other")
-        other.await_ready()
+        await asyncio.to_thread(other.await_ready)
         wish = PoolCall(name=present[0].pool, grace_s=0.2)
 
         def told(present: list[Heartbeat]) -> bool:

@@ -46,6 +46,7 @@ USER_OF = {
     Role.ORCHESTRATOR: "orchestrator",
     Role.TASK_QUEUE_MANAGER: "task_queue",
     Role.WORKER: "worker",
+    Role.SCALER: "scaler",
     Role.CLIENT: "client",
 }
 # Reads as a number with an exponent: it has to come through the configuration as text.
@@ -253,7 +254,8 @@ async def test_who_says_what_else(server: Guarded, subject: str, speakers: set[s
 @pytest.mark.parametrize(
     ("pattern", "hearers"),
     [
-        ("heartbeats.*", {"task_queue", "client"}),
+        ("heartbeats.*", {"task_queue", "scaler", "client"}),
+        ("pools.*", {"worker"}),
         (REFLEX, {"worker"}),
         ("commands.>", set()),
         ("events.>", set()),
