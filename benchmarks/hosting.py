@@ -12,7 +12,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from stigmergy.serving import ROLES, serve
+from stigmergy.roles import everywhere
+from stigmergy.serving import serve
 from stigmergy.settings import Settings
 from stigmergy.wiring import worker_settings
 from workers.celery_app import run_pool
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.hosting")
     what = parser.add_subparsers(dest="what", required=True)
     roles = what.add_parser("roles")
-    roles.add_argument("roles", nargs="+", choices=ROLES)
+    roles.add_argument("roles", nargs="+", choices=everywhere())
     roles.add_argument("--profile")
     workers = what.add_parser("workers")
     workers.add_argument("concurrency", type=int)

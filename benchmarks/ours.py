@@ -24,7 +24,7 @@ from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.task import TaskReady
 from stigmergy import Client, MissionHandle, Plan, Settings, TaskSpec
 from stigmergy.local.ephemeral import nats_server, valkey_server
-from stigmergy.serving import ROLES
+from stigmergy.roles import everywhere
 from stigmergy.settings import PREFIX, SecretUrl
 
 NAME = "ours"
@@ -163,7 +163,7 @@ def ours(folder: Path, hosting: Hosting) -> Iterator[Ours]:
         env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         env |= settings.environment()
         roots = {}
-        for roles in [(role,) for role in ROLES] if hosting.split else [ROLES]:
+        for roles in [(role,) for role in everywhere()] if hosting.split else [everywhere()]:
             arguments = ("roles", *roles, *_profile(hosting.profile, roles))
             label = roles[0] if hosting.split else "roles"
             roots[label] = stack.enter_context(module("benchmarks.hosting", arguments, env, folder))

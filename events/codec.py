@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +16,22 @@ from events.blobs.port import BlobStore
 from schemas.envelope import FRAME, SINGLE, Event
 from schemas.errors import InvalidEvent, PayloadTooLarge
 from schemas.subjects import FRAMED, of_event, of_frame
+
+
+class Enveloped(Protocol):
+    """What :func:`check_place` needs to know of an event."""
+
+    @property
+    def specversion(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def mission(self) -> str: ...
+
 
 INLINE_LIMIT = 64 * 1024
 PAYLOAD_LIMIT = 256 * 1024 * 1024
@@ -85,25 +102,34 @@ def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:
         events = _many.decode(raw) if raw[:1] == b"[" else [_one.decode(raw)]
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEvent(f"message {sequence} is no CloudEvent: {error}") from error
-    if not events:
-        raise InvalidEvent(f"message {sequence} is an empty frame")
-    kind, tenant, mission, noun, verb, *_ = (*subject.split("."), "", "", "", "")
-    single, prefix = f"{noun}.{verb}", f"{noun}." if verb == FRAMED else "\0"
+    check_place(events, subject, sequence)
     for index, event in enumerate(events):
-        if event.specversion != "1.0" or not event.id:
-            raise InvalidEvent(f"message {sequence} is no CloudEvent 1.0 of ours: id and specversion 1.0 are needed")
-        fits = event.type.startswith(prefix) or event.type == single
-        if not fits or event.mission != mission or event.tenant != tenant or kind != "events":
-            raise InvalidEvent(
-                f"message {sequence} came as {subject!r} but says it is {event.type!r} of mission {event.mission!r} "
-                f"of tenant {event.tenant!r}"
-            )
         # The event was made a few lines above and nobody else has it yet: stamping it in place saves a copy an event.
         if event.sequence != sequence:
             _stamp(event, "sequence", sequence)
         if event.index != index:
             _stamp(event, "index", index)
     return events
+
+
+def check_place(events: Sequence[Enveloped], subject: str, sequence: int) -> set[str]:
+    """The types of the events of one message, which belongs where it lies. Raises :class:`InvalidEvent`."""
+    if not events:
+        raise InvalidEvent(f"message {sequence} is an empty frame")
+    # The events of a frame say the same a thousand times: what is different is looked at once.
+    said = {(event.tenant, event.mission, event.type, event.specversion) for event in events}
+    kind, tenant, mission, noun, verb, *_ = (*subject.split("."), "", "", "", "")
+    single, prefix = f"{noun}.{verb}", f"{noun}." if verb == FRAMED else "\0"
+    for its_tenant, its_mission, its_type, version in said:
+        if version != "1.0" or "" in [event.id for event in events]:
+            raise InvalidEvent(f"message {sequence} is no CloudEvent 1.0 of ours: id and specversion 1.0 are needed")
+        fits = its_type.startswith(prefix) or its_type == single
+        if not fits or its_mission != mission or its_tenant != tenant or kind != "events":
+            raise InvalidEvent(
+                f"message {sequence} came as {subject!r} but says it is {its_type!r} of mission {its_mission!r} "
+                f"of tenant {its_tenant!r}"
+            )
+    return {each[2] for each in said}
 
 
 async def check_in(event: Event, blobs: BlobStore) -> Event:

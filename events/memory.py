@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from events.blobs.memory import MemoryBlobs
+from events.blobs.port import BlobStore
 from events.codec import check_in, check_out, decode, encode, frame_id, frames, subject_of
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, LimitExceeded, PayloadTooLarge, StigmergyError
 from schemas.events import type_named
@@ -18,10 +19,7 @@ _MESSAGE_LIMIT = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
-    sequence: int
-    subject: str
-    raw: bytes
+class _Stored(Stored):
     at: datetime
 
 
@@ -37,13 +35,14 @@ class MemoryLog:
     """A log that lives as long as the object. All bytes pass through the codec: nothing is shared by reference."""
 
     def __init__(self) -> None:
-        self.blobs = MemoryBlobs()
+        self.blobs: BlobStore = MemoryBlobs()
         self._messages: list[_Stored] = []
         self._ids: dict[str, int] = {}
         self._durables: dict[str, _Durable] = {}
         self._dead: dict[int, DeadLetter] = {}
         self._buried: set[str] = set()
         self._news = asyncio.Event()
+        self._forgotten = 0
 
     async def close(self) -> None:
         """Nothing to let go."""
@@ -87,13 +86,33 @@ class MemoryLog:
         self._tell()
         return Ack(sequence)
 
+    async def oldest(self) -> tuple[int, datetime | None]:
+        kept = self._messages[self._forgotten :]
+        return self._forgotten + 1, kept[0].at if kept else None
+
+    def forget(self, sequence: int) -> None:
+        """Drop everything up to a sequence, as the retention of a real log does."""
+        self._forgotten = max(self._forgotten, min(sequence, len(self._messages)))
+
     async def newest(self, subject: str) -> int:
         return self._last(subject)
 
     def _last(self, pattern: str) -> int:
-        return next((m.sequence for m in reversed(self._messages) if matches(m.subject, pattern)), 0)
+        return next((m.sequence for m in reversed(self._messages[self._forgotten :]) if matches(m.subject, pattern)), 0)
 
     async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+        async for found in self._following(window, batch):
+            events = [event for stored in found for event in await self._events(stored)]
+            yield Batch(tuple(events), found[-1].sequence)
+
+    async def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
+        async for found in self._following(window, batch):
+            yield list(found)
+
+    async def bury(self, stored: Stored, error: StigmergyError) -> None:
+        self.lay_down(stored, error, "reader")
+
+    async def _following(self, window: Window, batch: int) -> AsyncIterator[list[_Stored]]:
         first = window.first
         while True:
             found = self._after(first, window)[:batch]
@@ -101,7 +120,7 @@ class MemoryLog:
                 await self._news.wait()
                 continue
             first = found[-1].sequence + 1
-            yield Batch(tuple([event for stored in found for event in await self._events(stored)]), first - 1)
+            yield found
 
     async def read(self, window: Window) -> AsyncIterator[Event]:
         last = window.last if window.last is not None else len(self._messages)
@@ -138,14 +157,14 @@ class MemoryLog:
         self, subscription: Subscription, durable: _Durable, stored: _Stored, attempts: int
     ) -> _MemoryDelivery | None:
         if attempts > subscription.max_deliver:
-            self.bury(
+            self.lay_down(
                 stored, LimitExceeded(f"{subscription.name} failed on it {attempts - 1} times"), subscription.name
             )
             return None
         try:
             events = await self._resolve(stored)
         except InvalidInput as error:
-            self.bury(stored, error, subscription.name)
+            self.lay_down(stored, error, subscription.name)
             return None
         return _MemoryDelivery(self, subscription.name, durable, stored, tuple(events), attempts)
 
@@ -156,7 +175,7 @@ class MemoryLog:
         found: dict[tuple[str, str], dict[str, int]] = {}
         for name in types:
             type_named(name)
-            for stored in self._messages:
+            for stored in self._messages[self._forgotten :]:
                 if matches(stored.subject, f"events.*.*.{name}"):
                     _, tenant, mission, *_ = stored.subject.split(".")
                     counts = found.setdefault((tenant, mission), {})
@@ -182,7 +201,7 @@ class MemoryLog:
     def _after(self, first: int, window: Window) -> list[_Stored]:
         return [
             stored
-            for stored in self._messages[first - 1 :]
+            for stored in self._messages[max(first - 1, self._forgotten) :]
             if any(matches(stored.subject, pattern) for pattern in window.filters)
             and (window.since is None or stored.at >= window.since)
         ]
@@ -199,10 +218,10 @@ class MemoryLog:
         try:
             return await self._resolve(stored)
         except InvalidInput as error:
-            self.bury(stored, error, "reader")
+            self.lay_down(stored, error, "reader")
             return []
 
-    def bury(self, stored: _Stored, error: StigmergyError, consumer: str) -> None:
+    def lay_down(self, stored: Stored, error: StigmergyError, consumer: str) -> None:
         """Keep a message nobody can handle, once for each consumer that gave up."""
         if (key := f"{consumer}:{stored.sequence}") not in self._buried:
             self._buried.add(key)
@@ -242,7 +261,7 @@ class _MemoryDelivery:
     async def reject(self, error: StigmergyError) -> None:
         if not self.settled:
             self.settled = True
-            self._log.bury(self._stored, error, self._name)
+            self._log.lay_down(self._stored, error, self._name)
 
 
 def matches(subject: str, pattern: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from events.blobs.port import BlobStore
 from schemas.envelope import Event
 from schemas.errors import StigmergyError
 
@@ -71,6 +72,15 @@ class Window:
     since: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as the log keeps it, not decoded."""
+
+    sequence: int
+    subject: str
+    raw: bytes = field(repr=False)
+
+
 class Delivery(Protocol):
     """Events handed to a durable subscription, to be settled once."""
 
@@ -127,7 +137,9 @@ class DeadLetter:
 
 
 class Log(Protocol):
-    """An append-only, totally ordered log of events."""
+    """An append-only, totally ordered log of events. ``blobs`` keeps the payloads that are too large for it."""
+
+    blobs: BlobStore
 
     async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
         """Append messages in this order, with their acknowledgements pipelined.
@@ -156,6 +168,17 @@ class Log(Protocol):
         What cannot be decoded goes to the dead letters and is passed over.
         """
 
+    def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
+        """As :meth:`follow`, for readers at volume that decode for themselves. Whoever does so checks what
+        :func:`events.codec.decode` checks, and buries what it cannot read."""
+
+    async def bury(self, stored: Stored, error: StigmergyError) -> None:
+        """Keep a message that cannot be read in the dead letters, with the reason; once, however often it is called.
+
+        Raises:
+            LogUnavailable, DiskFull: it could not be kept.
+        """
+
     def read(self, window: Window) -> AsyncIterator[Event]:
         """The events of a window, then the end."""
 
@@ -164,6 +187,13 @@ class Log(Protocol):
 
     async def last_sequence(self) -> int:
         """Sequence of the newest message; 0 for an empty log."""
+
+    async def oldest(self) -> tuple[int, datetime | None]:
+        """Sequence of the oldest message that is still kept, and when the log took it.
+
+        One more than the last sequence, and None, for a log that keeps none. It only ever grows: retention and
+        purging take messages from this end.
+        """
 
     async def newest(self, subject: str) -> int:
         """Sequence of the newest message of a subject, wildcards allowed, readable or not; 0 if there is none."""

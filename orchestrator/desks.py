@@ -60,6 +60,7 @@ class Desk[S]:
 
     Attributes:
         place: sequence and index of the newest event folded into ``state``.
+        first: sequence of the submission; 0 if it was not read.
         passed_over: noun to the sequence of its newest message that could not be read; the guard counts those, too.
         lock: one decision at a time.
     """
@@ -69,6 +70,7 @@ class Desk[S]:
         self.mission = mission
         self.state = state
         self.place = (0, -1)
+        self.first = 0
         self.passed_over: dict[str, int] = {}
         self.cause = ""
         self.correlation: str | None = None
@@ -110,7 +112,10 @@ class Desks[S]:
         while True:
             upto = self._position
             async for event in self._log_port.read(Window(filters, first, upto)):
-                self._fold_into(desks[event.tenant, event.mission], event)
+                desk = desks[event.tenant, event.mission]
+                # The stream may have dropped the beginning of a mission that has ended: half of it is no mission.
+                if desk.first or event.type == "mission.submitted":
+                    self._fold_into(desk, event)
             if upto == self._position:  # nothing was awaited since it was compared: the desks are level with the rest
                 break
             first = upto + 1
@@ -184,12 +189,17 @@ class Desks[S]:
         desk.place = (event.sequence, event.index)
         desk.cause = event.id
         if event.type == "mission.submitted":
+            desk.first = desk.first or event.sequence
             desk.correlation, desk.traceparent = event.correlationid, event.traceparent
         return fact
 
     async def at(self, tenant: str, mission: str) -> Desk[S]:
         """The desk of a mission, folded from the log if it is not at hand."""
         key = (tenant, mission)
+        desk = self._desks.get(key)
+        if desk is not None and self._rules.ended(desk.state) and (await self._log_port.oldest())[0] > desk.first:
+            # Dropped from the stream since: a decision could be written, and not be read again after a restart.
+            del self._desks[key]
         if key not in self._desks:
             await self._load([key])
         return self._desks[key]

@@ -24,8 +24,8 @@ FRAME = "application/cloudevents-batch+json"
 NO_MISSION = "_"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One fact. Never changes.
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One fact. Never changes. It holds texts and numbers only, so the garbage collector need not look at it.
 
     Attributes:
         id: UUIDv7; also the message id by which the log recognises a repetition.

@@ -90,6 +90,7 @@ class Observation(_Shape):
 
     Attributes:
         changes: path to ``added``, ``modified`` or ``deleted``, by comparing content hashes; None without a workspace.
+        contents: path to git's id of the content, for what was added or modified; None where nothing was compared.
         tests: the last test report that the test tool produced in this attempt.
         exit_code: of the last process that a tool ran.
         duration_s: wall time of the attempt.
@@ -97,6 +98,7 @@ class Observation(_Shape):
     """
 
     changes: dict[str, str] | None = None
+    contents: dict[str, str] | None = None
     tests: dict[str, Any] | None = None
     exit_code: int | None = None
     duration_s: float = 0.0

@@ -40,11 +40,13 @@ class Change(_Shape):
         path: POSIX path below the root; bytes that are no UTF-8 are shown as ``\\xNN``.
         kind: ``modified`` covers content, mode, and a file that became a symlink.
         mode: of the newer tree, or of the older one where the path is deleted.
+        content: git's id of the content in the newer tree; empty where the path is deleted.
     """
 
     path: str
     kind: ChangeKind
     mode: FileMode = "file"
+    content: str = ""
 
 
 class MergeConflict(_Shape):

@@ -16,7 +16,10 @@ from events.codec import FRAME_EVENTS
 from events.jetstream.reader import patiently
 from events.port import Window
 from events.recent import Recent
+from events.services import NatsServices
 from orchestrator.core.mission import MissionStatus
+from projections.world.queries import WorldView
+from projections.world.remote import RemoteWorld
 from schemas.commands import (
     CancelMission,
     Command,
@@ -34,7 +37,7 @@ from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan
 from schemas.signals import HEARTBEATS, Heartbeat
 from schemas.subjects import mission_filter, noun_filter
-from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, read_mission
+from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, no_mission, read_mission
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus, now, open_bus
 
@@ -79,6 +82,19 @@ class Client:
         if self._bus is None:
             raise StigmergyError("the client is not connected", hint="use it as: async with Client() as client")
         return self._bus
+
+    @property
+    def world(self) -> WorldView:
+        """Questions to the world model: files, tests, tasks, workers, each as of one event.
+
+        ::
+
+            files = await client.world.files(mission, prefix="src/")
+            print(files.position, [(file.path, file.content, file.task) for file in files.value])
+
+        Raises Unavailable if nobody serves it (``stig serve world``).
+        """
+        return WorldView(RemoteWorld(NatsServices(self.bus.nc), self.settings.tenant))
 
     # missions
 
@@ -309,7 +325,7 @@ class MissionHandle:
         log, own = self._client.bus.log, noun_filter("mission", tenant=self._tenant, mission=self.id)
         newest = await patiently(self._client.bus.nc, lambda: log.newest(own))
         if not newest:
-            raise InvalidInput(f"there is no mission {self.id!r}", hint="`stig mission list` shows them")
+            raise await no_mission(log, self.id)
         async with aclosing(log.follow(Window((own,)))) as batches:
             async for batch in batches:
                 for event in batch.events:

@@ -105,7 +105,12 @@ class MissionFold:
         self.sequence = 0
 
     def add(self, event: Event) -> None:
-        """One more event; what this release cannot read changes nothing."""
+        """One more event; what this release cannot read changes nothing.
+
+        Nor does anything before the submission: the stream drops the beginnings of missions that have ended.
+        """
+        if self.state.status is MissionStatus.NEW and event.type != MissionSubmitted.TYPE:
+            return
         self.sequence = max(self.sequence, event.sequence)
         try:
             self.state = evolve(self.state, Fact.of(event))
@@ -143,13 +148,24 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
 
 
 async def read_mission(log: Log, tenant: str, mission: str) -> MissionView:
-    """A mission, folded from its events. Raises :class:`InvalidInput` if there is none of that id."""
+    """A mission, folded from its events. Raises :class:`InvalidInput` if the log has none of that id."""
     fold = MissionFold(tenant, mission)
     async for event in log.read(Window((mission_filter(tenant, mission),))):
         fold.add(event)
     if fold.state.status is MissionStatus.NEW:
-        raise InvalidInput(f"there is no mission {mission!r}", hint="`stig mission list` shows them")
+        raise await no_mission(log, mission)
     return fold.view()
+
+
+async def no_mission(log: Log, mission: str) -> InvalidInput:
+    """The error for a mission that the log does not have, or no longer."""
+    first = (await log.oldest())[0]
+    if first == 1:
+        return InvalidInput(f"there is no mission {mission!r}", hint="`stig mission list` shows them")
+    return InvalidInput(
+        f"the log has no mission {mission!r}; it begins at {first:,}, and what was before is archived",
+        hint="`stig mission list` shows those of the log; docs/archive.md says how to read the archive",
+    )
 
 
 async def list_missions(log: Log, tenant: str) -> list[MissionRow]:

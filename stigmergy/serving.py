@@ -6,59 +6,62 @@ import asyncio
 import logging
 import signal
 from collections.abc import Sequence
+from typing import cast
 
 from events.event_loop import new_event_loop
-from schemas.errors import InvalidInput, StigmergyError
+from events.services import NatsServices
+from projections.hosting import Hosted, cause_of
+from projections.port import Projection
+from schemas.ids import process_name
 from stigmergy.local import report_ready
+from stigmergy.roles import Role, Runs, role_named
 from stigmergy.settings import Settings
-from stigmergy.wiring import make_archive, make_backlog, make_orchestrator, make_scaler, make_task_queue, open_bus
+from stigmergy.wiring import Bus, open_bus
 
 _log = logging.getLogger(__name__)
-ROLES = ("orchestrator", "task-queue")
-"""What ``all`` means."""
-OPTIONAL_ROLES = ("archive", "scaler", "backlog")
-"""Hosted only where they are named: they need a place to keep things, and packages of an extra."""
 
 
-def serve(roles: Sequence[str], settings: Settings) -> None:
+def serve(roles: Sequence[str], settings: Settings, *, stay: bool = False) -> None:
     """Host roles until SIGTERM or Ctrl-C. Decisions that are under way are finished first.
+
+    A read model that cannot start, or fails, ends the process only if it is alone in it. Else, or with ``stay``, those
+    who ask are told, and it is tried again.
 
     Raises:
         InvalidInput: there is no such role.
         LogUnavailable, Unavailable: a server is not there.
     """
-    known = (*ROLES, *OPTIONAL_ROLES)
-    unknown = [role for role in roles if role not in known]
-    if unknown:
-        raise InvalidInput(f"there is no role {unknown[0]!r}", hint=f"the roles are: {', '.join(known)}, or all")
+    chosen = [role_named(name) for name in roles]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(_serve(roles, settings))
+        runner.run(_serve(chosen, settings, stay=stay))
 
 
-async def _serve(roles: Sequence[str], settings: Settings) -> None:
-    async with open_bus(settings, name="+".join(roles), migrate=True) as bus:
-        ready = {role: asyncio.Event() for role in roles}
-        tasks: list[asyncio.Task[None]] = []
-        if "orchestrator" in roles:
-            tasks.append(asyncio.create_task(make_orchestrator(bus, settings).run(ready["orchestrator"])))
-        if "task-queue" in roles:
-            tasks.append(asyncio.create_task(make_task_queue(bus, settings).run(ready["task-queue"])))
-        if "archive" in roles:
-            tasks.append(asyncio.create_task(make_archive(bus, settings).run(ready["archive"])))
-        if "scaler" in roles:
-            tasks.append(asyncio.create_task(make_scaler(bus, settings).run(ready["scaler"])))
-        if "backlog" in roles:
-            tasks.append(asyncio.create_task(make_backlog(bus, settings).run(ready["backlog"])))
+async def _serve(roles: Sequence[Role], settings: Settings, *, stay: bool) -> None:
+    names = [role.name for role in roles]
+    async with open_bus(settings, name="+".join(names), migrate=True) as bus:
+        ready = [asyncio.Event() for _ in roles]
+        made = [_hosted(role, bus, settings, alone=len(roles) == 1 and not stay) for role in roles]
+        tasks = [asyncio.create_task(one.run(event)) for one, event in zip(made, ready, strict=True)]
         stopping = _stop_signal()
-        starting = asyncio.create_task(_all_set(list(ready.values())))
+        starting = asyncio.create_task(_all_set(ready))
         try:
             await _first_of(*tasks, starting, stopping)
             if starting.done():
-                _log.info("serving %s", ", ".join(roles))
+                _log.info("serving %s", ", ".join(names))
                 report_ready()
                 await _first_of(*tasks, stopping)
         finally:
             await _end(tasks, starting)
+
+
+def _hosted(role: Role, bus: Bus, settings: Settings, *, alone: bool) -> Runs:
+    if not role.reads:
+        return role.make(bus, settings)
+
+    def make() -> Projection:
+        return cast(Projection, role.make(bus, settings))
+
+    return Hosted(role.name, make, bus.log, NatsServices(bus.nc), host=process_name(), alone=alone)
 
 
 async def _all_set(events: Sequence[asyncio.Event]) -> None:
@@ -80,12 +83,8 @@ async def _end(tasks: list[asyncio.Task[None]], starting: asyncio.Task[None]) ->
 
 
 def _raise(task: asyncio.Task[None]) -> None:
-    """What ended a role, unpacked: a task group wraps it, and whoever reads the log wants the cause."""
-    error = task.exception()
-    while isinstance(error, BaseExceptionGroup):
-        error = next((e for e in error.exceptions if isinstance(e, StigmergyError)), error.exceptions[0])
-    if error is not None:
-        raise error
+    if (error := task.exception()) is not None:
+        raise cause_of(error)
 
 
 def _stop_signal() -> asyncio.Future[None]:

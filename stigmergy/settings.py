@@ -6,7 +6,9 @@ to a stranger's servers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -81,9 +83,32 @@ def _absolute(value: Path) -> Path:
     return value.expanduser().absolute()
 
 
+def _duration(value: object) -> object:
+    """Seconds of ``30d``, ``12h``, ``90m``, ``45s`` or a number."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", value.strip())
+    if found is None:
+        raise ValueError("is no duration: write 30d, 12h, 90m, or seconds")
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]
+
+
+def _bytes(value: object) -> object:
+    """Bytes of ``50GiB``, ``500MB`` or a number."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", value.strip())
+    if found is None:
+        raise ValueError("is no size: write 50GiB, 500MB, or bytes")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
+
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Duration = Annotated[float, BeforeValidator(_duration), Field(ge=3600)]
+"""In seconds; an hour at least: the stream is what everybody works from."""
+Bytes = Annotated[int, BeforeValidator(_bytes)]
 
 
 class Settings(BaseSettings):
@@ -108,6 +133,11 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretUrl, _url_of("redis", "rediss", "unix")] | None = None
     redis_port: Port | None = None
     """The port of the embedded Valkey; a free one if unset, the same again at the next start."""
+    world_url: Annotated[SecretUrl, _url_of("redis", "rediss", "unix", "redis+cluster")] | None = None
+    """The Redis of the world model, a cluster too (``redis+cluster://``, any of its nodes); that of ``redis_url`` if
+    unset."""
+    world_keep_s: Annotated[float, Field(gt=0)] = 7 * 86_400.0
+    """Seconds for which the world model keeps a mission that has ended."""
     state_dir: Annotated[Path, AfterValidator(_absolute)] = Path(".stigmergy")
     """Where the embedded servers keep data, logs and secrets; relative to the working directory at construction."""
     archive_url: SecretUrl | None = None
@@ -115,6 +145,12 @@ class Settings(BaseSettings):
     ``archive`` of the state directory if unset."""
     archive_every_s: Seconds = 60.0
     """Seconds after which what came is archived at the latest; sooner if it is much."""
+    archive_compact_at: time | Literal["never"] = time(3, 15)
+    """When `stig serve archive` merges small files, UTC, ``03:15``; ``never`` for never."""
+    events_max_age: Duration | None = None
+    """How long the stream keeps what is archived and not needed: ``30d``, ``12h``, seconds. Unset: for ever."""
+    events_max_bytes: Annotated[Bytes, Field(ge=1024 * 1024)] | None = None
+    """How large the stream may grow before what is archived and not needed goes: ``50GiB``, ``500MB``, bytes."""
     tenant: Annotated[str, AfterValidator(_tenant)] = "default"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
     worker_lease_s: Seconds = 5.0

@@ -13,6 +13,7 @@ from schemas.plan import Plan
 from stigmergy.client import Client, MissionHandle
 from stigmergy.missions import MissionRow, MissionView
 from stigmergy.settings import Settings
+from stigmergy.sync_world import SyncWorld
 
 
 class SyncClient:
@@ -86,6 +87,11 @@ class SyncClient:
     @staticmethod
     async def _collect(handle: MissionHandle) -> list[Event]:
         return [event async for event in handle.events(follow=False)]
+
+    @property
+    def world(self) -> SyncWorld:
+        """Questions to the world model, as :attr:`Client.world`."""
+        return SyncWorld(self._client.world, self._wait)
 
     def _wait[T](self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

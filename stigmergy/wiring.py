@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from nats.aio.client import Client as NatsClient
 
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
+from events.jetstream.keeping import EventsStream
 from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import InvalidInput, ToolMissing, Unavailable
@@ -24,8 +25,11 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
-    from projections.archive.following import ArchiveRole
     from projections.archive.places import Place
+    from projections.archive.projection import ArchiveProjection
+    from projections.archive.retention import Retention
+    from projections.world.role import WorldRole
+    from projections.world.scripts import Connection
     from stigmergy.scaling.metric import BacklogMetric
     from stigmergy.scaling.role import ScalerRole
     from workers.process import WorkerSettings
@@ -160,6 +164,22 @@ def make_backlog(bus: Bus, settings: Settings) -> BacklogMetric:
     return BacklogMetric(NatsServices(bus.nc), settings.tenant, settings.backlog_listen)
 
 
+def world_redis(settings: Settings) -> Connection:
+    """A client of the world model's Redis, which connects when it is used; as :func:`redis_url`."""
+    from projections.world.connecting import connect as connect_redis
+
+    own = settings.world_url
+    return connect_redis(own.get_secret_value() if own is not None else redis_url(settings))
+
+
+def make_world(bus: Bus, settings: Settings) -> WorldRole:
+    """The role that folds the log into the world model, and answers questions about it."""
+    from events.services import NatsServices
+    from projections.world.role import WorldRole
+
+    return WorldRole(bus.log, world_redis(settings), keep_s=settings.world_keep_s, services=NatsServices(bus.nc))
+
+
 def archive_place(settings: Settings) -> Place:
     """Where the archive is kept.
 
@@ -178,12 +198,33 @@ def archive_place(settings: Settings) -> Place:
     return open_place(settings.archive_url.get_secret_value())
 
 
-def make_archive(bus: Bus, settings: Settings) -> ArchiveRole:
+def make_archive(bus: Bus, settings: Settings) -> ArchiveProjection:
     """The role that follows the log into the archive. Raises what :func:`archive_place` raises."""
     place = archive_place(settings)
     from projections.archive.following import ArchiveRole, Limits
+    from projections.archive.nightly import Nightly
+    from projections.archive.projection import ArchiveProjection
 
-    return ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
+    role = ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
+    at = settings.archive_compact_at
+    nightly = None if at == "never" else Nightly(place, at)
+    retention = make_retention(bus, settings, place)
+    return ArchiveProjection(bus.log, place, role, nightly, None if retention.policy.keeps_all else retention)
+
+
+def make_retention(bus: Bus, settings: Settings, place: Place) -> Retention:
+    """What drops from the stream what is archived, as the settings say."""
+    from projections.archive.retention import Policy, Retention
+
+    age = settings.events_max_age
+    policy = Policy(None if age is None else timedelta(seconds=age), settings.events_max_bytes)
+
+    async def needed() -> dict[str, int]:
+        from stigmergy.read_models import needed_by_read_models
+
+        return await needed_by_read_models(NatsServices(bus.nc), settings.tenant)
+
+    return Retention(bus.log, place, EventsStream(bus.nc), policy, needed)
 
 
 def worker_settings(

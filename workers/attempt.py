@@ -14,6 +14,7 @@ from schemas.errors import Cancelled, StigmergyError, TimedOut
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import Observation
 from schemas.signals import Running
+from schemas.workspaces import Change
 from workers.agents.base import Agent
 from workers.bench import Bench
 from workers.context import Context
@@ -130,7 +131,7 @@ class Attempts:
         output: dict[str, Any] = {}
         failure: Failure | None = None
         product: dict[str, Any] | None = None
-        changes: dict[str, str] | None = None
+        changes: tuple[Change, ...] | None = None
         try:
             output = self._watch.run(running(order), stop, order.timeout_s, _work(agent, context))
             product, changes = _product(context)
@@ -144,7 +145,8 @@ class Attempts:
         finally:
             self._bench.tidy()
         observation = Observation(
-            changes=changes,
+            changes=None if changes is None else {change.path: change.kind for change in changes},
+            contents={change.path: change.content for change in changes if change.content} if changes else None,
             tests=context.tests.model_dump(mode="json") if context.tests is not None else None,
             exit_code=context.exit_code,
             duration_s=round(time.monotonic() - begun, 6),
@@ -196,20 +198,17 @@ def _as_json(output: Any) -> dict[str, Any]:
     return plain
 
 
-def _product(context: Context) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
+def _product(context: Context) -> tuple[dict[str, Any] | None, tuple[Change, ...] | None]:
     """The tree the agent left, and how it differs from the one it was given: by content, not by what the agent says."""
     if context.delivered is not None and context.base is not None:
         store = context.bench.workspaces
-        changes: dict[str, str] = {c.path: c.kind for c in store.changed(context.base, context.delivered)}
-        return context.delivered.model_dump(mode="json"), changes
+        return context.delivered.model_dump(mode="json"), store.changed(context.base, context.delivered)
     if context.opened is None:
         same = context.base.model_dump(mode="json") if context.base is not None else None
-        return same, ({} if context.base is not None else None)
+        return same, (() if context.base is not None else None)
     store = context.bench.workspaces
     after = store.snapshot(context.opened, base=context.base)
-    if context.base is None:
-        return after.model_dump(mode="json"), {}
-    changes = {change.path: change.kind for change in store.changed(context.base, after)}
+    changes = () if context.base is None else store.changed(context.base, after)
     return after.model_dump(mode="json"), changes
 
 

@@ -13,7 +13,7 @@ from events.jetstream.api import NOT_FOUND, ApiRefused, call
 from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.reader import Reader
-from events.port import DeadLetter, Guard, Window
+from events.port import DeadLetter, Guard, Stored, Window
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, StigmergyError
 from schemas.subjects import DEAD_LETTERS
 
@@ -28,21 +28,25 @@ class DeadLetters:
         self._publisher = publisher
 
     async def bury(self, msg: Msg, error: StigmergyError, consumer: str) -> None:
-        """Keep a message with the reason. Burying it again for the same consumer changes nothing.
+        """As :meth:`keep`, for a message as it was delivered."""
+        await self.keep(Stored(place_of(msg).sequence, msg.subject, msg.data), error, consumer)
+
+    async def keep(self, stored: Stored, error: StigmergyError, consumer: str) -> None:
+        """Keep a message with the reason. Keeping it again for the same consumer changes nothing.
 
         Raises:
             LogUnavailable, DiskFull: it could not be kept.
         """
-        sequence = place_of(msg).sequence
+        sequence = stored.sequence
         extra = (
-            ("Stigmergy-Subject", _header(msg.subject)),
+            ("Stigmergy-Subject", _header(stored.subject)),
             ("Stigmergy-Sequence", str(sequence)),
             ("Stigmergy-Code", error.code),
             ("Stigmergy-Consumer", consumer),
             ("Stigmergy-Reason", _header(error.message[:2000])),
         )
         subject = f"dead.{consumer}.{sequence}"
-        message = Message(subject, msg.data, f"dead:{consumer}:{sequence}", guard=Guard(subject, 0), extra=extra)
+        message = Message(subject, stored.raw, f"dead:{consumer}:{sequence}", guard=Guard(subject, 0), extra=extra)
         [result] = await self._publisher.store([message])
         # The guard remembers longer than the window of message ids: a conflict says that it is kept already.
         if isinstance(result, StigmergyError) and not isinstance(result, Conflict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from nats.aio.client import Client
@@ -11,7 +12,7 @@ from nats.aio.msg import Msg
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
 from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, frames, subject_of
-from events.jetstream.api import NOT_FOUND, ApiRefused, call, soon
+from events.jetstream.api import call, soon
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries
@@ -19,7 +20,7 @@ from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Subscription, Window, Write
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
@@ -92,6 +93,16 @@ class JetStreamLog:
                     events = [event for place, msg in messages for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
 
+    async def messages(self, window: Window, *, batch: int = 500) -> AsyncGenerator[list[Stored]]:
+        async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
+            while True:
+                found = await reader.next()
+                if found:
+                    yield [Stored(place.sequence, msg.subject, msg.data) for place, msg in found]
+
+    async def bury(self, stored: Stored, error: StigmergyError) -> None:
+        await self._dead.keep(stored, error, "reader")
+
     async def read(self, window: Window) -> AsyncIterator[Event]:
         last = window.last if window.last is not None else await self.last_sequence()
         if window.first > last:
@@ -126,14 +137,14 @@ class JetStreamLog:
         answer = await self._ask(f"STREAM.INFO.{EVENTS}")
         return int(answer["state"]["last_seq"])
 
+    async def oldest(self) -> tuple[int, datetime | None]:
+        state = (await self._ask(f"STREAM.INFO.{EVENTS}"))["state"]
+        if not state["messages"]:
+            return int(state["last_seq"]) + 1, None
+        return int(state["first_seq"]), datetime.fromisoformat(state["first_ts"])
+
     async def newest(self, subject: str) -> int:
-        try:
-            found = await self._ask(f"STREAM.MSG.GET.{EVENTS}", {"last_by_subj": subject})
-        except ApiRefused as error:
-            if error.number in NOT_FOUND:
-                return 0
-            raise
-        return int(found["message"]["seq"])
+        return await soon(self._nc, lambda each_s: self._consumers.newest(EVENTS, subject, timeout_s=each_s))
 
     async def missions(self, types: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
         found: dict[tuple[str, str], dict[str, int]] = {}

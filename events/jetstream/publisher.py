@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
 from events.jetstream.api import NOT_AVAILABLE, TEMPORARY, ApiRefused, call, refusal, soon
+from events.jetstream.quick_client import Posted, QuickClient
 from events.port import Ack, Guard
 from schemas.errors import Conflict, LogUnavailable, PayloadTooLarge, StigmergyError
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
@@ -56,10 +56,25 @@ _answers = msgspec.json.Decoder(_Answer)
 _UNANSWERED = _Answer(error=_Error(503, NOT_AVAILABLE, "not connected"))
 
 
-@dataclass(slots=True)
-class _Waiting:
-    future: asyncio.Future[_Answer]
-    deadline: float
+class _Round:
+    """Messages of one call that were sent one after another, and their answers.
+
+    Each is answered on ``<inbox>.<number of the round>.<its own>``. A future for each message would cost as much again
+    as sending it: there is one for all, and it is done when the last answer is there.
+    """
+
+    __slots__ = ("answers", "done", "heard_at", "left", "sending")
+
+    def __init__(self, now: float) -> None:
+        self.answers: list[_Answer | None] = []
+        self.left = 0
+        self.heard_at = now
+        self.sending = True
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self) -> None:
+        if not self.sending and not self.left and not self.done.done():
+            self.done.set_result(None)
 
 
 class Message(NamedTuple):
@@ -92,14 +107,15 @@ class Publisher:
         self._nc = nc
         self._inbox = nc.new_inbox()
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, _Waiting] = {}
-        self._places = asyncio.Semaphore(_IN_FLIGHT)
+        self._rounds: dict[int, _Round] = {}
+        self._in_flight = 0
+        self._room = asyncio.Event()
         self._connection = 0
         self._tick: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
         self._connection = self._nc.stats["reconnects"]
-        subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+        subscription = await self._nc.subscribe(f"{self._inbox}.*.*", cb=self._on_answer)
         quick: dict[int, Callable[[bytes, bytes], None]] = getattr(self._nc, "quick", {})
         quick[subscription._id] = self._hear
 
@@ -108,8 +124,8 @@ class Publisher:
         if self._tick is not None:
             self._tick.cancel()
             self._tick = None
-        for number in list(self._waiting):
-            self._answer(number, _lost("the connection was closed"))
+        for one in list(self._rounds.values()):
+            self._give_up(one, "the connection was closed")
 
     async def store(self, messages: list[Message]) -> list[Ack | StigmergyError]:
         """Send all in order without waiting in between, then wait for every answer; one result for each message.
@@ -124,8 +140,8 @@ class Publisher:
         began, told = clock(), False
         deadline = began + _GIVE_UP_S
         while left:
-            for number, waiting in (await self._send_in_order(messages, left)).items():
-                answers[number] = await waiting.future
+            for number, answer in zip(left, await self._send_in_order(messages, left), strict=False):
+                answers[number] = answer
             still = [number for number in left if _passing(answers[number])]
             if len(still) < len(left):  # it moves: a long call may meet more than one outage
                 deadline = clock() + _GIVE_UP_S
@@ -179,61 +195,97 @@ class Publisher:
         about = await soon(self._nc, lambda each_s: call(self._nc, f"STREAM.INFO.{stream}", timeout_s=each_s))
         return int(about["config"]["num_replicas"]) > 1
 
-    async def _send_in_order(self, messages: list[Message], numbers: list[int]) -> dict[int, _Waiting]:
-        """Send until all are sent or the connection changes: then what was sent before has to go first again."""
-        sent: dict[int, _Waiting] = {}
-        stats = self._nc.stats
-        connection = stats["reconnects"]
-        for number in numbers:
-            await self._places.acquire()
-            if not self._nc.is_connected or stats["reconnects"] != connection:
-                self._places.release()
-                break
-            sent[number] = await self._send(messages[number])
-        return sent
+    async def _send_in_order(self, messages: list[Message], numbers: list[int]) -> list[_Answer]:
+        """Send until all are sent or the connection changes: then what was sent before has to go first again.
 
-    async def _send(self, message: Message) -> _Waiting:
-        number = str(next(self._numbers))
-        loop = asyncio.get_running_loop()
-        waiting = self._waiting[number] = _Waiting(loop.create_future(), loop.time() + _TRY_S)
+        Returns the answers of those that were sent, which are the first ones.
+        """
+        stats, clock = self._nc.stats, asyncio.get_running_loop().time
+        connection, name, sent = stats["reconnects"], next(self._numbers), _Round(clock())
+        self._rounds[name] = sent
         if self._tick is None:
-            self._tick = loop.call_later(_TICK_S, self._watch)
+            self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._watch)
         try:
-            await self._nc.publish(
-                message.subject, message.payload, reply=f"{self._inbox}.{number}", headers=message.headers()
-            )
-        except MaxPayloadError:
-            self._answer(number, _Answer(error=_Error(413, _TOO_LARGE, "message size exceeds maximum allowed")))
-        except (NatsError, OSError) as error:
-            self._answer(number, _lost(str(error)))
-        return waiting
+            for place, number in enumerate(numbers):
+                if self._in_flight >= _IN_FLIGHT:
+                    await self._let_go()
+                    await self._find_room()
+                if not self._nc.is_connected or stats["reconnects"] != connection:
+                    break
+                sent.answers.append(None)
+                sent.left += 1
+                self._in_flight += 1
+                sent.heard_at = clock()
+                await self._send(sent, place, f"{self._inbox}.{name}.{place}", messages[number])
+            await self._let_go()
+            sent.sending = False
+            sent.settle()
+            await sent.done
+        finally:
+            del self._rounds[name]
+            self._in_flight -= sent.left
+            self._room.set()
+        return [answer or _UNANSWERED for answer in sent.answers]
 
-    def _answer(self, number: str, answer: _Answer) -> None:
-        waiting = self._waiting.pop(number, None)
-        if waiting is not None:
-            self._places.release()
-            if not waiting.future.done():
-                waiting.future.set_result(answer)
+    async def _find_room(self) -> None:
+        while self._in_flight >= _IN_FLIGHT:
+            self._room.clear()
+            await self._room.wait()
+
+    async def _let_go(self) -> None:
+        if isinstance(self._nc, QuickClient):
+            await self._nc.kick()
+
+    async def _send(self, sent: _Round, place: int, reply: str, message: Message) -> None:
+        posted = Posted(message.subject, message.payload, reply, message.headers())
+        if isinstance(self._nc, QuickClient) and self._nc.post(posted):
+            return
+        try:
+            await self._nc.publish(message.subject, message.payload, reply=reply, headers=posted.headers)
+        except MaxPayloadError:
+            self._answer(sent, place, _Answer(error=_Error(413, _TOO_LARGE, "message size exceeds maximum allowed")))
+        except (NatsError, OSError) as error:
+            self._answer(sent, place, _lost(str(error)))
+
+    def _answer(self, sent: _Round, place: int, answer: _Answer) -> None:
+        if sent.answers[place] is not None:
+            return
+        sent.answers[place] = answer
+        sent.left -= 1
+        self._in_flight -= 1
+        if self._in_flight < _IN_FLIGHT:
+            self._room.set()
+        if not sent.left:
+            sent.settle()
+
+    def _give_up(self, sent: _Round, reason: str) -> None:
+        for place, answer in enumerate(sent.answers):
+            if answer is None:
+                self._answer(sent, place, _lost(reason))
 
     def _watch(self) -> None:
         """Give up on acknowledgements that will not come. One timer for all; one each costs 10 µs a message."""
         now, connection = asyncio.get_running_loop().time(), self._nc.stats["reconnects"]
         every = connection != self._connection or self._nc.is_closed
         self._connection = connection
-        overdue = [number for number, waiting in self._waiting.items() if every or waiting.deadline < now]
-        for number in overdue:
-            self._answer(number, _lost("no acknowledgement"))
-        self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._watch) if self._waiting else None
+        for sent in list(self._rounds.values()):
+            if every or sent.heard_at + _TRY_S < now:
+                self._give_up(sent, "no acknowledgement")
+        self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._watch) if self._rounds else None
 
     async def _on_answer(self, msg: Msg) -> None:
         self._hear(msg.subject.encode(), msg.data)
 
     def _hear(self, subject: bytes, data: bytes) -> None:
-        number = subject[len(self._inbox) + 1 :].decode()
+        name, _, place = subject[len(self._inbox) + 1 :].partition(b".")
+        sent = self._rounds.get(int(name))
+        if sent is None:
+            return  # too late: it was given up, and sent again
+        sent.heard_at = asyncio.get_running_loop().time()
         if data:
-            self._answer(number, _answers.decode(data))
+            self._answer(sent, int(place), _answers.decode(data))
         else:  # 503, no responders: no stream takes this subject now
-            self._answer(number, _lost("JetStream does not answer"))
+            self._answer(sent, int(place), _lost("JetStream does not answer"))
 
 
 def _lost(reason: str) -> _Answer:

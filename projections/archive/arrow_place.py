@@ -13,6 +13,9 @@ from projections.archive.errors import explained
 from projections.archive.places import FolderPlace, Found, Place
 from schemas.errors import InvalidInput
 
+_WITHOUT_FOLDERS = {"s3", "gcs", "abfs"}
+"""Object stores: making the folders of every file would be several requests for nothing."""
+
 
 def open_place(url: str) -> Place:
     """The place of a path, a ``file://`` URL, or any URI that pyarrow knows.
@@ -45,6 +48,7 @@ class ArrowPlace:
     def __init__(self, filesystem: Any, name: str) -> None:
         self._fs = filesystem
         self._name = name
+        self._has_folders = getattr(filesystem, "base_fs", filesystem).type_name not in _WITHOUT_FOLDERS
 
     @property
     def name(self) -> str:
@@ -52,7 +56,8 @@ class ArrowPlace:
 
     def write(self, path: str, data: bytes) -> None:
         with explained(f"write {path}"):
-            self._fs.create_dir(path.rpartition("/")[0], recursive=True)
+            if self._has_folders:
+                self._fs.create_dir(path.rpartition("/")[0], recursive=True)
             with self._fs.open_output_stream(path) as stream:
                 stream.write(data)
 

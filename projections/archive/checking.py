@@ -54,7 +54,7 @@ async def verify(place: Place, log: Log | None) -> Report:
     report.events = sum(commit.events for commit in found.chain)
     report.problems += _gaps(found)
     for commit in found.chain:
-        report.problems += await asyncio.to_thread(lambda one=commit: list(_damage(place, one)))  # type: ignore[misc]
+        report.problems += await asyncio.to_thread(lambda one=commit: list(damage(place, one)))  # type: ignore[misc]
     if log is not None:
         await _compare(found, place, log, report)
     return report
@@ -65,7 +65,8 @@ def _gaps(found: Manifest) -> Iterator[str]:
         yield f"the sequences {found.end + 1} to {found.beyond_gap - 1} are missing: no commit covers them"
 
 
-def _damage(place: Place, commit: Commit) -> Iterator[str]:
+def damage(place: Place, commit: Commit) -> Iterator[str]:
+    """What is wrong with the files of a commit, each in a line that names it; nothing if they are as written."""
     if commit.events != sum(file.rows for file in commit.files):
         yield f"commit {commit.first}-{commit.last}: says {commit.events} events, its files say otherwise"
     for file in commit.files:

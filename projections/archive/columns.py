@@ -6,8 +6,10 @@ whole in the column ``exact`` besides; its columns are then an approximation for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import UTC
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any
 
@@ -15,44 +17,52 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.envelope import Event, moment_of
-from schemas.errors import InvalidEvent
+from projections.archive.messages import Message
+from schemas.envelope import Event
 
 _TEXT = ("id", "tenant", "mission", "type", "noun", "source", "subject")
 _TRACE = ("correlationid", "causationid", "traceparent")
+_TIME = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
         ("sequence", pa.int64()),
         ("index", pa.int32()),
         *((name, pa.string()) for name in _TEXT),
-        ("time", pa.timestamp("us", tz="UTC")),
+        ("time", _TIME),
         *((name, pa.string()) for name in _TRACE),
         ("dataversion", pa.int32()),
         ("data", pa.string()),
         ("exact", pa.binary()),
     ]
 )
-_SAME = tuple(name for name in ("sequence", "index", *_TEXT, *_TRACE) if name != "noun")
 _LARGEST = 2**31 - 1
 _decoder = msgspec.json.Decoder(Event)
 _restamp = msgspec.structs.force_setattr
 
 
-def table_of(events: Sequence[Event]) -> Any:
-    """A table with :data:`SCHEMA`, in the order given."""
-    times, odd = _times(events)
-    data, not_text = _texts([bytes(event.data) for event in events])
-    odd |= not_text
-    odd.update(number for number, event in enumerate(events) if _is_odd(event))
+def table_of(messages: Sequence[Message]) -> Any:
+    """A table with :data:`SCHEMA`, in the order given; messages keep their rows together."""
+    if not messages:
+        return SCHEMA.empty_table()
+    sizes = [len(message.events) for message in messages]
+    events = list(chain.from_iterable(message.events for message in messages))
+    times, odd = _times([event.time for event in events])
+    data, not_text = _texts([event.data for event in events])
+    versions, large = _versions([event.dataversion for event in events])
+    odd |= not_text | large | _odd(events)
     columns = {
-        **{name: list(map(attrgetter(name), events)) for name in _SAME},
-        "noun": [event.type.partition(".")[0] for event in events],
+        "sequence": _spread(pa.int64(), "q", [message.sequence for message in messages], sizes),
+        "index": _indexes(sizes),
+        "tenant": _each([message.events[0].tenant for message in messages], sizes, pa.string()),
+        "mission": _each([message.events[0].mission for message in messages], sizes, pa.string()),
+        "noun": _each([message.events[0].type.partition(".")[0] for message in messages], sizes, pa.string()),
+        "type": _types(messages, sizes),
+        **{name: _repeated(list(map(attrgetter(name), events))) for name in ("source", "subject", *_TRACE)},
+        "id": pa.array([event.id for event in events], pa.string()),
         "time": times,
-        "dataversion": [event.dataversion if 0 <= event.dataversion <= _LARGEST else None for event in events],
+        "dataversion": versions,
         "data": data,
-        "exact": [msgspec.json.encode(event) if number in odd else None for number, event in enumerate(events)]
-        if odd
-        else pa.nulls(len(events), pa.binary()),
+        "exact": _exact(events, odd),
     }
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=SCHEMA)
 
@@ -86,33 +96,91 @@ def _event(values: dict[str, Any]) -> Event:
     return Event(**values, data=data)
 
 
-def _is_odd(event: Event) -> bool:
-    return (
-        event.datacontenttype != "application/json"
-        or event.dataref is not None
-        or event.specversion != "1.0"
-        or not 0 <= event.dataversion <= _LARGEST
-    )
+def _each(values: list[Any], sizes: list[int], kind: Any) -> Any:
+    """A value for each message, as often as the message has rows."""
+    if values.count(values[0]) == len(values):
+        return pa.repeat(pa.scalar(values[0], kind), sum(sizes))
+    if len(values) == sum(sizes):
+        return pa.array(values, kind)
+    return pa.array(values, kind).take(_spread(pa.int32(), "i", range(len(values)), sizes))
 
 
-def _times(events: Sequence[Event]) -> tuple[Any, set[int]]:
-    """Column of times, and the numbers of the events whose time is not written as we write it."""
-    texts = pa.array([event.time for event in events], pa.string())
+def _spread(kind: Any, code: str, values: Iterable[int], sizes: list[int]) -> Any:
+    """Numbers, each as often as its message has rows."""
+    made = array(code)
+    for value, size in zip(values, sizes, strict=True):
+        made.extend(array(code, (value,)) * size)
+    return _from(kind, made)
+
+
+def _indexes(sizes: list[int]) -> Any:
+    """0, 1, 2 … anew for each message."""
+    count, made = array("i", range(max(sizes))), array("i")
+    for size in sizes:
+        made.extend(count[:size])
+    return _from(pa.int32(), made)
+
+
+def _from(kind: Any, numbers: array[int]) -> Any:
+    return pa.Array.from_buffers(kind, len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _types(messages: Sequence[Message], sizes: list[int]) -> Any:
+    kinds = [message.type for message in messages]
+    if None not in kinds:
+        return _each(kinds, sizes, pa.string())
+    return pa.array([event.type for message in messages for event in message.events], pa.string())
+
+
+def _repeated(values: list[Any]) -> Any:
+    """A column of texts that are often all the same, or all absent."""
+    if values.count(values[0]) == len(values):
+        return pa.repeat(pa.scalar(values[0], pa.string()), len(values))
+    return pa.array(values, pa.string())
+
+
+def _versions(values: list[int]) -> tuple[Any, set[int]]:
+    if values.count(1) == len(values):
+        return pa.repeat(pa.scalar(1, pa.int32()), len(values)), set()
+    large = {number for number, value in enumerate(values) if not 0 <= value <= _LARGEST}
+    return pa.array([None if n in large else value for n, value in enumerate(values)], pa.int32()), large
+
+
+def _odd(events: Sequence[Event]) -> set[int]:
+    """Numbers of the events whose payload claims to be something else than JSON: there is no column for it."""
+    kinds = [event.datacontenttype for event in events]
+    if kinds.count("application/json") == len(kinds):
+        return set()
+    return {number for number, kind in enumerate(kinds) if kind != "application/json"}
+
+
+def _exact(events: Sequence[Event], odd: set[int]) -> Any:
+    if not odd:
+        return pa.nulls(len(events), pa.binary())
+    return pa.array([msgspec.json.encode(e) if n in odd else None for n, e in enumerate(events)], pa.binary())
+
+
+def _times(texts: list[str]) -> tuple[Any, set[int]]:
+    """Column of times, and the numbers of those that are not written as we write them."""
+    column = pa.array(texts, pa.string())
     try:
-        times = texts.cast(pa.timestamp("us", tz="UTC"))
+        times = column.cast(_TIME)
     except pa.ArrowInvalid:
-        times = pa.array([_moment(event) for event in events], pa.timestamp("us", tz="UTC"))
-    same = pc.fill_null(pc.equal(_written(times), texts), False)
-    if pc.all(same).as_py() is not False:
-        return times, set()
+        times = pa.array([_moment(text) for text in texts], _TIME)
+    else:
+        # ``2026-01-31T12:00:00.000000Z``: what Arrow can read has no other form of this length that ends so.
+        joined = "".join(texts)
+        if set(map(len, texts)) == {27} and joined[10::27] == "T" * len(texts) and joined[26::27] == "Z" * len(texts):
+            return times, set()
+    same = pc.fill_null(pc.equal(_written(times), column), False)
     return times, {number for number, fits in enumerate(same.to_pylist()) if not fits}
 
 
-def _moment(event: Event) -> Any:
+def _moment(text: str) -> Any:
     try:
-        moment = moment_of(event)
+        moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else None
-    except (InvalidEvent, OverflowError):  # what it said is kept in ``exact``
+    except (ValueError, OverflowError):  # what it said is kept in ``exact``
         return None
 
 
@@ -122,14 +190,27 @@ def _written(times: Any) -> Any:
     return pc.binary_join_element_wise(pc.replace_substring(text, " ", "T"), "Z", "")
 
 
-def _texts(payloads: list[bytes]) -> tuple[Any, set[int]]:
-    """Column of texts, and the numbers of those that are not UTF-8."""
+def _texts(payloads: Sequence[Any]) -> tuple[Any, set[int]]:
+    """Column of texts, and the numbers of those that are not UTF-8. They are joined once, and not copied one by one."""
+    if sum(map(len, payloads)) > _LARGEST:  # more than offsets of 32 bits can say: in pieces
+        half = len(payloads) // 2
+        (first, odd), (second, more) = _texts(payloads[:half]), _texts(payloads[half:])
+        return _pieces(first, second), odd | {half + number for number in more}
+    joined = b"".join(payloads)
+    ends = pa.py_buffer(array("i", accumulate(map(len, payloads), initial=0)))
+    buffers = [None, ends, pa.py_buffer(joined)]
+    if joined.isascii():
+        return pa.Array.from_buffers(pa.string(), len(payloads), buffers), set()
+    column = pa.Array.from_buffers(pa.binary(), len(payloads), buffers)
     try:
-        return pa.array(payloads, pa.binary()).cast(pa.string()), set()
+        return column.cast(pa.string()), set()
     except pa.ArrowInvalid:
-        shown = [payload.decode("utf-8", "replace") for payload in payloads]
-        return pa.array(shown, pa.string()), {
-            number
-            for number, (payload, text) in enumerate(zip(payloads, shown, strict=True))
-            if text.encode() != payload
+        shown = [bytes(payload).decode("utf-8", "replace") for payload in payloads]
+        odd = {
+            n for n, (payload, text) in enumerate(zip(payloads, shown, strict=True)) if text.encode() != bytes(payload)
         }
+        return pa.array(shown, pa.string()), odd
+
+
+def _pieces(*columns: Any) -> Any:
+    return pa.chunked_array([piece for one in columns for piece in getattr(one, "chunks", [one])], pa.string())

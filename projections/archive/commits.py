@@ -20,6 +20,10 @@ from projections.archive.places import Place
 
 COMMITS = "commits"
 VERSION = 1
+REPAIR = "repair"
+"""The writer of a commit that was made anew from the log."""
+ABSENT = "absent"
+"""The writer of a commit over sequences that the log no longer had when the archive began: it holds nothing."""
 
 
 class ArchiveFile(BaseModel):
@@ -99,6 +103,11 @@ class Manifest:
         return self.chain[-1].last if self.chain else 0
 
     @property
+    def absent(self) -> tuple[tuple[int, int], ...]:
+        """Ranges that this archive never had."""
+        return tuple((commit.first, commit.last) for commit in self.chain if commit.writer == ABSENT)
+
+    @property
     def beyond_gap(self) -> int | None:
         """The first sequence that is archived after a gap, if there is a gap."""
         return min((commit.first for commit in self.commits.values() if commit.first > self.end), default=None)
@@ -157,5 +166,5 @@ def _newer(path: str) -> ArchiveUnavailable:
 def _damaged(path: str) -> ArchiveDamaged:
     return ArchiveDamaged(
         f"the commit {path} cannot be read",
-        hint="remove it, and `stig serve archive` takes its events from the log again; or put a copy back",
+        hint="stig archive repair takes its events from the log again; or put a copy back",
     )

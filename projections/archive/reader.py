@@ -96,7 +96,7 @@ class ArchiveReader:
                 said = (str(error) or type(error).__name__).splitlines()[0]
                 raise ArchiveDamaged(
                     f"the archive's file {file.path} cannot be read: {said}",
-                    hint="`stig archive verify` names all that is damaged; docs/archive.md says how to mend it",
+                    hint="`stig archive verify` names all that is damaged, `stig archive repair` mends it from the log",
                 ) from error
 
 
@@ -111,5 +111,5 @@ def _of_types(table: Any, types: tuple[str, ...] | None) -> Any:
 def _missing(commit: Commit, error: FileNotFoundError) -> ArchiveDamaged:
     return ArchiveDamaged(
         f"a file of the commit {commit.first}-{commit.last} is missing: {error.filename or error}",
-        hint="put a copy back; or remove the commit, and `stig serve archive` takes its events from the log again",
+        hint="put a copy back; or stig archive repair takes its events from the log again",
     )

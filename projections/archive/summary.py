@@ -33,6 +33,8 @@ class Summary:
     leftovers: int
     gap: tuple[int, int] | None
     days: tuple[Day, ...]
+    absent: tuple[tuple[int, int], ...] = ()
+    """Ranges that this archive never had."""
 
     @property
     def bytes_per_event(self) -> float:
@@ -55,6 +57,7 @@ def summary(place: Place) -> Summary:
         leftovers=sum(path not in counted for path in present),
         gap=None if found.beyond_gap is None else (found.end + 1, found.beyond_gap - 1),
         days=_days(found),
+        absent=found.absent,
     )
 
 

@@ -7,18 +7,20 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from urllib.parse import quote
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from projections.archive.columns import days_of, table_of
-from projections.archive.commits import ArchiveFile, Commit, Manifest, first_name, manifest
-from projections.archive.parquet import encoded, in_file_order
+from projections.archive.commits import REPAIR, ArchiveFile, Commit, Manifest, first_name, manifest, opened
+from projections.archive.messages import Message
+from projections.archive.parquet import encoded
 from projections.archive.places import Place
 from projections.archive.sweeping import GRACE_S
-from schemas.envelope import Event, rfc3339
+from schemas.envelope import rfc3339
 from schemas.errors import Conflict, StigmergyError, TimedOut
 
 NO_DAY = "1970-01-01"
@@ -43,8 +45,8 @@ class ArchiveWriter:
         self._known = found.commits
         return found
 
-    def commit(self, first: int, last: int, events: Sequence[Event]) -> Commit:
-        """Archive a range of the log with the events in it, which may be none.
+    def commit(self, first: int, last: int, messages: Sequence[Message]) -> Commit:
+        """Archive a range of the log with the messages in it, which may be none.
 
         Raises:
             Conflict: another writer archives the same log into the same place. Nothing of ours is left.
@@ -53,7 +55,7 @@ class ArchiveWriter:
         self._check_alone()
         if self._unsure is not None and (done := self._settle(*self._unsure)) is not None:
             return done
-        files = self._write_files(events)
+        files = write_files(self._place, messages, self._name)
         commit = made_commit(first, last, files, self._name)
         sealed = commit.sealed()
         self._unsure = (commit, sealed)
@@ -65,19 +67,6 @@ class ArchiveWriter:
             raise _two_writers(self._place, first)
         self._mine = (commit, sealed)
         return commit
-
-    def _write_files(self, events: Sequence[Event]) -> list[ArchiveFile]:
-        began = time.monotonic()
-        files: list[ArchiveFile] = []
-        try:
-            for file, data in _files(table_of(events), self._name):
-                files.append(file)
-                self._place.write(file.path, data)
-            check_in_time(began)
-        except StigmergyError:
-            remove(self._place, files)
-            raise
-        return files
 
     def _settle(self, commit: Commit, sealed: bytes) -> Commit | None:
         """What became of a commit whose creation ended with an error."""
@@ -93,7 +82,7 @@ class ArchiveWriter:
             return
         commit, sealed = self._mine
         found = self._found(commit)
-        if found is not None and found != sealed:
+        if found is not None and found != sealed and opened(found, first_name(commit.first)).writer != REPAIR:
             raise _two_writers(self._place, commit.first)
 
     def _found(self, commit: Commit) -> bytes | None:
@@ -102,6 +91,21 @@ class ArchiveWriter:
             return self._place.read(first_name(commit.first))
         except FileNotFoundError:
             return None
+
+
+def write_files(place: Place, messages: Sequence[Message], writer: str) -> list[ArchiveFile]:
+    """Write the events of a range, by tenant and day. Raises what the place raises; nothing is left then."""
+    began = time.monotonic()
+    files: list[ArchiveFile] = []
+    try:
+        for file, data in _files(messages, writer):
+            files.append(file)
+            place.write(file.path, data)
+        check_in_time(began)
+    except StigmergyError:
+        remove(place, files)
+        raise
+    return files
 
 
 def check_in_time(began: float) -> None:
@@ -150,18 +154,15 @@ def remove(place: Place, files: Sequence[ArchiveFile]) -> None:
             return
 
 
-def _files(table: Any, writer: str) -> Iterator[tuple[ArchiveFile, bytes]]:
-    if not table.num_rows:
-        return
-    ordered = in_file_order(table)
-    parts = pa.table({"tenant": ordered["tenant"], "day": _possible_days(ordered)})
-    pairs = sorted({(row["tenant"], row["day"]) for row in parts.group_by(["tenant", "day"]).aggregate([]).to_pylist()})
-    for tenant, day in pairs:
-        if len(pairs) == 1:
-            yield files_of(ordered, tenant, day, writer)
-            return
-        chosen = pc.and_(pc.equal(parts["tenant"], tenant), pc.equal(parts["day"], day))
-        yield files_of(ordered.filter(chosen), tenant, day, writer)
+def _files(messages: Sequence[Message], writer: str) -> Iterator[tuple[ArchiveFile, bytes]]:
+    # Messages are sorted, and not rows: a frame has hundreds of them, all of one mission.
+    ordered = sorted(messages, key=attrgetter("order"))
+    for tenant, together in groupby(ordered, key=lambda message: message.order[0]):
+        table = table_of(list(together))
+        days = _possible_days(table)
+        found = pc.unique(days).to_pylist()
+        for day in sorted(found):
+            yield files_of(table if len(found) == 1 else table.filter(pc.equal(days, day)), tenant, day, writer)
 
 
 def _possible_days(table: Any) -> Any:

@@ -13,10 +13,14 @@ from stigmergy.cli.options import Json
 if TYPE_CHECKING:
     from projections.archive.checking import Report
     from projections.archive.places import Place
+    from projections.archive.repairing import Repaired
+    from projections.archive.retention import Outcome
     from projections.archive.summary import Summary
 
 app = typer.Typer(
-    help="Look after the archive: numbers, proof, merging, restoring.", no_args_is_help=True, rich_markup_mode=None
+    help="Look after the archive: numbers, proof, mending, merging, restoring.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -102,6 +106,74 @@ def restore(as_json: Json = False) -> None:
 
 
 @app.command()
+def repair(
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Go on behind events that neither archive nor log has any more.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Take what is damaged or missing from the log again, as far as the log still has it. The writer may go on.
+
+    Exit code 1 if something stays damaged; it is named.
+
+    \b
+    Examples:
+      stig archive repair
+      stig archive repair --json
+    """
+    from dataclasses import asdict
+
+    from stigmergy.cli.endings import FAILED
+
+    done = asyncio.run(_repaired(_place(), accept_loss))
+    if as_json:
+        screen.print_json(asdict(done))
+    else:
+        for first, last in done.made:
+            typer.echo(f"taken from the log again: {first:,} to {last:,}")
+        for path in done.aside:
+            typer.echo(f"set aside: {path}; `stig serve archive` takes its events from the log again")
+        for line in done.lost:
+            typer.echo(f"cannot be mended: {line}")
+        if not (done.made or done.aside or done.lost):
+            typer.echo("nothing was damaged")
+    if done.lost:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def retention(
+    forget: Annotated[
+        str | None, typer.Option(metavar="NAME", help="No longer wait for a read model that is gone for good.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what may be dropped from the stream by STIGMERGY_EVENTS_MAX_AGE and _MAX_BYTES, and who needs what.
+
+    Nothing is dropped here: `stig serve archive` does it. Where NATS has users, it needs `archive` or `operator`.
+
+    \b
+    Examples:
+      STIGMERGY_EVENTS_MAX_AGE=30d stig archive retention
+      stig archive retention --forget analytics
+    """
+    from dataclasses import asdict
+
+    from projections.archive.retention import forget as forget_mark
+    from schemas.errors import InvalidInput
+
+    if forget is not None and not forget_mark(_place(), forget):
+        raise InvalidInput(f"the archive waits for no read model {forget!r}", hint="stig archive retention")
+    found = asyncio.run(_retained())
+    if as_json:
+        screen.print_json({**asdict(found), "held_by": found.held_by})
+        return
+    typer.echo(f"the stream begins at {found.first:,}; the policy would have it begin at {found.wanted:,}")
+    for name, need in sorted(found.holds.items(), key=lambda pair: pair[1]):
+        typer.echo(f"  {name} needs {need:,} and what follows" + (", and holds it" if name == found.held_by else ""))
+
+
+@app.command()
 def compact(as_json: Json = False) -> None:
     """Merge the small files of days that are over. May run while the archive is written, and be killed at any moment.
 
@@ -154,6 +226,24 @@ async def _verified(place: Place, against_log: bool) -> Report:
         return await prove(place, client.bus.log)
 
 
+async def _repaired(place: Place, accept_loss: bool) -> Repaired:
+    from projections.archive.repairing import repair as mend
+    from stigmergy.client import Client
+
+    async with Client(name="archive") as client:
+        return await mend(place, client.bus.log, accept_loss=accept_loss)
+
+
+async def _retained() -> Outcome:
+    from stigmergy.client import Client
+    from stigmergy.settings import Settings
+    from stigmergy.wiring import make_retention
+
+    settings = Settings()
+    async with Client(settings, name="archive") as client:
+        return await make_retention(client.bus, settings, _place()).look()
+
+
 def _show(found: Summary, lag: int | None) -> None:
     behind = "the log does not answer" if lag is None else f"{screen.counted(lag, 'message')} behind the log"
     typer.echo(f"{found.place}: sequences 1 to {found.end:,}, {behind}")
@@ -162,6 +252,8 @@ def _show(found: Summary, lag: int | None) -> None:
     typer.echo(f"{screen.counted(found.ranges, 'commit')}, {screen.counted(found.leftovers, 'leftover')}")
     if found.gap is not None:
         typer.echo(f"a gap: {found.gap[0]} to {found.gap[1]}; `stig serve archive` fills it from the log", err=True)
+    for first, last in found.absent:
+        typer.echo(f"never in this archive: {first:,} to {last:,}; the log no longer had them", err=True)
     table = screen.table("tenant", "day", "files", "events", "size", right=("files", "events", "size"))
     for day in found.days:
         table.add_row(screen.plain(day.tenant), day.date, f"{day.files:,}", f"{day.events:,}", screen.size(day.bytes))

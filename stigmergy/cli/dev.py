@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stigmergy.cli import screen
 from stigmergy.cli.options import Imports, Json
+from stigmergy.cli.projections import rows_of, show_rows
 
 if TYPE_CHECKING:
+    from stigmergy.cli.processes import Beside
     from stigmergy.local import Endpoints, LocalStack
     from stigmergy.settings import Settings
 
@@ -29,10 +32,19 @@ def dev(
         int | None, typer.Option(min=1, max=65535, help="Port of Valkey. [default: a free one, kept]")
     ] = None,
     imports: Imports = None,
+    with_roles: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="ROLE", help="Insist on an optional role, such as archive; may be repeated."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="ROLE", help="Leave an optional role out; may be repeated."),
+    ] = None,
 ) -> None:
     """Start NATS, Valkey, the roles and a pool of workers on this machine.
 
-    Data, logs and secrets lie in .stigmergy in the working directory (STIGMERGY_STATE_DIR names another place).
+    Read models run where their packages are installed. Data, logs and secrets lie in .stigmergy in the working
+    directory (STIGMERGY_STATE_DIR names another place).
     Ctrl-C stops everything; the data stay.
 
     \b
@@ -40,26 +52,29 @@ def dev(
       stig dev
       stig dev --detach --workers 8
       stig dev --import my_agents
+      stig dev --without archive
     """
     from schemas.errors import Conflict
     from stigmergy.cli.borrowed import now_for_good
+    from stigmergy.cli.processes import beside
     from stigmergy.local import LocalStack
 
     _check_imports(imports)
     settings = _settings(nats_port, redis_port)
+    roles = beside(settings, with_roles or (), without or ())
     stack = LocalStack(settings)
     console = screen.err()
     console.print(f"[bold]stigmergy[/]  [dim]{screen.plain(str(settings.state_dir))}[/]")
     if not any(row.kind == "supervisor" and row.state == "running" for row in stack.status()):
         now_for_good(settings)
     try:
-        up(stack, settings, workers, imports or (), detach=detach)
+        up(stack, workers, imports or (), roles, detach=detach)
     except Conflict as error:
         raise Conflict(error.message, hint="`stig status` shows them, `stig down` stops them") from error
 
 
 def up(
-    stack: LocalStack, settings: Settings, workers: int | None, imports: list[str] | tuple[str, ...], *, detach: bool
+    stack: LocalStack, workers: int | None, imports: list[str] | tuple[str, ...], roles: Beside, *, detach: bool
 ) -> None:
     """Start the processes with a line for each; in the foreground it returns when all has stopped."""
     from contextlib import ExitStack
@@ -68,12 +83,15 @@ def up(
     from stigmergy.cli.starting import told_progress
 
     console = screen.err()
-    processes = stack_processes(workers or default_workers(), imports)
+    processes = stack_processes(workers or default_workers(), imports, roles.chosen)
     with ExitStack() as watching:
         watching.enter_context(told_progress(stack, console.print))
 
         def ready(_: Endpoints) -> None:
             watching.close()
+            for name, needs in roles.missing:
+                lacks = f"{', '.join(needs.missing)} is not installed: {needs.mend}"
+                console.print(f"  [dim]- {name:<12}{screen.plain(lacks)}[/]", soft_wrap=True)
             console.print(_how_to_go_on(detach=detach))
 
         stack.up(processes, detach=detach, on_ready=ready)
@@ -107,9 +125,11 @@ def status(as_json: Json = False) -> None:
 
     settings = Settings()
     rows = LocalStack(settings).status()
+    models = _read_models(settings) if any(row.kind == "process" and row.ready for row in rows) else []
     broken = any(row.state in ("dead", "restarting") for row in rows)
     if as_json:
-        screen.print_json({"state_dir": str(settings.state_dir), "rows": [row.model_dump(mode="json") for row in rows]})
+        shown = [row.model_dump(mode="json") for row in rows]
+        screen.print_json({"state_dir": str(settings.state_dir), "rows": shown, "read_models": models})
         raise typer.Exit(int(broken))
     if not rows:
         screen.out().print(f"nothing runs in {screen.plain(str(settings.state_dir))}; [bold]stig dev[/] starts it")
@@ -127,7 +147,19 @@ def status(as_json: Json = False) -> None:
             row.name, screen.status(state), up_s, str(row.pid or ""), memory, str(row.restarts or ""), where, note
         )
     screen.out().print(table)
+    if models:
+        typer.echo()
+        show_rows(models)
     raise typer.Exit(int(broken))
+
+
+def _read_models(settings: Settings) -> list[dict[str, Any]]:
+    from schemas.errors import StigmergyError
+
+    try:
+        return asyncio.run(rows_of(settings, timeout_s=1.0))
+    except StigmergyError:  # the table above says which server is not there
+        return []
 
 
 def down() -> None:

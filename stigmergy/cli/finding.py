@@ -15,7 +15,13 @@ _SHORTEST = 8
 
 async def find(client: Client, said: str) -> MissionHandle:
     """The mission. Raises :class:`InvalidInput` if there is none, or several."""
-    return client.mission(meant(said, [row.id for row in await client.missions()]))
+    ids = [row.id for row in await client.missions()]
+    if said not in ids and said != "last" and not any(one.startswith(said) for one in ids):
+        from stigmergy.missions import no_mission
+
+        if (await client.bus.log.oldest())[0] > 1:
+            raise await no_mission(client.bus.log, said)
+    return client.mission(meant(said, ids))
 
 
 def meant(said: str, ids: Sequence[str]) -> str:

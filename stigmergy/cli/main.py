@@ -11,7 +11,20 @@ import typer
 from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
-from stigmergy.cli import archive, dev, doctor, events, explain, mission, replay, schema, serve, workers
+from stigmergy.cli import (
+    archive,
+    dev,
+    doctor,
+    events,
+    explain,
+    mission,
+    projections,
+    replay,
+    schema,
+    serve,
+    workers,
+    world,
+)
 from stigmergy.cli.endings import BAD_INPUT, CODES_HELP, FAILED, INTERRUPTED, tell, tell_crash, tell_error
 from stigmergy.cli.run import app as run_app
 
@@ -35,8 +48,8 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "explain", "replay", "diff", "events", "dev", "status", "down",
-    "workers", "serve", "archive", "schema", "doctor",
+    "run", "mission", "explain", "world", "replay", "diff", "events", "dev", "status", "down",
+    "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
     name="stig",
@@ -53,11 +66,13 @@ app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
 app.command("explain", short_help="Say why a task went to which worker.")(explain.explain)
+app.add_typer(world.app, name="world")
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
 app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)
+app.add_typer(projections.app, name="projections")
 app.add_typer(archive.app, name="archive")
 app.add_typer(schema.app, name="schema")
 app.command("doctor", short_help="Check this machine and the stack.")(doctor.doctor)

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from schemas.envelope import Event
 
 STYLES = {
-    "running": "cyan", "ready": "cyan", "started": "cyan", "open": "cyan", "submitted": "cyan",
+    "running": "cyan", "executing": "cyan", "ready": "cyan", "started": "cyan", "open": "cyan", "submitted": "cyan",
     "completed": "green", "succeeded": "green", "achieved": "green", "ok": "green",
-    "failed": "red", "dead": "red", "fail": "red",
-    "retrying": "yellow", "paused": "yellow", "restarting": "yellow", "warn": "yellow",
-    "cancelled": "dim", "skipped": "dim", "waiting": "dim", "stopped": "dim",
+    "passed": "green",
+    "failed": "red", "error": "red", "timeout": "red", "lost": "red", "dead": "red", "fail": "red",
+    "draining": "yellow", "retrying": "yellow", "paused": "yellow", "restarting": "yellow", "warn": "yellow",
+    "cancelled": "dim", "skipped": "dim", "waiting": "dim", "stopped": "dim", "not hosted": "dim",
+    "following": "green", "rebuilding": "cyan", "starting": "cyan", "silent": "yellow",
 }  # fmt: skip
 
 

@@ -14,31 +14,39 @@ def serve(
     roles: Annotated[
         list[str],
         typer.Argument(
-            metavar="ROLE...", help="orchestrator, task-queue, archive, scaler, backlog, or: all.", show_default=False
+            metavar="ROLE...",
+            help="orchestrator, task-queue, world, archive, scaler, backlog, or: all.",
+            show_default=False,
         ),
     ],
+    stay: Annotated[
+        bool, typer.Option("--stay", help="Stay when the only read model fails; `stig projections list` tells of it.")
+    ] = False,
 ) -> None:
     """Host one or several roles until SIGTERM or Ctrl-C.
 
-    Any number of replicas of a role may run; they share the work. The archive runs once; of several
-    scalers one works. Both are not part of all.
+    Any number of replicas of a role may run; they share the work (of the world, one writes and the others stand by).
+    all are the deciding roles: orchestrator and task-queue. Read models are named; the archive runs once.
+    Of several scalers one works.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
     \b
     Examples:
       stig serve all
       stig serve orchestrator
-      stig serve archive
+      stig serve world archive
+      stig serve all world
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
     """
-    from stigmergy.serving import ROLES
+    from stigmergy.roles import everywhere
     from stigmergy.serving import serve as host
     from stigmergy.settings import Settings
 
     settings = Settings()
     log_to_stderr(settings.log_level)
-    chosen = ROLES if "all" in roles else tuple(dict.fromkeys(roles))
-    host(chosen, settings)
+    named = [one for name in roles for one in (everywhere() if name == "all" else (name,))]
+    chosen = tuple(dict.fromkeys(named))
+    host(chosen, settings, stay=stay)
 
 
 def log_to_stderr(level: str) -> None:

@@ -27,7 +27,7 @@ def told_progress(stack: LocalStack, say: Callable[[str], None]) -> Iterator[Non
             if row.ready and row.kind != "supervisor" and row.name not in seen and row.pid not in old:
                 seen.add(row.name)
                 where = row.endpoint.rpartition("@")[2] or f"pid {row.pid}"
-                say(f"  [green]✓[/] {row.name:<9}[dim]{where:<18} {time.monotonic() - began:5.1f}s[/]")
+                say(f"  [green]✓[/] {row.name:<12}[dim]{where:<18} {time.monotonic() - began:5.1f}s[/]")
 
     def keep_looking() -> None:
         while not over.wait(_LOOK_S):

@@ -68,6 +68,18 @@ def grants() -> tuple[Grant, ...]:
             (*_writes(Role.SCALER), *_reads(), QUESTIONS, POOLS, *_elects()),
             (_INBOX, HEARTBEATS),
         ),
+        # The archive is the one read model that may drop what it has kept; it asks the others how far they are.
+        Grant(
+            "archive",
+            (
+                *_reads(),
+                _INBOX,
+                "ask.*.*.status",
+                f"$JS.API.CONSUMER.LIST.{EVENTS}",
+                f"$JS.API.STREAM.PURGE.{EVENTS}",
+            ),
+            (_INBOX, QUESTIONS),
+        ),
         # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
         Grant(
             "client",

@@ -31,6 +31,8 @@ class ProcessSpec(BaseModel):
     """``file``: when it has touched ``$STIGMERGY_READY_FILE``. ``started``: when it has lived for half a second."""
     ready_timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """Counted from its first start; being late fails the whole start."""
+    optional: bool = False
+    """Nobody waits for it, and its end is not the end of the others: it is told in the status."""
     endpoint: str = ""
     """Where it answers, for people to read in the status."""
 

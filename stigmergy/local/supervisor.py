@@ -133,10 +133,11 @@ class Supervisor:
             for task in tasks:
                 if task.done():
                     task.result()  # raises what went wrong in our own code
-            for child in self._children:
+            needed = [child for child in self._children if not child.spec.optional]
+            for child in needed:
                 if child.record.state == "dead" or child.late:
                     raise _failed(child)
-            if all(child.record.ready or child.record.state == "stopped" for child in self._children):
+            if all(child.record.ready or child.record.state == "stopped" for child in needed):
                 return
             await self._news.wait()
 
@@ -145,7 +146,7 @@ class Supervisor:
         waited: set[asyncio.Future[Any]] = {asked, *([asyncio.gather(*tasks)] if tasks else [])}
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            dead = [child for child in self._children if child.record.state == "dead"]
+            dead = [child for child in self._children if child.record.state == "dead" and not child.spec.optional]
             if dead and not self._stop.is_set():
                 raise _failed(dead[0])
         finally:

@@ -188,7 +188,8 @@ def running(
         valkey = closing.enter_context(valkey_server(folder / "v"))
         stack = Stack(folder, nats.url, nats, valkey, skill_grace_s=grace_s, **settings)
         closing.callback(stack.end)
-        for roles in (("orchestrator",), ("task-queue",)) if split else (("orchestrator", "task-queue"),):
+        names = ("orchestrator", "task-queue", "world")
+        for roles in [(name,) for name in names] if split else [names]:
             stack.serve(*roles)
         for pool in pools:
             stack.pool(imports=imports, name=pool)

@@ -31,6 +31,7 @@ from tests.contracts.log_bench import (
 class TestWriting:
     async def test_an_empty_log_has_sequence_zero_and_nothing_to_read(self, log: Log) -> None:
         assert await log.last_sequence() == 0
+        assert await log.oldest() == (1, None)
         assert await read(log) == []
         assert await letters(log) == []
 
@@ -40,7 +41,7 @@ class TestWriting:
         [found] = await read(log)
         assert found == msgspec.structs.replace(written, sequence=1, index=0)
         assert found.data_as_dict() == {"skill": "code", "text": "ä ✓"}
-        assert await log.last_sequence() == 1
+        assert ((await log.oldest())[0], await log.last_sequence()) == (1, 1)
 
     async def test_events_of_one_noun_share_a_message_and_are_read_singly(self, log: Log) -> None:
         written = [event("task.ready"), event("task.succeeded"), event("task.ready"), event("agent.joined")]

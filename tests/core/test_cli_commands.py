@@ -25,8 +25,11 @@ COMMANDS = [
     ("serve",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
+    ("archive", "repair"), ("archive", "retention"),
+    ("projections",), ("projections", "list"), ("projections", "rebuild"),
+    ("world",), ("world", "show"), ("world", "files"), ("world", "tests"), ("world", "agents"), ("world", "check"),
 ]  # fmt: skip
-GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",)}
+GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",), ("projections",), ("world",)}
 
 
 @pytest.fixture(autouse=True)

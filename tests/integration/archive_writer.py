@@ -15,8 +15,11 @@ LIMITS = Limits(events=300, bytes=2**20, seconds=0.05, retry_s=0.1)
 
 async def main(url: str, folder: str) -> None:
     log = await JetStreamLog.open(await connect(url, name="archive"))
+    ready = asyncio.Event()
+    running = asyncio.create_task(ArchiveRole(log, FolderPlace(Path(folder)), LIMITS).run(ready))
+    await asyncio.wait({running, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
     print("ready", flush=True)
-    await ArchiveRole(log, FolderPlace(Path(folder)), LIMITS).run()
+    await running
 
 
 if __name__ == "__main__":

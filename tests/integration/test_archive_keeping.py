@@ -28,6 +28,7 @@ from projections.archive.commits import Commit, chain, manifest  # noqa: E402
 from projections.archive.compacting import compact  # noqa: E402
 from projections.archive.errors import ArchiveDamaged, ArchiveUnavailable  # noqa: E402
 from projections.archive.gaps import JetStreamGaps  # noqa: E402
+from projections.archive.messages import messages_of  # noqa: E402
 from projections.archive.parquet import encoded, in_file_order  # noqa: E402
 from projections.archive.places import FolderPlace  # noqa: E402
 from projections.archive.reader import ArchiveReader  # noqa: E402
@@ -78,7 +79,7 @@ async def test_a_tampered_row_is_named(log: JetStreamLog, place: FolderPlace, tm
 
         events = list(events_of(pq.ParquetFile(opened).read()))
     events[7] = msgspec.structs.replace(events[7], data=msgspec.Raw(b'{"text":"z"}'))
-    place.write(file.path, encoded(in_file_order(table_of(events))))
+    place.write(file.path, encoded(in_file_order(table_of(messages_of(events)))))
     told = (await verify(place, log)).problems
     assert len(told) == 2
     assert "is not what was committed" in told[0]
@@ -237,11 +238,11 @@ async def test_reading_one_mission_is_quick(place: FolderPlace) -> None:
     one = fact()
     events = [
         msgspec.structs.replace(
-            one, id=f"{n:032x}", mission=f"m{n // 100 % 500:03d}", sequence=n // 1000 + 1, index=n % 1000
+            one, id=f"{n:032x}", mission=f"m{n // 100 % 500:03d}", sequence=n // 100 + 1, index=n % 100
         )
         for n in range(100_000)
     ]
-    ArchiveWriter(place).commit(1, 100, events)
+    ArchiveWriter(place).commit(1, 1000, messages_of(events))
     began = time.perf_counter()
     found = list(ArchiveReader(place).read("m123"))
     assert time.perf_counter() - began < 0.5
@@ -276,6 +277,13 @@ async def test_the_commands(
     code, shown = await said("verify", "--json")
     assert (code, json.loads(shown)["sound"]) == (1, False)
     assert (await said("restore"))[0] == 1
+    assert "taken from the log again: 1 to" in (await said("repair"))[1]
+    assert "nothing was damaged" in (await said("repair"))[1]
+    assert (await said("verify"))[0] == 0
+    assert "begins at 1; the policy would have it begin at 1" in (await said("retention"))[1]
+    assert (await said("retention", "--forget", "nobody"))[0] == 2
+    monkeypatch.setenv("STIGMERGY_EVENTS_MAX_BYTES", "1MiB")
+    assert json.loads((await said("retention", "--json"))[1])["held_by"] == ""
 
 
 async def test_the_role_is_served(log: JetStreamLog, place: FolderPlace, nats_url: str, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from projections.archive.arrow_place import ArrowPlace, open_place  # noqa: E402
 from projections.archive.commits import manifest  # noqa: E402
 from projections.archive.errors import ArchiveUnavailable  # noqa: E402
 from projections.archive.following import ArchiveRole  # noqa: E402
+from projections.archive.messages import messages_of  # noqa: E402
 from projections.archive.places import FolderPlace, Place  # noqa: E402
 from projections.archive.reader import ArchiveReader  # noqa: E402
 from projections.archive.sweeping import sweep  # noqa: E402
@@ -104,7 +105,7 @@ async def test_killed_again_and_again(log: JetStreamLog, nats_url: str, tmp_path
         assert writer.stdout is not None
         await writer.stdout.readline()
         until = asyncio.get_running_loop().time() + chance.uniform(0.05, 0.4)
-        while asyncio.get_running_loop().time() < until:
+        while asyncio.get_running_loop().time() < until or not manifest(place).end:
             await log.append([fact(days_ago=n % 3) for n in range(200)])
         writer.kill()
         await writer.wait()
@@ -133,14 +134,14 @@ async def test_of_two_writers_one_stops(log: JetStreamLog, tmp_path: Path) -> No
     await log.write([Write((fact(),)) for _ in range(4)])
     events = [event async for event in log.read(Window())]
     one, other = ArchiveWriter(place), ArchiveWriter(place)
-    one.commit(1, 2, events[:2])
+    one.commit(1, 2, messages_of(events[:2]))
     with pytest.raises(Conflict, match="another writer"):
-        other.commit(1, 3, events[:3])
+        other.commit(1, 3, messages_of(events[:3]))
     assert len(place.list("tenant=acme")) == 1  # the loser takes its files away
     running = asyncio.create_task(ArchiveRole(log, place, QUICK).run())
     await asyncio.sleep(0.5)
     with pytest.raises(Conflict, match="another writer"):
-        one.commit(3, 4, events[2:])
+        one.commit(3, 4, messages_of(events[2:]))
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert archived(place) == await logged(log)
@@ -169,7 +170,7 @@ async def test_a_full_disk_is_waited_for(
 async def test_an_archive_of_another_log_is_refused(log: JetStreamLog, tmp_path: Path) -> None:
     place = FolderPlace(tmp_path / "archive")
     await log.append([fact()])
-    ArchiveWriter(place).commit(1, 1, [msgspec.structs.replace(fact(), sequence=1)])
+    ArchiveWriter(place).commit(1, 1, messages_of([msgspec.structs.replace(fact(), sequence=1)]))
     with pytest.raises(InvalidInput, match="another log"):
         await ArchiveRole(log, place, QUICK).run()
     ArchiveWriter(place).commit(2, 9, [])
@@ -197,7 +198,7 @@ async def test_a_writer_may_die_before_any_of_its_changes(log: JetStreamLog, tmp
     events = [event async for event in log.read(Window())]
     for changes in range(4):  # three files and the commit
         with pytest.raises(Crash):
-            ArchiveWriter(Crashing(place, changes)).commit(1, 9, events)
+            ArchiveWriter(Crashing(place, changes)).commit(1, 9, messages_of(events))
         assert archived(place) == []
     assert len(place.list("")) == 6
     await archive(log, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -124,9 +125,29 @@ def hello(stack: Path) -> str:
 
 def test_all_parts_run(stack: Path) -> None:
     found = rows(stack)
-    assert list(found) == ["nats", "valkey", "supervisor", "roles", "workers"]
-    assert all(row["ready"] for row in found.values())
+    beside = ["read-models"] if _has_pyarrow() else []
+    assert list(found) == ["nats", "valkey", "supervisor", "roles", "workers", *beside]
+    assert all(row["ready"] for name, row in found.items() if name not in beside)
     assert "workers" in stig(stack, "status")[0]
+
+
+def _has_pyarrow() -> bool:
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def test_read_models_run_where_their_packages_are(stack: Path, hello: str) -> None:
+    def archive() -> Any:
+        return next(row for row in stig_json(stack, "status")["read_models"] if row["name"] == "archive")
+
+    if not _has_pyarrow():
+        assert (archive()["state"], "pyarrow" in archive()["error"]) == ("not hosted", True)
+        return
+    deadline = time.monotonic() + 30
+    while archive()["state"] != "following" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert archive()["state"] == "following"
+    assert "following" in stig(stack, "status")[0]
+    assert stig_json(stack, "projections", "rebuild", "archive")["position"] >= 0
 
 
 def test_two_directories_know_nothing_of_each_other(stacks: tuple[Path, Path], hello: str) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
 TEXT = FILE.read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(TEXT)["services"]
-OURS = ["streams", "orchestrator", "task-queue", "worker", "cli"]
+OURS = ["streams", "orchestrator", "task-queue", "world", "worker", "cli"]
 SECRETS = sorted(set(re.findall(r"\$\{([A-Z_]+_PASSWORD)", TEXT)))
 
 
@@ -136,7 +136,7 @@ def test_workers_can_be_scaled() -> None:
 @pytest.mark.parametrize(
     ("name", "user"),
     [("streams", "orchestrator"), ("orchestrator", "orchestrator"), ("task-queue", "task_queue"),
-     ("worker", "worker"), ("cli", "client")],
+     ("world", "projections"), ("worker", "worker"), ("cli", "client")],
 )  # fmt: skip
 def test_a_role_comes_in_as_its_own_user(name: str, user: str) -> None:
     url = SERVICES[name]["environment"]["STIGMERGY_NATS_URL"]

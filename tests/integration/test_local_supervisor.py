@@ -128,6 +128,15 @@ def test_one_that_keeps_crashing_fails_the_start_with_its_log(alone: Settings) -
     assert states == {"supervisor": "dead", "good": "stopped", "bad": "dead"}
 
 
+def test_an_optional_one_is_not_waited_for_and_harms_nobody(alone: Settings) -> None:
+    stack = LocalStack(alone, quick_crashes=1)
+    never = process("late", "time.sleep(60)", optional=True, ready_timeout_s=0.2)
+    stack.up([process("worker", FOREVER), process("lame", "sys.exit(3)", optional=True), never], detach=True)
+    wait_for(lambda: row(stack, "lame").state == "dead")
+    assert (row(stack, "worker").state, row(stack, "late").ready) == ("running", False)
+    assert row(stack, "supervisor").ready
+
+
 def test_after_the_start_one_given_up_leaves_the_others_running(alone: Settings) -> None:
     stack = LocalStack(alone, quick_crashes=1)
     stack.up([process("good", FOREVER), process("bad", "ready(); time.sleep(0.6); sys.exit(3)")], detach=True)

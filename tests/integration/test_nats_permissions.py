@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
-from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog, connect
 from events.jetstream.api import call
 from events.jetstream.commands import JetStreamCommands
+from events.jetstream.keeping import EventsStream
 from events.jetstream.streams import check_version
 from events.port import Ack, Guard, Subscription, Window, Write
 from events.services import NatsServices
@@ -34,13 +31,12 @@ from schemas.ownership import OWNERS, Role
 from schemas.signals import REFLEX
 from schemas.subjects import COMMANDS, EVENTS, of_event
 from stigmergy.deploy import nats_permissions
-from stigmergy.deploy.nats_permissions import BLOBS, Grant, grants, render
+from stigmergy.deploy.nats_permissions import BLOBS, grants, render
 from stigmergy.deploy.prepare import prepare
 from stigmergy.local.binaries import nats_binary
+from tests.integration.guarded import CONFIG, PASSWORD, ROOT, Guarded, may_publish, role, started, variables
 
 pytestmark = pytest.mark.timeout(60)
-ROOT = Path(__file__).resolve().parents[2]
-CONFIG = ROOT / "infra" / "nats"
 USERS = [grant.user for grant in grants()]
 USER_OF = {
     Role.ORCHESTRATOR: "orchestrator",
@@ -49,26 +45,6 @@ USER_OF = {
     Role.SCALER: "scaler",
     Role.CLIENT: "client",
 }
-# Reads as a number with an exponent: it has to come through the configuration as text.
-PASSWORD = "12e5"
-
-
-@dataclass(frozen=True)
-class Guarded:
-    """A server with the permissions of infra/nats."""
-
-    port: int
-
-    def url(self, user: str) -> str:
-        return f"nats://{user}:{PASSWORD}@127.0.0.1:{self.port}"
-
-
-@dataclass
-class Connected:
-    """One user's connection, and what the server refused it."""
-
-    nc: Client
-    refused: list[str]
 
 
 @pytest.fixture(scope="module")
@@ -88,68 +64,13 @@ def server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = _started(binary, folder, port)
+    process = started(binary, folder, port)
     try:
         asyncio.run(prepare(Guarded(port).url("orchestrator")))
         yield Guarded(port)
     finally:
         process.kill()
         process.wait()
-
-
-def _started(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """The committed configuration; only its addresses and its folder are this machine's."""
-    text = (CONFIG / "nats.conf").read_text(encoding="utf-8")
-    for there, here in (
-        ('"0.0.0.0:4222"', f'"127.0.0.1:{port}"'),
-        ('http: "127.0.0.1:8222"', ""),
-        ('"/data"', json.dumps(str(folder / "data"))),
-    ):
-        assert there in text
-        text = text.replace(there, here)
-    (folder / "nats.conf").write_text(text, encoding="utf-8")
-    (folder / "authorization.conf").write_bytes((CONFIG / "authorization.conf").read_bytes())
-    log = folder / "nats.log"
-    process = subprocess.Popen(
-        [binary, "--config", folder / "nats.conf", "--log", log], env={**os.environ, **_variables(PASSWORD)}
-    )
-    deadline = time.monotonic() + 15
-    while "Server is ready" not in (log.read_text() if log.exists() else ""):
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise AssertionError("the server did not start: " + (log.read_text() if log.exists() else "no log"))
-        time.sleep(0.05)
-    return process
-
-
-def _variables(password: str) -> Mapping[str, str]:
-    passwords = {grant.password_variable: f'"{password}"' for grant in (*grants(), Grant("operator", (), ()))}
-    return {"NATS_SERVER_NAME": '"nats"', "NATS_MAX_FILE_STORE": "1GB", **passwords}
-
-
-@asynccontextmanager
-async def role(server: Guarded, user: str) -> AsyncIterator[Connected]:
-    nc = await connect(server.url(user), name=user)
-    refused: list[str] = []
-
-    async def hear(error: Exception) -> None:
-        refused.append(str(error))
-
-    nc._error_cb = hear
-    try:
-        yield Connected(nc, refused)
-    finally:
-        await nc.close()
-
-
-async def may_publish(user: Connected, subject: str) -> bool:
-    """Whether the server lets the user publish. The message id makes the stream refuse what does get through."""
-    user.refused.clear()
-    await user.nc.publish(subject, b"x", headers={"Nats-Expected-Last-Msg-Id": "none"})
-    await user.nc.flush()
-    await asyncio.sleep(0.01)
-    return not user.refused
 
 
 def event(type_: str, mission: str = "m1", data: bytes = b"{}") -> Event:
@@ -179,12 +100,12 @@ def test_the_module_prints_it() -> None:
 
 def test_every_writer_has_a_user() -> None:
     assert set(USER_OF) == set(Role)
-    assert set(USER_OF.values()) == set(USERS) - {"projections"}  # they read and answer, and write no event
+    assert set(USER_OF.values()) == set(USERS) - {"projections", "archive"}  # they read and answer, and write no event
 
 
 @pytest.mark.parametrize("missing", [grant.password_variable for grant in grants()])
 def test_the_server_does_not_start_without_a_password(missing: str, binary: Path) -> None:
-    env = {name: value for name, value in _variables(PASSWORD).items() if name != missing}
+    env = {name: value for name, value in variables(PASSWORD).items() if name != missing}
     done = subprocess.run([binary, "--config", CONFIG / "nats.conf", "-t"], env=env, capture_output=True, text=True)
     assert done.returncode != 0
     assert missing in done.stderr
@@ -225,7 +146,7 @@ async def test_the_rest_is_refused(server: Guarded, user: str, subject: str) -> 
         assert not await may_publish(me, subject)
 
 
-@pytest.mark.parametrize("user", ["orchestrator", "task_queue"])
+@pytest.mark.parametrize("user", ["orchestrator", "task_queue", "projections"])
 @pytest.mark.parametrize(
     "subject",
     [f"$JS.API.STREAM.{verb}.{EVENTS}" for verb in ("DELETE", "PURGE", "MSG.DELETE")]
@@ -289,10 +210,29 @@ async def test_read_models_answer_questions_and_write_no_events(server: Guarded)
         await model.nc.flush()
         parts = NatsServices(asker.nc).ask("acme", "world.test", b"files")
         assert [part async for part in parts] == [b"files of acme"]
-        await model.nc.publish("events.acme.m1.task.ready", b"{}")
-        await model.nc.flush()
-        assert [subject for subject in model.refused if "events.acme.m1.task.ready" in subject]
+        assert not await may_publish(model, "events.acme.m1.task.ready")
         assert asker.refused == []
+
+
+async def test_only_the_archive_drops_the_beginning_of_the_stream(server: Guarded) -> None:
+    async with role(server, "archive") as me, role(server, "client") as client, role(server, "projections") as model:
+
+        async def answer(tenant: str, question: bytes) -> AsyncIterator[bytes]:
+            yield b"here"
+
+        await NatsServices(model.nc).serve("world.status", answer)
+        await model.nc.flush()
+        log = await JetStreamLog.open(client.nc)
+        last = await log.append([event("note.posted", "dropped")])
+        stream = EventsStream(me.nc)
+        assert await stream.needed_by_consumers() is not None
+        assert await stream.drop_before(last) >= 0
+        assert (await log.oldest())[0] == last
+        assert [part async for part in NatsServices(me.nc).ask("acme", "world.status", b"")] == [b"here"]
+        assert me.refused == []
+        others = [f"$JS.API.STREAM.PURGE.{COMMANDS}", f"$JS.API.STREAM.DELETE.{EVENTS}", "ask.acme.world.rebuild"]
+        for subject in (*others, f"$JS.API.STREAM.MSG.DELETE.{EVENTS}", "events.acme.m1.note.posted"):
+            assert not await may_publish(me, subject), subject
 
 
 @pytest.mark.parametrize("user", sorted(set(USER_OF.values())))
@@ -306,7 +246,9 @@ async def test_the_log_works_for_every_role(server: Guarded, user: str) -> None:
         log = await JetStreamLog.open(me.nc)
         written = [event(f"{noun}.done", mission), event(f"{noun}.done", mission, large)]
         last = await log.append(written[:1])
-        await log.append(written[1:], guard=Guard(f"events.acme.{mission}.{noun}.*", last))
+        end = await log.append(written[1:], guard=Guard(f"events.acme.{mission}.{noun}.*", last))
+        assert await log.newest(f"events.acme.{mission}.{noun}.*") == end
+        assert await log.newest(f"events.acme.{mission}.nothing.*") == 0
         assert [bytes(e.data) for e in [e async for e in log.read(window)]] == [b"{}", large]
         async with asyncio.timeout(5), aclosing(log.follow(window)) as batches:  # type: ignore[type-var]
             assert (await anext(batches)).events[0].id == written[0].id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_a_base_from_another_machine_is_fetched(tmp_path: Path) -> None:
     other = WorkspaceStore(tmp_path / "b.git", blobs)
     after = other.snapshot(write(tmp_path / "work", {"a": "2"}), base=base)
     assert after.packs[0] == base.packs[0]
-    assert other.changed(base, after) == (Change(path="a", kind="modified"),)
+    content = hashlib.sha1(b"blob 1\x002").hexdigest()
+    assert other.changed(base, after) == (Change(path="a", kind="modified", content=content),)
 
 
 def test_damage_and_loss_of_blobs_are_detected(blobs: Blobs, tmp_path: Path) -> None:

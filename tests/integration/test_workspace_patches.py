@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -34,7 +35,10 @@ def test_changes_are_listed(store: WorkspaceStore, tmp_path: Path) -> None:
     write(source, {"edited": "33", "new/file": "6"})
     Path(os.fsdecode(os.fsencode(source) + b"/\xff")).write_text("7")
     after = store.snapshot(source, base=base)
-    assert store.changed(base, after) == (
+    found = store.changed(base, after)
+    assert found[0].content == hashlib.sha1(b"blob 2\x0033").hexdigest()  # git's id of the text "33"
+    assert found[1].content == ""
+    assert tuple(change.model_copy(update={"content": ""}) for change in found) == (
         Change(path="edited", kind="modified"),
         Change(path="gone", kind="deleted"),
         Change(path="mode", kind="modified", mode="executable"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from random import Random
 
 from events.commands import Handler, MemoryCommands
@@ -46,6 +47,10 @@ class RoughLog(MemoryLog):
             if self._rng.random() < 0.1:
                 await self._wait()
             yield event
+
+    async def oldest(self) -> tuple[int, datetime | None]:
+        await self._wait()
+        return await self._inner.oldest()
 
     async def last_sequence(self) -> int:
         await self._wait()

@@ -21,9 +21,9 @@ def changes(git: Git, base: str, other: str) -> tuple[Change, ...]:
 
 
 def _change(facts: bytes, path: bytes) -> Change:
-    before, after, _, _, status = facts.removeprefix(b":").split(b" ")
-    mode = before if status == b"D" else after
-    return Change(path=shown(path), kind=_KINDS[status[:1]], mode=_MODES.get(mode, "file"))
+    before, after, _, content, status = facts.removeprefix(b":").split(b" ")
+    mode, kept = (before, "") if status == b"D" else (after, content.decode())
+    return Change(path=shown(path), kind=_KINDS[status[:1]], mode=_MODES.get(mode, "file"), content=kept)
 
 
 def patch(cache: Cache, git: Git, base: str, other: str) -> str:

@@ -1,0 +1,83 @@
+"""The short way through nats-py's parser says what the long way says, wherever the network cuts the bytes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from events.jetstream.quick_client import Posted, QuickClient, _QuickParser
+
+QUICK, SLOW = 7, 8
+
+
+class Heard(QuickClient):
+    """A client without a server, that notes what reaches it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[tuple[str, object, object]] = []
+        self.quick[QUICK] = lambda subject, data: self.notes.append(("quick", subject, data))
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        way = self.quick.get(sid)
+        if way is not None:
+            way(bytes(subject), bytes(data))
+        else:
+            self.notes.append(("slow", bytes(subject), bytes(data)))
+
+    async def _process_pong(self) -> None:
+        self.notes.append(("pong", b"", b""))
+
+
+def stream(chance: random.Random) -> tuple[bytes, list[tuple[str, object, object]]]:
+    """What a server might send, and what has to be heard."""
+    raw, expected = b"", []
+    for number in range(chance.randrange(1, 30)):
+        subject, data = f"_INBOX.x.{number}".encode(), chance.randbytes(chance.choice((0, 1, 5, 300)))
+        kind = chance.choice(("quick", "quick", "quick", "slow", "reply", "headers", "pong"))
+        if kind == "pong":
+            raw += b"PONG\r\n"
+            expected.append(("pong", b"", b""))
+            continue
+        sid = SLOW if kind == "slow" else QUICK
+        if kind == "headers":
+            block = b"NATS/1.0 503\r\n\r\n"
+            raw += b"HMSG %b %d %d %d\r\n%b%b\r\n" % (subject, sid, len(block), len(block) + len(data), block, data)
+        else:
+            reply = b" back" if kind == "reply" else b""
+            raw += b"MSG %b %d%b %d\r\n%b\r\n" % (subject, sid, reply, len(data), data)
+        expected.append(("slow" if kind == "slow" else "quick", subject, data))
+    return raw, expected
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_messages_are_heard_wherever_they_are_cut(seed: int) -> None:
+    chance = random.Random(seed)
+    raw, expected = stream(chance)
+    client = Heard()
+    parser = _QuickParser(client, client.quick)
+    at = 0
+    while at < len(raw):
+        step = chance.choice((1, 2, 7, 50, 1000))
+        await parser.parse(raw[at : at + step])
+        at += step
+    assert client.notes == expected
+
+
+async def test_nothing_is_posted_without_a_connection() -> None:
+    assert not QuickClient().post(Posted("events.a.b.c.d", b"", "_INBOX.x", {"Nats-Msg-Id": "1"}))
+
+
+@pytest.mark.parametrize("subject", ["a b", "a\r\nPUB x 0", "a\tb", "", "ä"])
+async def test_a_subject_that_would_break_the_line_is_left_to_nats_py(
+    subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QuickClient, "is_connected", True)
+    client = QuickClient()
+    client._max_payload = 1000
+    assert client.post(Posted("fine", b"x", "_INBOX.x", {"Nats-Msg-Id": "1"}))
+    assert not client.post(Posted(subject, b"x", "_INBOX.x", {"Nats-Msg-Id": "1"}))
+    assert not client.post(Posted("fine", b"x" * 1001, "_INBOX.x", {"Nats-Msg-Id": "1"}))
+    assert not client.post(Posted("fine", b"x", "_INBOX.x", {"Nats-Msg-Id": "1\r\nX: 2"}))
+    assert b"".join(client._pending).startswith(b"HPUB fine _INBOX.x 28 29\r\nNATS/1.0\r\nNats-Msg-Id: 1\r\n\r\nx\r\n")

@@ -1,0 +1,96 @@
+"""A NATS server with the users and permissions that operators get, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from events.jetstream import connect
+from stigmergy.deploy.nats_permissions import Grant, grants
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "infra" / "nats"
+# Reads as a number with an exponent: it has to come through the configuration as text.
+PASSWORD = "12e5"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A server with the permissions of infra/nats."""
+
+    port: int
+
+    def url(self, user: str) -> str:
+        return f"nats://{user}:{PASSWORD}@127.0.0.1:{self.port}"
+
+
+@dataclass
+class Connected:
+    """One user's connection, and what the server refused it."""
+
+    nc: Client
+    refused: list[str]
+
+
+def started(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """The committed configuration; only its addresses and its folder are this machine's."""
+    text = (CONFIG / "nats.conf").read_text(encoding="utf-8")
+    for there, here in (
+        ('"0.0.0.0:4222"', f'"127.0.0.1:{port}"'),
+        ('http: "127.0.0.1:8222"', ""),
+        ('"/data"', json.dumps(str(folder / "data"))),
+    ):
+        assert there in text
+        text = text.replace(there, here)
+    (folder / "nats.conf").write_text(text, encoding="utf-8")
+    (folder / "authorization.conf").write_bytes((CONFIG / "authorization.conf").read_bytes())
+    log = folder / "nats.log"
+    process = subprocess.Popen(
+        [binary, "--config", folder / "nats.conf", "--log", log], env={**os.environ, **variables(PASSWORD)}
+    )
+    deadline = time.monotonic() + 15
+    while "Server is ready" not in (log.read_text() if log.exists() else ""):
+        if process.poll() is not None or time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise AssertionError("the server did not start: " + (log.read_text() if log.exists() else "no log"))
+        time.sleep(0.05)
+    return process
+
+
+def variables(password: str) -> Mapping[str, str]:
+    passwords = {grant.password_variable: f'"{password}"' for grant in (*grants(), Grant("operator", (), ()))}
+    return {"NATS_SERVER_NAME": '"nats"', "NATS_MAX_FILE_STORE": "1GB", **passwords}
+
+
+@asynccontextmanager
+async def role(server: Guarded, user: str) -> AsyncIterator[Connected]:
+    nc = await connect(server.url(user), name=user)
+    refused: list[str] = []
+
+    async def hear(error: Exception) -> None:
+        refused.append(str(error))
+
+    nc._error_cb = hear
+    try:
+        yield Connected(nc, refused)
+    finally:
+        await nc.close()
+
+
+async def may_publish(user: Connected, subject: str) -> bool:
+    """Whether the server lets the user publish. The message id makes the stream refuse what does get through."""
+    user.refused.clear()
+    await user.nc.publish(subject, b"x", headers={"Nats-Expected-Last-Msg-Id": "none"})
+    await user.nc.flush()
+    await asyncio.sleep(0.01)
+    return not user.refused
