@@ -30,11 +30,11 @@ def plan(count: int) -> Plan:
 async def test_a_small_mission_passes_a_large_one(small_stack: Stack) -> None:
     async with Client(small_stack.settings) as client:
         large = await client.submit("large", plan=plan(_LARGE))
-        await until(large, of("task.succeeded"), count=50)
-        small = await client.submit("small", plan=plan(_SMALL))
-        assert small.busy > 500
         with pytest.raises(Busy):
             await client.submit("rather not", plan=plan(1), wait_s=0.1)
+        await until(large, of("task.succeeded"))
+        small = await client.submit("small", plan=plan(_SMALL))
+        assert small.busy > 500
         outcome = await small.outcome(timeout_s=_WITHIN_S)
         assert outcome.status == "completed"
         assert (await large.view()).status == "running"
