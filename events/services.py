@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 
-from schemas.errors import InvalidInput, Refused, StigmergyError, TimedOut, Unavailable
+from schemas.errors import InvalidInput, LimitExceeded, Refused, StigmergyError, TimedOut, Unavailable
 from schemas.ids import token
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ Answer = Callable[[str, bytes], AsyncIterator[bytes]]
 """From the tenant and the question to the parts of the answer. Raises a :class:`StigmergyError` to refuse."""
 
 _ERRORS: dict[str, type[StigmergyError]] = {
-    kind.code: kind for kind in (InvalidInput, Refused, TimedOut, Unavailable, StigmergyError)
+    kind.code: kind for kind in (InvalidInput, Refused, TimedOut, LimitExceeded, Unavailable, StigmergyError)
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -49,6 +50,7 @@ class AttemptOrder(BaseModel):
     )
     expects: tuple[Expectation, ...] = ()
     timeout_s: float = 600.0
+    dispatched_at: datetime | None = Field(default=None, description="when the attempt was given to its queue")
     cause: str = Field(default="", description="id of the event that dispatched it")
     correlation: str | None = None
     traceparent: str | None = None

@@ -36,6 +36,7 @@ OWNERS: Mapping[str, Role] = MappingProxyType(
         "attempt": Role.WORKER,
         "agent": Role.WORKER,
         "tool": Role.WORKER,
+        "llm": Role.WORKER,
         "worker": Role.WORKER,
         "workspace": Role.WORKER,
         "note": Role.CLIENT,

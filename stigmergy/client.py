@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,6 +19,8 @@ from events.port import Window
 from events.recent import Recent
 from events.services import NatsServices
 from orchestrator.core.mission import MissionStatus
+from projections.analytics.queries.port import ROWS, Answer, QueryEngine, Question, collect
+from projections.analytics.queries.registry import template
 from projections.world.queries import WorldView
 from projections.world.remote import RemoteWorld
 from schemas.commands import (
@@ -39,7 +42,7 @@ from schemas.signals import HEARTBEATS, Heartbeat
 from schemas.subjects import mission_filter, noun_filter
 from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, no_mission, read_mission
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, now, open_bus
+from stigmergy.wiring import Bus, now, open_bus, open_queries
 
 _BUSY_S, _MOST_BUSY_S = 0.5, 5.0
 _SETTLE_S = 2.0
@@ -65,6 +68,7 @@ class Client:
         self._name = name
         self._stack = AsyncExitStack()
         self._bus: Bus | None = None
+        self._queries: QueryEngine | None = None
 
     async def __aenter__(self) -> Self:
         self._bus = await self._stack.enter_async_context(open_bus(self.settings, name=self._name))
@@ -74,7 +78,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
-        self._bus = None
+        self._bus = self._queries = None
 
     @property
     def bus(self) -> Bus:
@@ -267,6 +271,47 @@ class Client:
         else:
             async for event in log.read(Window(filters, start)):
                 yield event
+
+    # questions
+
+    async def query(self, name: str, /, *, rows: int = ROWS, **parameters: Any) -> Answer:
+        """The answer to a query template, as a list of dicts; docs/query.md has all templates.
+
+        ::
+
+            for agent in await client.query("agents", since="2h"):
+                print(agent["agent"], agent["p95_s"])
+
+        Args:
+            rows: at most so many; ``answer.cut`` says whether there were more.
+            parameters: of the template; times as ``2h`` before now, or as datetime.
+
+        Raises:
+            InvalidInput: no such template, or a parameter that does not fit.
+            Unavailable: no process answers queries.
+        """
+        values = {key: value.isoformat() if isinstance(value, datetime) else value for key, value in parameters.items()}
+        template(name).bind(values, self.settings.tenant, now())
+        return await self._ask(Question(template=name, parameters=values, limit=rows))
+
+    async def sql(self, statement: str, /, *, rows: int = ROWS, **parameters: Any) -> Answer:
+        """The answer to SQL of one's own, which reads the tables of this tenant; docs/query.md says what may be used.
+
+        ::
+
+            await client.sql("SELECT count() FROM events WHERE type = {type:String}", type="task.failed")
+
+        Raises:
+            InvalidInput: the SQL is wrong.
+            Refused: it does more than read.
+            LimitExceeded: it took too long, or too much memory.
+        """
+        return await self._ask(Question(sql=statement, parameters=parameters, limit=rows))
+
+    async def _ask(self, question: Question) -> Answer:
+        if self._queries is None:
+            self._queries = await self._stack.enter_async_context(open_queries(self.settings, self.bus.nc))
+        return await collect(self._queries.ask(self.settings.tenant, question))
 
     async def workers(self, *, listen_s: float = 1.3) -> list[Heartbeat]:
         """Who is there: listens for one heartbeat interval."""

@@ -12,6 +12,7 @@ from schemas.errors import InvalidInput
 from stigmergy.settings import Settings
 from stigmergy.wiring import (
     Bus,
+    make_analytics,
     make_archive,
     make_backlog,
     make_orchestrator,
@@ -69,6 +70,12 @@ class Role:
     needs: Callable[[Settings], Needs] = _nothing
 
 
+def _analytics(settings: Settings) -> Needs:
+    if settings.clickhouse_url is not None:
+        return Needs(("pyarrow", "clickhouse_connect"), "analytics")
+    return Needs(("pyarrow", "clickhouse_connect", "chdb"), "chdb")
+
+
 ROLES: dict[str, Role] = {
     role.name: role
     for role in (
@@ -76,6 +83,7 @@ ROLES: dict[str, Role] = {
         Role("task-queue", make_task_queue, everywhere=True),
         Role("world", make_world, reads=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
+        Role("analytics", make_analytics, reads=True, needs=_analytics),
         Role("scaler", make_scaler),
         Role("backlog", make_backlog),
     )

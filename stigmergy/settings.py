@@ -151,6 +151,13 @@ class Settings(BaseSettings):
     """How long the stream keeps what is archived and not needed: ``30d``, ``12h``, seconds. Unset: for ever."""
     events_max_bytes: Annotated[Bytes, Field(ge=1024 * 1024)] | None = None
     """How large the stream may grow before what is archived and not needed goes: ``50GiB``, ``500MB``, bytes."""
+    clickhouse_url: Annotated[SecretUrl, _url_of("clickhouse", "clickhouses", "http", "https")] | None = None
+    """Where `stig serve analytics` writes: ``clickhouse://user:password@host:8123/database``; chDB in the folder
+    ``analytics`` of the state directory if unset."""
+    clickhouse_cluster: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = None
+    """The cluster, as the server's configuration calls it, whose nodes hold replicated and sharded tables."""
+    analytics_days: Annotated[int, Field(ge=1, le=1800)] = 400
+    """After how many days events leave the analytics; what is kept by the minute stays five years."""
     tenant: Annotated[str, AfterValidator(_tenant)] = "default"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
     worker_lease_s: Seconds = 5.0

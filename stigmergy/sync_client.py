@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from projections.analytics.queries.port import ROWS, Answer
 from schemas.envelope import NO_MISSION, Event
 from schemas.plan import Plan
 from stigmergy.client import Client, MissionHandle
@@ -83,6 +84,14 @@ class SyncClient:
     def events(self, mission: str) -> Iterator[Event]:
         """The events of a mission so far."""
         return iter(self._wait(self._collect(self._client.mission(mission))))
+
+    def query(self, name: str, /, *, rows: int = ROWS, **parameters: Any) -> Answer:
+        """The answer to a query template. As :meth:`Client.query`."""
+        return self._wait(self._client.query(name, rows=rows, **parameters))
+
+    def sql(self, statement: str, /, *, rows: int = ROWS, **parameters: Any) -> Answer:
+        """The answer to SQL of one's own. As :meth:`Client.sql`."""
+        return self._wait(self._client.sql(statement, rows=rows, **parameters))
 
     @staticmethod
     async def _collect(handle: MissionHandle) -> list[Event]:

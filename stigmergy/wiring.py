@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from stigmergy.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
+    from projections.analytics.queries.answering import AnsweringAnalytics
+    from projections.analytics.queries.port import QueryEngine
     from projections.archive.places import Place
     from projections.archive.projection import ArchiveProjection
     from projections.archive.retention import Retention
@@ -225,6 +228,68 @@ def make_retention(bus: Bus, settings: Settings, place: Place) -> Retention:
         return await needed_by_read_models(NatsServices(bus.nc), settings.tenant)
 
     return Retention(bus.log, place, EventsStream(bus.nc), policy, needed)
+
+
+def make_analytics(bus: Bus, settings: Settings) -> AnsweringAnalytics:
+    """The role that follows the log into ClickHouse, or into chDB in the state directory, and answers questions.
+
+    Raises:
+        ToolMissing: pyarrow, clickhouse-connect or chDB is not installed.
+        InvalidInput: the URL of the settings names no server, or no database.
+    """
+    try:
+        from projections.analytics.ddl import Layout
+        from projections.analytics.engine import open_engine
+        from projections.analytics.following import AnalyticsRole
+        from projections.analytics.queries.answering import AnsweringAnalytics
+    except ModuleNotFoundError as error:
+        raise _no_arrow(error) from error
+    url = settings.clickhouse_url
+    engine = open_engine(str(settings.state_dir / "analytics") if url is None else url.get_secret_value())
+    layout = Layout(raw_days=settings.analytics_days, cluster=settings.clickhouse_cluster)
+    role = AnalyticsRole(bus.log, engine, writer=process_name(), layout=layout)
+    return AnsweringAnalytics(role, NatsServices(bus.nc))
+
+
+def _no_arrow(error: ModuleNotFoundError) -> Exception:
+    if (error.name or "").partition(".")[0] != "pyarrow":
+        return error
+    return ToolMissing("analytics need pyarrow", hint="pip install 'stigmergy[analytics]'")
+
+
+@asynccontextmanager
+async def open_queries(settings: Settings, nc: NatsClient | None = None) -> AsyncIterator[QueryEngine]:
+    """Whoever answers questions: the ClickHouse server of the settings, else the process that has the engine.
+
+    Args:
+        nc: a connection to NATS that is there already.
+
+    Raises:
+        ToolMissing: there is a server, but no clickhouse-connect.
+        Unavailable: there is no server, and NATS does not answer.
+    """
+    if settings.clickhouse_url is None:
+        from projections.analytics.queries.service import RemoteQueries
+
+        used = nc or await connect(nats_url(settings), name="queries")
+        try:
+            yield RemoteQueries(NatsServices(used))
+        finally:
+            if nc is None and not used.is_closed:
+                await used.close()
+        return
+    try:
+        from projections.analytics.engine import open_engine
+        from projections.analytics.queries.clickhouse import ClickHouseQueries
+        from projections.analytics.queries.sessions import sessions_of
+    except ModuleNotFoundError as error:
+        raise _no_arrow(error) from error
+    engine = open_engine(settings.clickhouse_url.get_secret_value())
+    sessions = sessions_of(engine)
+    try:
+        yield ClickHouseQueries(sessions, engine.database)
+    finally:
+        await asyncio.to_thread(sessions.close)
 
 
 def worker_settings(

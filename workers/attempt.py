@@ -110,7 +110,13 @@ class Attempts:
                 return
             [(order, refused)] = endings
             told = AttemptFinished(
-                task=order.task, attempt=order.attempt, worker=refused.worker, outcome="failed", failure=_failure(error)
+                task=order.task,
+                attempt=order.attempt,
+                worker=refused.worker,
+                agent=refused.agent,
+                skill=refused.skill,
+                outcome="failed",
+                failure=_failure(error),
             )
             self._reporter.report([(order, told)])
 
@@ -127,7 +133,8 @@ class Attempts:
     def _make_one(self, agent: Agent | None, order: AttemptOrder) -> AttemptFinished:
         begun = time.monotonic()
         stop = StopFlag()
-        context = Context(order, self._bench, self._reporter, stop)
+        name = agent.name if agent is not None else "none"
+        context = Context(order, self._bench, self._reporter, stop, name)
         output: dict[str, Any] = {}
         failure: Failure | None = None
         product: dict[str, Any] | None = None
@@ -156,6 +163,8 @@ class Attempts:
             task=order.task,
             attempt=order.attempt,
             worker=self._reporter.worker,
+            agent=name,
+            skill=order.skill,
             outcome=_outcome(failure),
             output=output,
             product=product,

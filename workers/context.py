@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from schemas.attempts import AttemptOrder
 from schemas.errors import Cancelled, StigmergyError
 from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought
 from schemas.events.attempt import AttemptProgressed
+from schemas.events.llm import LlmCompleted
 from schemas.events.tool import ToolCalled
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.test_report import TestReport
@@ -36,13 +37,15 @@ class Context:
     """One attempt, seen from inside.
 
     Attributes:
+        agent: the name of the agent at work.
         inputs: what the task was given.
         scratchpad: notes that a later attempt at the same task will find.
         base: snapshot of the workspace as it was handed over, if the task has one.
     """
 
-    def __init__(self, order: AttemptOrder, bench: Bench, reporter: Reporter, stop: StopFlag) -> None:
+    def __init__(self, order: AttemptOrder, bench: Bench, reporter: Reporter, stop: StopFlag, agent: str = "") -> None:
         self.order = order
+        self.agent = agent
         self.inputs: dict[str, Any] = dict(order.action.parameters)
         self.base = Snapshot.model_validate(order.workspace) if order.workspace is not None else None
         self.bench = bench
@@ -117,6 +120,32 @@ class Context:
     def progress(self, message: str, fraction: float | None = None) -> None:
         """Say how far a long attempt is."""
         self.emit(AttemptProgressed(**self._who(), message=message, fraction=fraction))
+
+    def llm_completed(
+        self,
+        model: str,
+        *,
+        tokens_in: int = 0,
+        tokens_out: int = 0,
+        cost_usd: float = 0.0,
+        duration_s: float = 0.0,
+        outcome: Literal["succeeded", "failed"] = "succeeded",
+        tool: str = "",
+    ) -> None:
+        """Record a call of a language model: what it used and cost, as its provider says; seconds and US dollars."""
+        self.emit(
+            LlmCompleted(
+                **self._who(),
+                model=model,
+                agent=self.agent,
+                tool=tool,
+                outcome=outcome,
+                tokens_in=tokens_in,
+                tokens_out=tokens_out,
+                cost_usd=cost_usd,
+                duration_s=round(duration_s, 6),
+            )
+        )
 
     def emit(self, payload: Payload) -> None:
         """Record any fact that workers may write."""

@@ -51,7 +51,14 @@ class Reporter:
         """
         writes = []
         for order in orders:
-            payload = AttemptStarted(task=order.task, attempt=order.attempt, worker=self.worker, agent=agent)
+            payload = AttemptStarted(
+                task=order.task,
+                attempt=order.attempt,
+                worker=self.worker,
+                agent=agent,
+                skill=order.skill,
+                waited_s=_waited_s(order),
+            )
             event = self.event(order, payload)
             writes.append(Write((event,), Guard(of_event(event, payload.key()), 0), payload.key()))
         claimed = []
@@ -97,3 +104,10 @@ class Reporter:
             correlation=order.correlation,
             traceparent=order.traceparent,
         )
+
+
+def _waited_s(order: AttemptOrder) -> float | None:
+    """Seconds since its dispatch, by the clocks of two machines: never below 0; None if nobody knows."""
+    if order.dispatched_at is None:
+        return None
+    return max(0.0, (datetime.now(UTC) - order.dispatched_at).total_seconds())

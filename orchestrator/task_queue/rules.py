@@ -120,7 +120,7 @@ class DispatchRules:
         if isinstance(chosen, Failure):
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
         try:
-            return _order(state, opened, chosen, self._situation.expected_s(ready.skill))
+            return _order(state, opened, chosen, self._situation.expected_s(ready.skill), now)
         except InvalidInput as error:
             failure = Failure(code=error.code, message=error.message, hint=error.hint)
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=failure)
@@ -145,7 +145,9 @@ def _in_order(state: Floor) -> list[OpenAttempt]:
     return [state.attempts[task] for task in sorted(state.agenda, key=place)]
 
 
-def _order(state: Floor, opened: OpenAttempt, chosen: Allocation, expected_s: float | None) -> ActionDispatched:
+def _order(
+    state: Floor, opened: OpenAttempt, chosen: Allocation, expected_s: float | None, now: datetime
+) -> ActionDispatched:
     ready = opened.ready
     changed, suite_s = since_tested(state.trees, ready.workspace)
     known = Known(expected_s if expected_s is None else round(expected_s, 3), changed, suite_s)
@@ -162,6 +164,7 @@ def _order(state: Floor, opened: OpenAttempt, chosen: Allocation, expected_s: fl
         claims=ready.writes,
         expects=ready.expects,
         timeout_s=ready.timeout_s,
+        dispatched_at=now,
         correlation=state.correlation,
         traceparent=state.traceparent,
     )

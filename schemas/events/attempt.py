@@ -18,6 +18,8 @@ class AttemptStarted(AttemptPayload):
     KEYED: ClassVar[bool] = True
     worker: str
     agent: str
+    skill: str = ""
+    waited_s: float | None = Field(default=None, ge=0, description="seconds in the queue, from dispatch to claim")
 
     def key(self) -> str | None:
         return f"{self.task.replace('.', '@')}:{self.attempt}"
@@ -28,6 +30,8 @@ class AttemptFinished(AttemptPayload):
 
     TYPE: ClassVar[str] = "attempt.finished"
     worker: str
+    agent: str = ""
+    skill: str = ""
     outcome: Literal["succeeded", "failed", "cancelled", "timed_out"]
     output: dict[str, Any] = Field(default_factory=dict)
     product: dict[str, Any] | None = Field(default=None, description="snapshot of the workspace afterwards")

@@ -19,6 +19,7 @@ from stigmergy.cli import (
     explain,
     mission,
     projections,
+    query,
     replay,
     schema,
     serve,
@@ -48,7 +49,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "explain", "world", "replay", "diff", "events", "dev", "status", "down",
+    "run", "mission", "explain", "query", "world", "replay", "diff", "events", "dev", "status", "down",
     "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -67,6 +68,7 @@ app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
 app.command("explain", short_help="Say why a task went to which worker.")(explain.explain)
 app.add_typer(world.app, name="world")
+app.command("query", short_help="Ask the analytics: trends, agents, costs, waiting …; or in SQL.")(query.query)
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
 app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")

@@ -15,7 +15,7 @@ def serve(
         list[str],
         typer.Argument(
             metavar="ROLE...",
-            help="orchestrator, task-queue, world, archive, scaler, backlog, or: all.",
+            help="orchestrator, task-queue, world, archive, analytics, scaler, backlog, or: all.",
             show_default=False,
         ),
     ],
@@ -26,7 +26,7 @@ def serve(
     """Host one or several roles until SIGTERM or Ctrl-C.
 
     Any number of replicas of a role may run; they share the work (of the world, one writes and the others stand by).
-    all are the deciding roles: orchestrator and task-queue. Read models are named; the archive runs once.
+    all are the deciding roles: orchestrator and task-queue. Read models are named; archive and analytics run once.
     Of several scalers one works.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
@@ -34,7 +34,7 @@ def serve(
     Examples:
       stig serve all
       stig serve orchestrator
-      stig serve world archive
+      stig serve world archive analytics
       stig serve all world
       STIGMERGY_NATS_URL=nats://queue.example:4222 stig serve task-queue
     """

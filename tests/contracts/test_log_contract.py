@@ -11,7 +11,7 @@ import pytest
 
 from events import codec
 from events.codec import INLINE_LIMIT
-from events.port import Ack, Batch, Guard, Log, Window, Write
+from events.port import Ack, Batch, Guard, Log, Stored, Window, Write
 from schemas.errors import Conflict, InvalidEvent, InvalidIdentifier, PayloadTooLarge, UnknownType
 from schemas.subjects import guard_filter, mission_filter, noun_filter, of_event
 from tests.contracts.log_bench import (
@@ -192,6 +192,23 @@ class TestReading:
                     break
         assert sum(len(each.events) for each in batches) == 3
         assert all(each.events[-1].sequence == each.last for each in batches)
+
+    async def test_messages_come_as_they_are_stored_and_can_be_buried_once(self, bench: Bench) -> None:
+        log = bench.log
+        await log.append([event(), event()])
+        await bench.publish("events.acme.m1.note.posted", b"no event")
+        await log.append([event()])
+        found: list[Stored] = []
+        async with aclosing(log.messages(Window(first=1), batch=2)) as messages:  # type: ignore[type-var]
+            while len(found) < 3:
+                found += await anext(messages)
+        assert [each.sequence for each in found] == [1, 2, 3]
+        assert [len(codec.decode(each.raw, each.subject, each.sequence)) for each in (found[0], found[2])] == [2, 1]
+        for _ in range(2):
+            await log.bury(found[1], InvalidEvent("it is no event"))
+        [letter] = await letters(log)
+        assert (letter.subject, letter.raw) == ("events.acme.m1.note.posted", b"no event")
+        assert (letter.original_sequence, letter.code, letter.reason) == (2, "invalid_event", "it is no event")
 
     async def test_a_small_batch_delivers_everything_in_order(self, log: Log) -> None:
         written = [event() for _ in range(300)]

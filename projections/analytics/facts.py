@@ -1,0 +1,146 @@
+"""What the columns need of a payload: a few fields, decoded in one pass that builds nothing else.
+
+Which fields a type has is read from its class in ``schemas.events``; a type we do not know is searched for all of them.
+A payload that does not fit is read field by field, and what cannot be used is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from schemas.errors import UnknownType
+from schemas.events import type_named
+
+LONGEST_NAME = 256
+"""Longer values of columns with few distinct values are cut."""
+_Name = Annotated[str, Meta(max_length=LONGEST_NAME)] | None
+_Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+_Tokens = Annotated[int, Meta(ge=0, le=10**15)]
+
+
+class _Failure(msgspec.Struct, gc=False):
+    code: _Name = ""
+
+
+class _Observation(msgspec.Struct, gc=False):
+    duration_s: _Seconds = 0.0
+
+
+class _Order(msgspec.Struct, gc=False):
+    skill: _Name = ""
+
+
+class _Violation(msgspec.Struct, gc=False):
+    kind: _Name = ""
+
+
+_FIELDS: dict[str, tuple[Any, Any]] = {
+    "task": (str | None, ""),
+    "attempt": (Annotated[int, Meta(ge=0, le=65_535)] | None, 0),
+    "agent": (_Name, ""),
+    "worker": (str | None, ""),
+    "skill": (_Name, ""),
+    "tool": (_Name, ""),
+    "outcome": (_Name, ""),
+    "code": (_Name, ""),
+    "duration_s": (_Seconds | None, 0.0),
+    "waited_s": (_Seconds | None, 0.0),
+    "model": (_Name, ""),
+    "tokens_in": (_Tokens | None, 0),
+    "tokens_out": (_Tokens | None, 0),
+    "cost_usd": (Annotated[float, Meta(ge=0, le=1e8)] | None, 0.0),
+    "failure": (_Failure | None, None),
+    "observation": (_Observation | None, None),
+    "order": (_Order | None, None),
+    "violations": (list[_Violation] | None, None),
+}
+"""Name in the payload to its type and what stands for its absence."""
+
+_FROM: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "failure": ("code", lambda found: found.code),
+    "violations": ("code", lambda found: found[0].kind if found else ""),
+    "observation": ("duration_s", lambda found: found.duration_s),
+    "order": ("skill", lambda found: found.skill),
+    "waited_s": ("duration_s", lambda found: found),
+}
+"""Fields within fields, or of another name: the column they fill, where the payload has no such field of its own."""
+
+DEFAULTS: dict[str, Any] = {
+    "cost" if name == "cost_usd" else name: empty for name, (_, empty) in _FIELDS.items() if name not in _FROM
+}
+"""The columns that are made of payloads, and what they hold where there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How payloads of a type are read.
+
+    Attributes:
+        decoder: gives an object with the fields of ``reads`` as attributes.
+        reads: names of fields.
+    """
+
+    decoder: msgspec.json.Decoder[Any]
+    kind: Callable[..., Any]
+    reads: tuple[str, ...]
+
+    def columns(self, facts: Sequence[Any]) -> dict[str, list[Any]]:
+        """The columns that this type fills, as lists."""
+        made: dict[str, list[Any]] = {}
+        for name in self.reads:
+            values = list(map(attrgetter(name), facts))
+            column, inner = _FROM.get(name, ("cost" if name == "cost_usd" else name, None))
+            empty = DEFAULTS[column]
+            if inner is not None:
+                values = [empty if each is None else inner(each) for each in values]
+            if None in values:
+                values = [empty if each is None else each for each in values]
+            made[column] = [b or a for a, b in zip(made[column], values, strict=True)] if column in made else values
+        return made
+
+
+@lru_cache(maxsize=1024)
+def shape_of(type_name: str) -> Shape:
+    """How payloads of a type are read. Types of users, and those of later releases, may have any of the fields."""
+    try:
+        present = set(type_named(type_name).model_fields)
+    except UnknownType:
+        present = set(_FIELDS)
+    reads = tuple(name for name in _FIELDS if name in present)
+    fields = [(name, *_FIELDS[name]) for name in reads]
+    kind = msgspec.defstruct("Facts", fields, gc=False)
+    return Shape(msgspec.json.Decoder(kind), kind, reads)
+
+
+def read(shape: Shape, data: bytes | msgspec.Raw) -> tuple[Any, list[str]]:
+    """The fields of a payload that does not fit, as far as they can be used, and the names of those that cannot."""
+    try:
+        found = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return shape.kind(), ["data"]
+    if not isinstance(found, dict):
+        return shape.kind(), ["data"]
+    values: dict[str, Any] = {}
+    defects: list[str] = []
+    for name in shape.reads:
+        if name not in found:
+            continue
+        try:
+            values[name] = msgspec.convert(found[name], _FIELDS[name][0])
+        except (msgspec.ValidationError, OverflowError):
+            values[name] = _nearest(found[name], name)
+            defects.append(name)
+    return shape.kind(**values), defects
+
+
+def _nearest(value: Any, name: str) -> Any:
+    """What of a value can be used: the beginning of a text, else nothing."""
+    empty = _FIELDS[name][1]
+    return value[:LONGEST_NAME] if isinstance(empty, str) and isinstance(value, str) else empty
