@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level="WARNING")
     if options.what == "roles":
         return _roles(options.roles, settings, options.profile)
-    pool = worker_settings(settings, skills=("echo",), imports=(), sandbox=None, may_exit=True)
-    return run_pool(pool, concurrency=options.concurrency)
+    pool = worker_settings(settings, skills=("echo",), imports=(), sandbox=None, may_exit=options.kind == "prefork")
+    return run_pool(pool, concurrency=options.concurrency, pool=options.kind)
 
 
 def _roles(roles: Sequence[str], settings: Settings, profile: str | None) -> int:
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     roles.add_argument("--profile")
     workers = what.add_parser("workers")
     workers.add_argument("concurrency", type=int)
+    workers.add_argument("--kind", choices=("prefork", "threads"), default="prefork")
     return parser
 
 

@@ -37,13 +37,15 @@ class Hosting:
     """How our side is hosted.
 
     Attributes:
-        concurrency: processes in the worker pool.
+        concurrency: workers in the pool.
+        kind: Celery's kind of pool.
         split: a process for each role, instead of one for both.
         profile: folder for a cProfile of each process with roles; times are not comparable then.
     """
 
     concurrency: int = 2
     split: bool = False
+    kind: str = "prefork"
     profile: Path | None = None
 
 
@@ -53,7 +55,8 @@ class Ours:
     name = NAME
 
     def __init__(self, settings: Settings, roots: dict[str, int]) -> None:
-        self._settings = settings
+        self.settings = settings
+        self.roots = roots
         self._meter = CpuMeter(roots)
 
     def run(self, shape: Shape, timeout_s: float) -> Round:
@@ -62,7 +65,7 @@ class Ours:
 
     async def _run(self, shape: Shape, timeout_s: float) -> Round:
         plan = plan_of(shape)
-        async with Client(self._settings) as client:
+        async with Client(self.settings) as client:
             self._meter.start()
             begin = time.perf_counter()
             mission = await client.submit(shape.title, plan=plan, timeout_s=timeout_s)
@@ -87,7 +90,7 @@ class Ours:
 
     async def await_workers(self, concurrency: int) -> None:
         """Return when the whole pool has joined the fleet. Raises :class:`Unavailable`."""
-        async with Client(self._settings) as client:
+        async with Client(self.settings) as client:
             for _ in range(_JOIN_TRIES):
                 if len(await client.workers()) >= concurrency:
                     return
@@ -164,7 +167,7 @@ def ours(folder: Path, hosting: Hosting) -> Iterator[Ours]:
             arguments = ("roles", *roles, *_profile(hosting.profile, roles))
             label = roles[0] if hosting.split else "roles"
             roots[label] = stack.enter_context(module("benchmarks.hosting", arguments, env, folder))
-        pool = ("workers", str(hosting.concurrency))
+        pool = ("workers", str(hosting.concurrency), "--kind", hosting.kind)
         roots["workers"] = stack.enter_context(module("benchmarks.hosting", pool, env, folder))
         side = Ours(settings, {**roots, "nats": nats.pid, "valkey": valkey.pid})
         asyncio.run(side.await_workers(hosting.concurrency))

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from events.commands import CommandBus
 from events.port import Log
+from orchestrator.admission import Limits, open_tasks
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
@@ -78,6 +79,7 @@ class Orchestrator:
         name: who this is, a token unique among the running orchestrators.
         clock: gives the present instant, aware.
         recordings: the events of a mission from its first on, for forks; the log alone if it is left out.
+        limits: how much may be open before submitters are told to slow down, or are refused.
     """
 
     def __init__(
@@ -89,12 +91,14 @@ class Orchestrator:
         name: str,
         clock: Clock,
         recordings: Recordings | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
     ) -> None:
         self._log = log
         self._recordings = recordings or from_log(log)
         self._commands = commands
         self._planner = planner
         self._clock = clock
+        self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
         self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock)
 
@@ -110,8 +114,9 @@ class Orchestrator:
     async def handle(self, command: Command) -> CommandReply:
         """Carry out one command, or refuse it and leave a note of the refusal on the log."""
         try:
-            plan, origin = None, None
+            plan, origin, load = None, None, None
             if isinstance(command, SubmitMission):
+                load = self._admit(command)
                 command, plan = await self._plan(command)
             elif isinstance(command, ForkMission):
                 if command.plan is not None:
@@ -123,7 +128,17 @@ class Orchestrator:
             return CommandReply(
                 accepted=False, mission=command.mission, code=error.code, reason=error.message, hint=error.hint
             )
-        return CommandReply(accepted=True, mission=command.mission)
+        if load is None or load <= self._limits.busy_above:
+            return CommandReply(accepted=True, mission=command.mission)
+        return CommandReply(
+            accepted=True, mission=command.mission, busy=True, open_tasks=load, busy_above=self._limits.busy_above
+        )
+
+    def _admit(self, command: SubmitMission) -> int:
+        """How many tasks of the tenant are open. Raises :class:`Busy` if they are too many for this submission."""
+        load = open_tasks(desk.state for desk in self.desks.all() if desk.tenant == command.tenant)
+        self._limits.check(load, command)
+        return load
 
     async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
         """The plan, and the command with the inputs that it leaves to their defaults."""

@@ -33,6 +33,7 @@ class SubmitMission(_Command):
     plan: Plan | None = None
     inputs: dict[str, Any] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
+    if_busy: Literal["go", "refuse"] = Field(default="go", description="what to do while too much waits already")
 
 
 class ForkMission(_Command):
@@ -99,7 +100,11 @@ def command_adapter() -> TypeAdapter[Command]:
 
 
 class CommandReply(BaseModel):
-    """The answer to a command: accepted, or refused with the reason."""
+    """The answer to a command: accepted, or refused with the reason.
+
+    ``busy`` asks whoever submits missions to slow down: ``open_tasks`` of the tenant have not ended yet, which is more
+    than ``busy_above``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -108,3 +113,6 @@ class CommandReply(BaseModel):
     code: str = ""
     reason: str = ""
     hint: str = ""
+    busy: bool = False
+    open_tasks: int = 0
+    busy_above: int = 0

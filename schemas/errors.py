@@ -13,6 +13,7 @@
     │   │   └── ReferenceMissing     ${…} to something that is not there (orchestrator.core.references)
     │   └── InvalidSource            a repository that cannot be worked on
     ├── Refused                      a well-formed wish that may not be granted now
+    │   └── Busy                     too much waits already: later it may be granted
     ├── Conflict                     another writer was first: read again, decide again
     ├── Unavailable                  a server or tool that is not there: start it, or wait
     │   ├── LogUnavailable
@@ -112,6 +113,13 @@ class Refused(StigmergyError):
     """A well-formed command that may not be carried out in the present state."""
 
     code = "refused"
+
+
+class Busy(Refused):
+    """Too much waits already. The same wish may be granted once some of it is done."""
+
+    code = "busy"
+    retryable = True
 
 
 class Conflict(StigmergyError):

@@ -19,6 +19,7 @@ class Role(StrEnum):
     ORCHESTRATOR = "orchestrator"
     TASK_QUEUE_MANAGER = "task-queue-manager"
     WORKER = "worker"
+    SCALER = "scaler"
     CLIENT = "client"
 
 
@@ -31,6 +32,7 @@ OWNERS: Mapping[str, Role] = MappingProxyType(
         "action": Role.TASK_QUEUE_MANAGER,
         "world": Role.TASK_QUEUE_MANAGER,
         "fleet": Role.TASK_QUEUE_MANAGER,
+        "pool": Role.SCALER,
         "attempt": Role.WORKER,
         "agent": Role.WORKER,
         "tool": Role.WORKER,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from schemas.errors import InvalidInput
 from schemas.expectations import Expectation
+from schemas.requirements import Value, check_requirements
 
 ROOT_GOAL = "mission"
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,99}$", description="unique within its mission")]
@@ -58,8 +60,20 @@ class TaskSpec(Shape):
     expects: tuple[Expectation, ...] = ()
     goal: str = ROOT_GOAL
     priority: int = Field(default=5, ge=0, le=9, description="9 goes first")
+    requires: dict[str, Value] = Field(
+        default_factory=dict, description="labels of the worker, its host, the version of its agent"
+    )
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
+
+    @field_validator("requires")
+    @classmethod
+    def _can_be_fulfilled(cls, value: dict[str, Value]) -> dict[str, Value]:
+        try:
+            check_requirements(value)
+        except InvalidInput as error:
+            raise ValueError(error.message) from error
+        return value
 
 
 class GoalSpec(Shape):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from datetime import datetime
@@ -33,7 +34,7 @@ from schemas.commands import (
     SubmitMission,
 )
 from schemas.envelope import NO_MISSION, Event, rfc3339
-from schemas.errors import InvalidInput, InvalidWorkflow, Refused, StigmergyError, TimedOut
+from schemas.errors import Busy, InvalidInput, InvalidWorkflow, Refused, StigmergyError, TimedOut
 from schemas.events import check_readable, parse
 from schemas.forks import ForkChange
 from schemas.ids import process_name, token, uuid7
@@ -45,6 +46,7 @@ from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missio
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus, now, open_bus, open_queries
 
+_BUSY_S, _MOST_BUSY_S = 0.5, 5.0
 _SETTLE_S = 2.0
 """How long to wait for the last words about the tasks of a mission that has ended."""
 
@@ -112,14 +114,19 @@ class Client:
         mission: str | None = None,
         labels: Mapping[str, str] | None = None,
         timeout_s: float = 15.0,
+        wait_s: float | None = None,
     ) -> MissionHandle:
         """Submit an objective with a workflow's name, or with a plan made by hand.
 
         Args:
             mission: an id of one's own; submitting the same id twice is refused.
+            labels: for people, and ``weight``: its share of the fleet among the tenant's missions, 1 if left out.
             timeout_s: how long to wait for an orchestrator to accept it.
+            wait_s: while the system is busy, wait so long before it is submitted; if left out, it is submitted
+                nevertheless, and the handle's ``busy`` says so.
 
         Raises:
+            Busy: too much waits already, and ``wait_s`` is over or the system takes no more.
             Refused, InvalidWorkflow: it cannot be done; the message says why.
             TimedOut: it is kept, but no orchestrator has answered.
         """
@@ -133,9 +140,22 @@ class Client:
             inputs=dict(inputs or {}),
             labels=dict(labels or {}),
             by=self._name,
+            if_busy="go" if wait_s is None else "refuse",
         )
-        await self.command(command, timeout_s=timeout_s)
-        return MissionHandle(self, command.mission)
+        reply = await self._patiently(command, timeout_s, wait_s or 0.0)
+        return MissionHandle(self, command.mission, busy=reply.open_tasks if reply.busy else 0)
+
+    async def _patiently(self, command: SubmitMission, timeout_s: float, wait_s: float) -> CommandReply:
+        deadline, pause = time.monotonic() + wait_s, _BUSY_S
+        while True:
+            try:
+                return await self.command(command, timeout_s=timeout_s)
+            except Busy:
+                if time.monotonic() + pause > deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _MOST_BUSY_S)
+            command = command.model_copy(update={"id": uuid7()})  # the log would take the same id for the same wish
 
     async def fork(
         self,
@@ -188,7 +208,7 @@ class Client:
         """Send any command. Raises :class:`Refused`, or :class:`InvalidWorkflow`, with the orchestrator's reason."""
         reply = await self.bus.commands.send(command, timeout_s=timeout_s)
         if not reply.accepted:
-            kind = InvalidWorkflow if reply.code == InvalidWorkflow.code else Refused
+            kind = {InvalidWorkflow.code: InvalidWorkflow, Busy.code: Busy}.get(reply.code, Refused)
             raise kind(reply.reason, hint=reply.hint)
         return reply
 
@@ -356,11 +376,16 @@ class Client:
 
 
 class MissionHandle:
-    """One mission, from outside."""
+    """One mission, from outside.
 
-    def __init__(self, client: Client, mission: str) -> None:
+    ``busy``: how many tasks of the tenant were open when it was submitted, if that is more than the system likes, else
+    0: slow down.
+    """
+
+    def __init__(self, client: Client, mission: str, *, busy: int = 0) -> None:
         self._client = client
         self.id = mission
+        self.busy = busy
 
     async def view(self) -> MissionView:
         """The mission as it is now. Raises :class:`InvalidInput` if there is none of this id."""

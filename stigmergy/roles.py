@@ -10,7 +10,16 @@ from typing import Protocol
 
 from schemas.errors import InvalidInput
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, make_analytics, make_archive, make_orchestrator, make_task_queue, make_world
+from stigmergy.wiring import (
+    Bus,
+    make_analytics,
+    make_archive,
+    make_backlog,
+    make_orchestrator,
+    make_scaler,
+    make_task_queue,
+    make_world,
+)
 
 
 class Runs(Protocol):
@@ -75,6 +84,8 @@ ROLES: dict[str, Role] = {
         Role("world", make_world, reads=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
         Role("analytics", make_analytics, reads=True, needs=_analytics),
+        Role("scaler", make_scaler),
+        Role("backlog", make_backlog),
     )
 }
 

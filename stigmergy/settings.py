@@ -7,6 +7,7 @@ to a stranger's servers.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidIdentifier, InvalidInput
 from schemas.ids import token
+from schemas.shares import parse_bounds, parse_rates, parse_weights
 
 PREFIX = "STIGMERGY_"
 
@@ -60,6 +62,17 @@ def _check_one(url: str, schemes: tuple[str, ...]) -> None:
         raise ValueError(f"is no URL: write {wanted}, special characters in a password as %XX") from error
     if not complete:
         raise ValueError(f"is not a URL of this server: write {wanted}")
+
+
+def _readable(parse: Callable[[str], object]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        try:
+            parse(text)
+        except InvalidInput as error:
+            raise ValueError(f"{error.message}; {error.hint}") from error
+        return text
+
+    return check
 
 
 def _upper(value: object) -> object:
@@ -153,6 +166,22 @@ class Settings(BaseSettings):
     """Seconds between two heartbeats of a worker."""
     skill_grace_s: Seconds = 20.0
     """Seconds that a task waits for a worker with its skill before it fails."""
+    rates: Annotated[str, AfterValidator(_readable(parse_rates))] = ""
+    """How many attempts of a skill may begin in a time, for instance ``code=2/s,test=30/m``."""
+    tenant_weights: Annotated[str, AfterValidator(_readable(parse_weights))] = ""
+    """Shares of the fleet where tenants compete, for instance ``acme=3,beta=1``; 1 for those not named."""
+    busy_above: Annotated[int, Field(ge=1)] = 50_000
+    """With more open tasks of a tenant than this, whoever submits a mission is told that the system is busy."""
+    refuse_above: Annotated[int, Field(ge=1)] | None = None
+    """With more open tasks than this, submissions are refused; never if unset."""
+    scale: Annotated[str, AfterValidator(_readable(parse_bounds))] = ""
+    """What `stig serve scaler` scales: workers by skill, for instance ``test:0..4,code:1..2``."""
+    scale_tasks: Annotated[float, Field(gt=0, le=1000)] = 4.0
+    """How many waiting and running attempts the scaler wants for each worker."""
+    scale_cool_s: Seconds = 30.0
+    """Seconds for which less must have been enough before the scaler takes workers away."""
+    backlog_listen: str = "127.0.0.1:8099"
+    """Where `stig serve backlog` answers HTTP, for autoscalers."""
     stop_grace_s: Seconds = 10.0
     """Seconds that a process gets between SIGTERM and SIGKILL."""
 

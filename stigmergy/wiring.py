@@ -18,9 +18,11 @@ from events.jetstream.keeping import EventsStream
 from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
-from schemas.errors import StigmergyError, ToolMissing, Unavailable
+from schemas.errors import InvalidInput, StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
+from schemas.shares import parse_bounds, parse_rates, parse_weights
 from stigmergy.local import LocalStack
+from stigmergy.scaling.policy import Rules
 from stigmergy.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from projections.archive.retention import Retention
     from projections.world.role import WorldRole
     from projections.world.scripts import Connection
+    from stigmergy.scaling.metric import BacklogMetric
+    from stigmergy.scaling.role import ScalerRole
     from workers.process import WorkerSettings
 
 _log = logging.getLogger(__name__)
@@ -119,12 +123,16 @@ def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrato
 
     With settings it forks missions of which the log has forgotten a part and the archive has not.
     """
+    from orchestrator.admission import Limits
     from orchestrator.planning import TemplatePlanner, builtin_templates
     from orchestrator.service import Orchestrator
 
     planner = TemplatePlanner(builtin_templates())
     recordings = None if settings is None else recordings_of(bus, settings)
-    return Orchestrator(bus.log, bus.commands, planner, name=process_name(), clock=now, recordings=recordings)
+    limits = Limits() if settings is None else Limits(settings.busy_above, settings.refuse_above)
+    return Orchestrator(
+        bus.log, bus.commands, planner, name=process_name(), clock=now, recordings=recordings, limits=limits
+    )
 
 
 def recordings_of(bus: Bus, settings: Settings) -> Recordings:
@@ -150,13 +158,39 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     return TaskQueueManager(
         bus.log,
         bus.signals,
-        lambda spread: CelerySender(url, spread),
+        lambda spread: CelerySender(
+            url, spread, rates=parse_rates(settings.rates), tenant_weights=parse_weights(settings.tenant_weights)
+        ),
         name=process_name(),
         clock=now,
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
+        services=NatsServices(bus.nc),
     )
+
+
+def make_scaler(bus: Bus, settings: Settings) -> ScalerRole:
+    """The role that keeps pools of this machine between the bounds of the settings, while it holds the seat.
+
+    Raises:
+        InvalidInput: the settings bound nothing.
+    """
+    from stigmergy.scaling.pools import LocalPools
+    from stigmergy.scaling.role import ScalerRole
+
+    bounds = parse_bounds(settings.scale)
+    if not bounds:
+        raise InvalidInput("there is nothing to scale", hint="set STIGMERGY_SCALE, for instance test:0..4,code:1..2")
+    rules = Rules(bounds, settings.scale_tasks, settings.scale_cool_s)
+    return ScalerRole(bus, settings, rules, LocalPools(bus.signals, settings), name=process_name())
+
+
+def make_backlog(bus: Bus, settings: Settings) -> BacklogMetric:
+    """The role that tells autoscalers what waits. Raises InvalidInput if the address of the settings is none."""
+    from stigmergy.scaling.metric import BacklogMetric
+
+    return BacklogMetric(NatsServices(bus.nc), settings.tenant, settings.backlog_listen)
 
 
 def world_redis(settings: Settings) -> Connection:
@@ -317,6 +351,10 @@ def worker_settings(
     imports: tuple[str, ...],
     sandbox: str | None,
     may_exit: bool,
+    labels: dict[str, str] | None = None,
+    grace_s: float = 300.0,
+    memory_mb: int = 0,
+    pool: str = "",
 ) -> WorkerSettings:
     """What a worker process needs to know."""
     from workers.process import WorkerSettings
@@ -331,4 +369,8 @@ def worker_settings(
         sandbox=sandbox,
         heartbeat_s=settings.heartbeat_s,
         may_exit=may_exit,
+        labels=dict(labels or {}),
+        grace_s=grace_s,
+        memory_mb=memory_mb,
+        pool=pool,
     )

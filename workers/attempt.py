@@ -42,6 +42,31 @@ class Attempts:
         self._bench = bench
         self._reporter = reporter
         self._watch = watch
+        self._in_hand: dict[Running, AttemptOrder] = {}
+        self._done = self._failed = 0
+
+    @property
+    def made(self) -> tuple[int, int]:
+        """How many attempts ended well, and not well."""
+        return self._done, self._failed
+
+    def give_up(self, failure: Failure) -> None:
+        """Report what is in hand as failed, from another thread; the process is about to end."""
+        endings = [
+            (
+                order,
+                AttemptFinished(
+                    task=order.task,
+                    attempt=order.attempt,
+                    worker=self._reporter.worker,
+                    outcome="failed",
+                    failure=failure,
+                ),
+            )
+            for order in list(self._in_hand.values())
+        ]
+        if endings:
+            self._report(endings)
 
     def make(self, orders: Sequence[AttemptOrder]) -> None:
         """Claim the attempts of one message, make those that are ours, report. Raises only what the log refuses.
@@ -57,9 +82,14 @@ class Attempts:
     def _make_claimed(self, agent: Agent | None, orders: Sequence[AttemptOrder]) -> None:
         endings: list[tuple[AttemptOrder, AttemptFinished]] = []
         since = time.monotonic()
+        self._in_hand.update((running(order), order) for order in orders)
         with self._watch.holding([running(order) for order in orders]):
             for order in orders:
-                endings.append((order, self._make_one(agent, order)))
+                ending = self._make_one(agent, order)
+                self._in_hand.pop(running(order), None)
+                self._done += ending.outcome == "succeeded"
+                self._failed += ending.outcome != "succeeded"
+                endings.append((order, ending))
                 if time.monotonic() - since > _REPORT_WITHIN_S:
                     self._report(endings)
                     self._watch.done([running(order) for order, _ in endings])

@@ -9,27 +9,46 @@ from __future__ import annotations
 import json
 import logging
 import os
+import queue
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_ready, worker_shutdown
+from celery.signals import (
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from schemas.celery_wire import ATTEMPTS_TASK, celery_settings
 from schemas.errors import StigmergyError
+from schemas.ids import process_name
 from workers.bench import Bench
+from workers.board import Board
+from workers.pool_step import PoolStep
 from workers.process import WorkerProcess, WorkerSettings
 from workers.registry import Registry
 from workers.workspaces import MemoryBlobs
 
 _log = logging.getLogger(__name__)
 _SETTINGS = "STIGMERGY_WORKER"
-_process: WorkerProcess | None = None
+EXIT_OVERDUE = 76
+_LOOK_S = 0.25
+_LAST_WORDS_S = 5.0
+_board = Board()
+_members: list[WorkerProcess] = []
+_free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+"""The workers of this process that have nothing in hand: one, or in a pool of threads as many as there are threads."""
 
 
 def make_app(settings: WorkerSettings) -> Celery:
@@ -44,18 +63,25 @@ def make_app(settings: WorkerSettings) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_max_memory_per_child=settings.memory_mb * 1024 or None,  # KiB
         worker_enable_remote_control=False,
         broker_connection_max_retries=None,
         broker_connection_retry=True,
     )
     app.task(name=ATTEMPTS_TASK, ignore_result=True)(_attempts)
+    PoolStep.board, PoolStep.memory_mb = _board, settings.memory_mb
+    app.steps["worker"].add(PoolStep)
     return app
 
 
 def _attempts(orders: Sequence[str]) -> None:
-    if _process is None:
+    if not _members:
         raise StigmergyError("this process has not joined the fleet")
-    _process.make(orders)
+    member = _free.get()
+    try:
+        member.make(orders)
+    finally:
+        _free.put(member)
 
 
 def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork", log_level: str = "WARNING") -> int:
@@ -63,8 +89,11 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
 
     Args:
         concurrency: how many attempts at once.
-        pool: Celery's pool: ``prefork`` (a process each) or ``solo`` (this process, one attempt at a time).
+        pool: Celery's pool: ``prefork`` (a process each), ``threads`` (a thread each: many attempts that wait, in
+            little memory; what hangs in C ends only with the whole process) or ``solo`` (this thread, one at a time).
     """
+    concurrency = 1 if pool == "solo" else concurrency
+    settings = replace(settings, pool=settings.pool or process_name(), kind=pool, size=concurrency)
     os.environ[_SETTINGS] = json.dumps(asdict(settings))
     # Before forking, so that a mistake is one clear error instead of a child that dies again and again.
     registry = Registry(settings.imports, settings.skills)
@@ -74,7 +103,7 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
         logging.getLogger(chatty).setLevel(logging.WARNING)
     _leave_when_told()
     app = make_app(settings)
-    queues = ",".join(f"stig.{skill}" for skill in registry.skills)
+    queues = ",".join(registry.queues(settings.labels))
     arguments = [
         "worker",
         f"--queues={queues}",
@@ -117,26 +146,46 @@ def _settings() -> WorkerSettings:
 
 
 def _join(**_: object) -> None:
-    global _process
+    settings = _settings()
     try:
-        _process = WorkerProcess(_settings())
-        _process.join()
+        for _number in range(settings.size if settings.kind == "threads" else 1):
+            member = WorkerProcess(settings, _board)
+            member.join()
+            _members.append(member)
+            _free.put(member)
     except StigmergyError as error:
         _log.error("cannot join the fleet: %s. %s", error.message, error.hint)
         sys.exit(1)
+    threading.Thread(target=_watch_grace, name="grace", daemon=True).start()
 
 
 def _leave(**_: object) -> None:
-    global _process
-    if _process is not None:
-        _process.leave("drained")
-        _process = None
+    while _members:
+        _members.pop().leave("drained")
 
 
 def _join_in_main(sender: Any = None, **_: object) -> None:
     # Pools without child processes run attempts in this one.
     if sender is not None and not getattr(sender.pool_cls, "__module__", "").endswith("prefork"):
         _join()
+
+
+def _drain(**_: object) -> None:
+    """Celery was told to end, by a signal or by one of our own: from now on the grace runs."""
+    settings = _settings()
+    _board.drain(settings.grace_s)
+    if settings.kind == "prefork":  # the others watch over themselves
+        threading.Thread(target=_watch_grace, args=(_LAST_WORDS_S,), name="grace", daemon=True).start()
+
+
+def _watch_grace(longer_s: float = 0.0) -> None:
+    """Once the pool drains and its grace is over: hand on what the workers of this process have in hand, and end it."""
+    while _board.overdue_s() < longer_s:
+        time.sleep(_LOOK_S)
+    _log.warning("the grace is over; what still runs goes to others")
+    while _members:
+        _members.pop().give_up()
+    os._exit(EXIT_OVERDUE)
 
 
 def _ready(**_: object) -> None:
@@ -149,3 +198,4 @@ worker_process_shutdown.connect(_leave, weak=False)
 worker_init.connect(_join_in_main, weak=False)
 worker_shutdown.connect(_leave, weak=False)
 worker_ready.connect(_ready, weak=False)
+worker_shutting_down.connect(_drain, weak=False)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
+import psutil
 
-from schemas.attempts import AttemptOrder
+from schemas.attempts import AttemptOrder, Failure
 from schemas.errors import StigmergyError
 from schemas.events.worker import WorkerJoined, WorkerLeft
 from schemas.ids import process_name
-from schemas.signals import REFLEX, Heartbeat, heartbeat_subject
+from schemas.signals import REFLEX, Heartbeat, PoolCall, heartbeat_subject, pool_subject
 from workers.attempt import Attempts
 from workers.bench import Bench
+from workers.board import Board
 from workers.bus import BusBlobs, WorkerBus
 from workers.registry import Registry
 from workers.reporting import Reporter
@@ -26,6 +31,7 @@ from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
 _beats = msgspec.json.Encoder()
+_calls = msgspec.json.Decoder(PoolCall)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,10 @@ class WorkerSettings:
 
     Attributes:
         may_exit: the process hosts one agent at a time and may be ended to stop it.
+        pool, kind, size: which pool it belongs to, Celery's kind of it, and how many workers it begins with.
+        labels: what is special about this machine, for tasks that require it.
+        grace_s: how long attempts may go on after SIGTERM.
+        memory_mb: most memory of one process in MiB; 0 for no limit.
     """
 
     nats_url: str
@@ -45,17 +55,26 @@ class WorkerSettings:
     sandbox: str | None = None
     heartbeat_s: float = 1.0
     may_exit: bool = True
+    pool: str = ""
+    kind: str = "prefork"
+    size: int = 1
+    labels: dict[str, str] = field(default_factory=dict)
+    grace_s: float = 300.0
+    memory_mb: int = 0
 
 
 class WorkerProcess:
-    """A member of the fleet. Made once in every process that runs attempts, after any fork.
+    """A member of the fleet. Made after any fork: one in a process, or one for each thread of a pool of threads.
+
+    Args:
+        board: what the pool's processes tell one another.
 
     Raises:
         LogUnavailable: NATS does not answer.
         InvalidInput: the agents cannot be found.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, board: Board | None = None) -> None:
         self._settings = settings
         self.registry = Registry(settings.imports, settings.skills)
         self.name = process_name()
@@ -64,7 +83,10 @@ class WorkerProcess:
         bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox)
         self._reporter = Reporter(self._bus, self.name)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
+        self._process = psutil.Process()
+        self._board = board or Board()
         self._leaving = False
+        self._joined_at = time.time()
         self._beat: Callable[[], None] = lambda: None
 
     def join(self) -> None:
@@ -79,9 +101,15 @@ class WorkerProcess:
                 agents=self.registry.agents,
                 version=_version(),
                 sandbox=self._settings.sandbox or "",
+                pool=self._settings.pool,
+                kind=self._settings.kind,
+                labels=self._settings.labels,
+                cards=self.registry.cards,
+                memory_mb=self._settings.memory_mb,
             ),
             self._settings.tenant,
         )
+        self._bus.listen(pool_subject(self._settings.tenant), self._called)
         self._beat = self._bus.pulse(heartbeat_subject(self.name), self._heartbeat, self._settings.heartbeat_s)
 
     def make(self, orders: Iterable[str]) -> None:
@@ -104,19 +132,58 @@ class WorkerProcess:
         except StigmergyError as error:
             _log.warning("left without a goodbye: %s", error)
 
-    def _heartbeat(self) -> bytes:
-        return _beats.encode(
-            Heartbeat(
-                worker=self.name,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                skills=self.registry.skills,
-                running=self._watch.held(),
-                leaving=self._leaving,
-            )
+    def give_up(self) -> None:
+        """The grace is over: report what is in hand as failed, so that others take it at once, and leave."""
+        message = "the worker had to leave before the attempt ended"
+        failure = Failure(code="drained", message=message, hint="allow a longer grace", retryable=True)
+        try:
+            self._attempts.give_up(failure)
+        except StigmergyError as error:
+            _log.warning("what was in hand is left to the lease: %s", error)
+        self.leave("drained; what was in hand went to others")
+
+    def _called(self, raw: bytes) -> None:
+        """A call to pools: note it on the board, and tell the main process, which is this one in pools of threads."""
+        try:
+            call = _calls.decode(raw)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            _log.warning("not a call to a pool: %s", error)
+            return
+        if not call.means(self._present()):
+            return
+        if call.size:
+            self._board.wants(call.size)
+        elif self._board.drain(call.grace_s):
+            os.kill(os.getppid() if self._settings.kind == "prefork" else os.getpid(), signal.SIGTERM)
+
+    def _present(self) -> Heartbeat:
+        done, failed = self._attempts.made
+        return Heartbeat(
+            worker=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            skills=self.registry.skills,
+            running=self._watch.held(),
+            leaving=self._leaving,
+            draining=self._board.draining,
+            pool=self._settings.pool,
+            kind=self._settings.kind,
+            size=self._board.size or self._settings.size,
+            since=round(self._joined_at, 3),
+            done=done,
+            failed=failed,
+            rss=self._process.memory_info().rss,
+            version=_version(),
+            labels=self._settings.labels,
+            versions=self.registry.versions,
+            profile=self.registry.profile(self._settings.labels),
         )
 
+    def _heartbeat(self) -> bytes:
+        return _beats.encode(self._present())
 
+
+@cache
 def _version() -> str:
     try:
         return version("stigmergy")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from schemas.cards import SkillCard
 from schemas.errors import InvalidInput
 from schemas.ids import token
+from schemas.requirements import profile, queue_of
 from workers import agents as builtin
 from workers.agents.base import Agent
 
@@ -54,6 +57,30 @@ class Registry:
             cards.setdefault(agent.name, []).append(skill)
         return {name: tuple(skills) for name, skills in cards.items()}
 
+    @property
+    def cards(self) -> tuple[SkillCard, ...]:
+        """What is said of each skill, for whoever looks for one."""
+        return tuple(_card(skill, agent) for skill, agent in sorted(self._by_skill.items()))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the agents behind the skills, where they are not 1."""
+        return {skill: agent.version for skill, agent in self._by_skill.items() if agent.version != "1"}
+
+    def profile(self, labels: Mapping[str, str]) -> str:
+        """What the workers of this machine with these labels have in common."""
+        return profile(socket.gethostname(), labels, self.versions)
+
+    def queues(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The queues that the worker reads: of each skill that for everybody, and that of the profile."""
+        own = self.profile(labels)
+        return tuple(queue for skill in self.skills for queue in (queue_of(skill), queue_of(skill, own)))
+
+    @property
+    def nature(self) -> str:
+        """``io`` if all that the worker takes waits most of the time, else ``cpu``."""
+        return "io" if {agent.nature for agent in self._by_skill.values()} == {"io"} else "cpu"
+
     def for_skill(self, skill: str) -> Agent:
         """The agent for a skill. Raises :class:`InvalidInput`."""
         try:
@@ -91,6 +118,18 @@ def _import(name: str) -> object:
         ) from error
     except Exception as error:
         raise InvalidInput(f"importing {name!r} failed: {type(error).__name__}: {error}") from error
+
+
+def _card(skill: str, agent: Agent) -> SkillCard:
+    about = (inspect.getdoc(type(agent)) or "").partition("\n\n")[0].replace("\n", " ")
+    return SkillCard(
+        id=skill,
+        agent=agent.name,
+        description=about,
+        tags=agent.tags,
+        version=agent.version,
+        nature=agent.nature,
+    )
 
 
 def _offer(found: dict[str, Agent], kind: type[Agent]) -> None:

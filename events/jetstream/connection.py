@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -12,6 +14,7 @@ from events.jetstream.quick_client import QuickClient
 from schemas.errors import LogUnavailable
 
 _log = logging.getLogger(__name__)
+_ONE_SERVER_S = 2
 
 
 async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
@@ -35,7 +38,8 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
             await client.connect(
                 url.split(","),
                 name=name,
-                connect_timeout=max(1, round(timeout_s)),
+                # For each server: one that hangs must not use up the time of the others.
+                connect_timeout=max(1, round(min(_ONE_SERVER_S, timeout_s) if "," in url else timeout_s)),
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a number of seconds, whatever it is declared as
@@ -43,6 +47,7 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
                 max_outstanding_pings=4,
                 pending_size=64 * 1024 * 1024,
                 error_cb=reporter.hear,
+                **_credentials(url),
             )
     except (NatsError, OSError, TimeoutError, ValueError) as error:
         if client.is_connecting:
@@ -53,6 +58,21 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
         ) from None  # what nats-py and urllib say may quote the URL, and with it the secret
     reporter.connected = True
     return client
+
+
+def _credentials(url: str) -> dict[str, Any]:
+    """What all URLs say, for all servers: a cluster tells its clients of servers by address, hence without a secret."""
+    if len({part.rpartition("://")[2].rpartition("@")[0] for part in url.split(",")}) != 1:
+        return {}  # nats-py takes those of each URL
+    try:
+        parts = urlsplit(url.split(",")[0])
+    except ValueError:
+        return {}  # nats-py says what is wrong with it
+    if not parts.username:
+        return {}
+    if parts.password is None:
+        return {"token": unquote(parts.username)}
+    return {"user": unquote(parts.username), "password": unquote(parts.password)}
 
 
 class _Reporter:

@@ -31,8 +31,11 @@ class Consumers:
     def __init__(self, nc: Client) -> None:
         self._nc = nc
 
-    async def ephemeral(self, stream: str, window: Window) -> Consumer:
-        """A consumer without acknowledgements that the server forgets a minute after its reader."""
+    async def ephemeral(self, stream: str, window: Window, *, timeout_s: float = 5.0) -> Consumer:
+        """A consumer without acknowledgements that the server forgets a minute after its reader.
+
+        A cluster may give it to a server that has just died: then nobody answers, and another try has another name.
+        """
         config: dict[str, Any] = {
             "ack_policy": "none",
             "mem_storage": True,
@@ -47,10 +50,10 @@ class Consumers:
         else:
             config |= {"deliver_policy": "all"}
         name = secrets.token_hex(8)
-        answer = await self._create(stream, name, config)
+        answer = await self._create(stream, name, config, timeout_s)
         return Consumer(name, int(answer.get("num_pending", 0)))
 
-    async def newest(self, stream: str, subject: str) -> int:
+    async def newest(self, stream: str, subject: str, *, timeout_s: float = 5.0) -> int:
         """Sequence of the newest message of a subject, wildcards allowed; 0 if there is none.
 
         A consumer that begins with it says where that is. Getting the message itself would be one request less, but no
@@ -65,7 +68,7 @@ class Consumers:
             "filter_subjects": [subject],
             "deliver_policy": "last",
         }
-        answer = await self._create(stream, name, config)
+        answer = await self._create(stream, name, config, timeout_s)
         await self.drop(stream, name)
         return int(answer["delivered"]["stream_seq"]) + 1 if answer.get("num_pending") else 0
 
@@ -103,10 +106,10 @@ class Consumers:
         except LogUnavailable:
             return
 
-    async def _create(self, stream: str, name: str, config: dict[str, Any]) -> dict[str, Any]:
+    async def _create(self, stream: str, name: str, config: dict[str, Any], timeout_s: float = 5.0) -> dict[str, Any]:
         request = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
         try:
-            return await call(self._nc, f"CONSUMER.CREATE.{stream}.{name}", request)
+            return await call(self._nc, f"CONSUMER.CREATE.{stream}.{name}", request, timeout_s=timeout_s)
         except ApiRefused as error:
             if error.number in {10136, 10138, 10139}:
                 raise InvalidInput(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -11,7 +12,7 @@ from nats.aio.msg import Msg
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
 from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, frames, subject_of
-from events.jetstream.api import call
+from events.jetstream.api import call, soon
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries
@@ -133,17 +134,17 @@ class JetStreamLog:
                     await patiently(self._nc, lambda: self._consumers.durable(EVENTS, subscription))
 
     async def last_sequence(self) -> int:
-        answer = await call(self._nc, f"STREAM.INFO.{EVENTS}")
+        answer = await self._ask(f"STREAM.INFO.{EVENTS}")
         return int(answer["state"]["last_seq"])
 
     async def oldest(self) -> tuple[int, datetime | None]:
-        state = (await call(self._nc, f"STREAM.INFO.{EVENTS}"))["state"]
+        state = (await self._ask(f"STREAM.INFO.{EVENTS}"))["state"]
         if not state["messages"]:
             return int(state["last_seq"]) + 1, None
         return int(state["first_seq"]), datetime.fromisoformat(state["first_ts"])
 
     async def newest(self, subject: str) -> int:
-        return await self._consumers.newest(EVENTS, subject)
+        return await soon(self._nc, lambda each_s: self._consumers.newest(EVENTS, subject, timeout_s=each_s))
 
     async def missions(self, types: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
         found: dict[tuple[str, str], dict[str, int]] = {}
@@ -152,7 +153,7 @@ class JetStreamLog:
             offset = 0
             while True:
                 ask = {"subjects_filter": f"events.*.*.{name}", "offset": offset}
-                answer = await call(self._nc, f"STREAM.INFO.{EVENTS}", ask)
+                answer = await self._ask(f"STREAM.INFO.{EVENTS}", ask)
                 subjects = answer["state"].get("subjects") or {}
                 for subject, count in subjects.items():
                     _, tenant, mission, *_ = subject.split(".")
@@ -161,6 +162,9 @@ class JetStreamLog:
                 if not subjects or offset >= answer.get("total", 0):
                     break
         return found
+
+    async def _ask(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        return await soon(self._nc, lambda each_s: call(self._nc, subject, request, timeout_s=each_s))
 
     async def _resolve(self, msg: Msg) -> list[Event]:
         return await self._whole(decode(msg.data, msg.subject, place_of(msg).sequence))

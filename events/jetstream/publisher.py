@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,22 +18,25 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
-from events.jetstream.api import ApiRefused, refusal
+from events.jetstream.api import NOT_AVAILABLE, TEMPORARY, ApiRefused, call, refusal, soon
 from events.jetstream.quick_client import Posted, QuickClient
 from events.port import Ack, Guard
 from schemas.errors import Conflict, LogUnavailable, PayloadTooLarge, StigmergyError
+from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
 
+_log = logging.getLogger(__name__)
 _IN_FLIGHT = 1000
 _TRY_S = 3.0
 _GIVE_UP_S = 30.0
 _TICK_S = 0.2
 _PAUSE_S = 0.1
-# Names and numbers: https://github.com/nats-io/nats-server/blob/main/server/errors.json
-_WRONG_LAST_SEQUENCE = {10071, 10164}
+_TELL_S = 2.0
+_IN_FLIGHT_THERE = 10164
+"""A cluster's: another guarded message of that subject is being agreed on, perhaps our own first try. It will pass."""
+_WRONG_LAST_SEQUENCE = {10071, _IN_FLIGHT_THERE}
 _IMPOSSIBLE = ("Nats-Expected-Last-Msg-Id", "none")
-_NOT_AVAILABLE, _TOO_LARGE = 10008, 10054
-# not available, no leader, not enabled yet, stream offline, id or sequence still in process, too many requests
-_TEMPORARY = {_NOT_AVAILABLE, 10009, 10076, 10118, 10158, 10163, 10167}
+_TOO_LARGE = 10054
+_STREAMS = {"events": EVENTS, "commands": COMMANDS, "dead": DEAD_LETTERS}
 
 
 class _Error(msgspec.Struct):
@@ -49,7 +53,7 @@ class _Answer(msgspec.Struct):
 
 
 _answers = msgspec.json.Decoder(_Answer)
-_UNANSWERED = _Answer(error=_Error(503, _NOT_AVAILABLE, "not connected"))
+_UNANSWERED = _Answer(error=_Error(503, NOT_AVAILABLE, "not connected"))
 
 
 class _Round:
@@ -133,7 +137,8 @@ class Publisher:
         answers: list[_Answer] = [_UNANSWERED] * len(messages)
         left = list(range(len(messages)))
         clock = asyncio.get_running_loop().time
-        deadline = clock() + _GIVE_UP_S
+        began, told = clock(), False
+        deadline = began + _GIVE_UP_S
         while left:
             for number, answer in zip(left, await self._send_in_order(messages, left), strict=False):
                 answers[number] = answer
@@ -144,19 +149,36 @@ class Publisher:
             if left and (clock() > deadline or self._nc.is_closed):
                 break
             if left:
+                if not told and clock() - began > _TELL_S:
+                    told = True
+                    why = answers[left[0]].error
+                    _log.warning("the log does not take what is written, trying again: %s", why and why.description)
                 await asyncio.sleep(_PAUSE_S)
+        if told and not left:
+            _log.warning("the log takes what is written again, after %.1f s", clock() - began)
         await self._recognise(messages, answers)
         return [_result(message, answer) for message, answer in zip(messages, answers, strict=True)]
 
     async def _recognise(self, messages: list[Message], answers: list[_Answer]) -> None:
         """Tell repetitions from conflicts.
 
-        The server looks at the guard before the message id, so that the second try of a message whose acknowledgement
-        was lost conflicts with its own first. It looks at the expected last message id after that: a repetition with an
-        impossible one is answered as duplicate, and anything else is refused, never stored.
+        A single server looks at the guard before the message id, so that the second try of a message whose
+        acknowledgement was lost conflicts with its own first. It looks at the expected last message id after that: a
+        repetition with an impossible one is answered as duplicate, and anything else is refused, never stored.
+
+        A replicated stream looks at the message id first, so there is nothing to tell apart. And it must never be asked
+        in this way: it agrees on the message before it looks at the expected id, and then all its replicas stop with a
+        "critical write error" (NATS 2.15.0; ``docs/decisions/0022-clusters.md``).
         """
         refused = [number for number, answer in enumerate(answers) if _is_conflict(answer)]
         if not refused:
+            return
+        try:
+            if await self._replicated(messages[refused[0]].subject):
+                return
+        except LogUnavailable as error:
+            for number in refused:
+                answers[number] = _lost(error.message)
             return
         probes = [Message(messages[n].subject, b"", messages[n].message_id, extra=(_IMPOSSIBLE,)) for n in refused]
         for number, result in zip(refused, await self.store(probes), strict=True):
@@ -164,6 +186,14 @@ class Publisher:
                 answers[number] = _Answer(seq=result.sequence, duplicate=True)
             elif isinstance(result, LogUnavailable) and not isinstance(result, ApiRefused):
                 answers[number] = _lost(result.message)
+
+    async def _replicated(self, subject: str) -> bool:
+        """Whether its stream is kept by several servers. Asked each time: an operator may change it at any time."""
+        stream = _STREAMS.get(subject.partition(".")[0])
+        if stream is None:
+            return True
+        about = await soon(self._nc, lambda each_s: call(self._nc, f"STREAM.INFO.{stream}", timeout_s=each_s))
+        return int(about["config"]["num_replicas"]) > 1
 
     async def _send_in_order(self, messages: list[Message], numbers: list[int]) -> list[_Answer]:
         """Send until all are sent or the connection changes: then what was sent before has to go first again.
@@ -259,11 +289,11 @@ class Publisher:
 
 
 def _lost(reason: str) -> _Answer:
-    return _Answer(error=_Error(503, _NOT_AVAILABLE, reason))
+    return _Answer(error=_Error(503, NOT_AVAILABLE, reason))
 
 
 def _passing(answer: _Answer) -> bool:
-    return answer.error is not None and answer.error.err_code in _TEMPORARY
+    return answer.error is not None and answer.error.err_code in {*TEMPORARY, _IN_FLIGHT_THERE}
 
 
 def _is_conflict(answer: _Answer) -> bool:
@@ -282,7 +312,7 @@ def _as_error(message: Message, error: _Error) -> StigmergyError:
             f"a message of {len(message.payload):,} bytes for {message.subject} is larger than the log takes",
             hint="raise max_msg_size of the stream and max_payload of the server, or make the event smaller",
         )
-    if error.err_code in _TEMPORARY:
+    if error.err_code in TEMPORARY:
         return LogUnavailable(
             f"the log did not acknowledge {message.subject} within {_GIVE_UP_S:.0f} s: {error.description}",
             hint="is the NATS server running? Publishing again with the same event id is safe",

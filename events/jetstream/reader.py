@@ -17,7 +17,7 @@ from typing import Self
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from events.jetstream.api import ApiRefused
+from events.jetstream.api import ApiRefused, soon
 from events.jetstream.consumers import Consumers
 from events.jetstream.place import Place, place_of
 from events.jetstream.pull import ConsumerGone, Pull
@@ -47,7 +47,7 @@ class Reader:
         self.pending = 0
 
     async def __aenter__(self) -> Self:
-        await (patiently(self._nc, self._begin) if self._patient else self._begin())
+        await (patiently(self._nc, self._begin) if self._patient else soon(self._nc, self._begin))
         return self
 
     async def __aexit__(
@@ -70,8 +70,8 @@ class Reader:
             return []
         return messages
 
-    async def _begin(self) -> None:
-        consumer = await self._consumers.ephemeral(self._stream, self._window)
+    async def _begin(self, within_s: float = 2.0) -> None:
+        consumer = await self._consumers.ephemeral(self._stream, self._window, timeout_s=within_s)
         self._consumer = consumer.name
         self._order, self.pending = 0, consumer.pending
         self._pull = await Pull(self._nc, self._stream, consumer.name, self._batch).__aenter__()

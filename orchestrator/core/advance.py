@@ -102,6 +102,7 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
         expects=_kept_to(writes, expects),
         priority=spec.priority,
         timeout_s=spec.timeout_s,
+        requires=spec.requires,
     )
     return [adopting.recorded(mission, task, ready) or ready]
 

@@ -33,6 +33,7 @@ def _paths(node: Node) -> Any:
 _TASK: dict[str, Key] = {
     **{name: Key(name) for name in ("skill", "intent", "title", "workspace", "goal", "priority")},
     "inputs": Key("inputs"),
+    "requires": Key("requires"),
     "needs": Key("needs", _names),
     "writes": Key("writes", _paths),
     "on_conflict": Key("on_conflict"),

@@ -6,9 +6,9 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from celery import Celery
@@ -16,6 +16,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from orchestrator.task_queue.celery_message import MessageFactory
+from orchestrator.task_queue.fairness import FairQueue
+from orchestrator.task_queue.rates import Bucket
 from schemas.attempts import AttemptOrder
 from schemas.celery_wire import celery_settings
 
@@ -47,11 +49,20 @@ class _Message:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """An attempt on its way to a queue."""
+    """An attempt on its way to a queue. ``weight``: the share of its mission among those of its tenant."""
 
     queue: str
     priority: int
     order: AttemptOrder
+    weight: float = 1.0
+
+    @property
+    def tenant(self) -> str:
+        return self.order.tenant
+
+    @property
+    def mission(self) -> str:
+        return self.order.mission
 
 
 class Sender(Protocol):
@@ -73,28 +84,43 @@ class Sender(Protocol):
 class Spread(Protocol):
     """What a sender wants to know of a skill to fill its messages."""
 
-    def __call__(self, skill: str) -> tuple[float | None, int]:
-        """How long an attempt takes in seconds, if known, and how many workers take the skill."""
+    def __call__(self, skill: str, queue: str) -> tuple[float | None, int]:
+        """How long an attempt takes in seconds, if known, and how many workers read the queue."""
 
 
 class CelerySender:
     """Sends over Celery's Redis transport, just enough to keep every worker busy.
 
     What is sent cannot be ordered or filled into messages any more. So a queue holds about two unclaimed messages a
-    worker, and the rest waits here: by the time it goes, it is known how long the work takes, and what came later
-    with a higher priority goes first.
+    worker, and the rest waits here: by the time it goes, it is known how long the work takes, what came later with a
+    higher priority goes first, and missions and tenants take turns.
 
     It has a thread of its own, because Redis may be away for a while, and nothing else should wait for it.
+
+    Args:
+        rates: attempts a second by skill, where there is a limit.
+        tenant_weights: the shares of tenants; 1 where there is none.
     """
 
-    def __init__(self, redis_url: str, spread: Spread) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        spread: Spread,
+        *,
+        rates: Mapping[str, float] = MappingProxyType({}),
+        tenant_weights: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         app = Celery("stigmergy.dispatch", set_as_current=False)
         app.conf.update(celery_settings(redis_url))
         self._factory = MessageFactory(app)
         self._redis = Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10)
         self._spread = spread
         self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
-        self._backlog: dict[tuple[str, int], deque[Dispatch]] = {}
+        self._backlog: dict[str, FairQueue[Dispatch]] = {}
+        self._tenant_weights = tenant_weights
+        now = time.monotonic()
+        self._buckets = {skill: Bucket(rate, now) for skill, rate in rates.items()}
+        self._look_again_s: float | None = None
         self._waiting: set[AttemptKey] = set()
         self._lost: list[Dispatch] = []
         self._unclaimed: dict[AttemptKey, _Message] = {}
@@ -120,13 +146,17 @@ class CelerySender:
             for dispatch in self._lost:
                 self._persist([dispatch])
             self._lost.clear()
-            for place in sorted(self._backlog, key=lambda place: -place[1]):
-                self._send_some(place)
+            self._look_again_s = None
+            for name in list(self._backlog):
+                self._send_some(name)
         self._redis.close()
 
     def _take_in(self) -> bool:
-        """Wait for news and sort it in. False when it is time to stop."""
-        news = [self._news.get()]
+        """Wait for news, or until a rate lets more go, and sort it in. False when it is time to stop."""
+        try:
+            news = [self._news.get(timeout=self._look_again_s)]
+        except queue.Empty:
+            return True
         while not self._news.empty():
             news.append(self._news.get_nowait())
         for item in news:
@@ -143,7 +173,10 @@ class CelerySender:
                 self._lost.append(dispatch)
         elif attempt not in self._waiting:
             self._waiting.add(attempt)
-            self._backlog.setdefault((dispatch.queue, dispatch.priority), deque()).append(dispatch)
+            fair = self._backlog.get(dispatch.queue)
+            if fair is None:
+                fair = self._backlog[dispatch.queue] = FairQueue(lambda tenant: self._tenant_weights.get(tenant, 1.0))
+            fair.put(dispatch)
 
     def _note_claimed(self, attempt: AttemptKey) -> None:
         message = self._unclaimed.pop(attempt, None)
@@ -152,20 +185,34 @@ class CelerySender:
         message.claimed = True
         self._messages[message.queue] -= 1
 
-    def _send_some(self, place: tuple[str, int]) -> None:
-        backlog = self._backlog[place]
-        while backlog:
-            seconds, workers = self._spread(backlog[0].order.skill)
-            if self._messages.get(place[0], 0) >= _AHEAD * max(1, workers):
+    def _send_some(self, name: str) -> None:
+        backlog = self._backlog[name]
+        while len(backlog):
+            first, waiting = backlog.first()
+            seconds, workers = self._spread(first.order.skill, name)
+            if self._messages.get(name, 0) >= _AHEAD * max(1, workers):
                 return
-            size = fill(len(backlog), seconds, workers)
-            taken = [backlog.popleft() for _ in range(size)]
+            size = min(fill(waiting, seconds, workers), self._allowed(first.order.skill))
+            if not size:
+                return
             # What was settled while it waited, for instance cancelled, is not sent any more.
-            message = [dispatch for dispatch in taken if key_of(dispatch.order) in self._waiting]
+            message = [dispatch for dispatch in backlog.take(size) if key_of(dispatch.order) in self._waiting]
             if message:
-                self._remember(place[0], message)
+                if (bucket := self._buckets.get(first.order.skill)) is not None:
+                    bucket.take(len(message))
+                self._remember(name, message)
                 self._persist(message)
-        del self._backlog[place]
+        del self._backlog[name]
+
+    def _allowed(self, skill: str) -> int:
+        """How many attempts of the skill may go now; if none, it is looked at again when one may."""
+        bucket = self._buckets.get(skill)
+        if bucket is None:
+            return _MOST_IN_MESSAGE
+        allowed = bucket.available(time.monotonic())
+        if not allowed:
+            self._look_again_s = min(bucket.next_s(), self._look_again_s or bucket.next_s())
+        return allowed
 
     def _remember(self, queue_name: str, orders: Sequence[Dispatch]) -> None:
         message, keys = _Message(queue_name), [key_of(dispatch.order) for dispatch in orders]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -51,6 +52,7 @@ class Floor(Struct, frozen=True):
         trees: where the mission's file trees come from.
         agenda: tasks whose attempt waits for this role, with the order of their arrival.
         seen: noun to the sequence of its newest message, for the nouns that this role writes.
+        weight: the mission's share among those of its tenant.
         correlation, traceparent: of the submission; workers hand them on.
     """
 
@@ -63,6 +65,7 @@ class Floor(Struct, frozen=True):
     products: tuple[Product, ...] = ()
     trees: Map[str, Tree] = Map()
     ended: bool = False
+    weight: float = 1.0
     correlation: str | None = None
     traceparent: str | None = None
 
@@ -73,8 +76,9 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
     if noun in ("action", "world"):
         floor = replace(floor, seen=floor.seen.set(noun, fact.sequence))
     match fact.payload:
-        case MissionSubmitted():
-            return replace(floor, correlation=fact.correlation, traceparent=fact.traceparent)
+        case MissionSubmitted() as event:
+            floor = replace(floor, correlation=fact.correlation, traceparent=fact.traceparent)
+            return replace(floor, weight=weight_of(event.labels))
         case TaskReady() as event:
             return _open(floor, event, fact)
         case ActionDispatched() as event:
@@ -95,6 +99,15 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
             return replace(floor, ended=False)
         case _:
             return floor
+
+
+def weight_of(labels: Mapping[str, str]) -> float:
+    """The share that a mission's label ``weight`` asks for, between 0.01 and 100; 1 if it says nothing sensible."""
+    try:
+        weight = float(labels.get("weight", "1"))
+    except ValueError:
+        return 1.0
+    return min(100.0, max(0.01, weight)) if weight == weight else 1.0
 
 
 def _put(floor: Floor, task: str, opened: OpenAttempt, *, waits: bool) -> Floor:

@@ -89,11 +89,12 @@ class DispatchRules:
         for payload, identifier in facts:
             if isinstance(payload, ActionDispatched):
                 order = payload.order.model_copy(update={"cause": identifier})
-                self._send(Dispatch(payload.queue, payload.priority, order))
+                self._send(Dispatch(payload.queue, payload.priority, order, state.weight))
 
     def advance(self, state: Floor, now: datetime) -> list[Payload]:
         """Dispatch what is ready, judge what was reported; the judgements first, for others wait for them."""
         board = _board(state)
+        self._situation.plan_anew()
         decided = (self._decide(state, opened, now, board) for opened in _in_order(state))
         # Cut after deciding: what waits for a worker must not stand in the way of what does not.
         facts = list(islice((payload for payload in decided if payload is not None), _MOST))
@@ -218,6 +219,16 @@ def unclaimed(state: Floor, now: datetime, after_s: float) -> list[OpenAttempt]:
     waiting = (state.attempts[task] for task in sorted(state.attempts))
     waiting = (opened for opened in waiting if opened.stage is Stage.DISPATCHED)
     return [opened for opened in waiting if (now - opened.since).total_seconds() > after_s]
+
+
+def unread(state: Floor, task: str, attempt: int) -> list[Payload]:
+    """The end of an attempt in a queue that nobody reads any more: the next one is allocated anew."""
+    opened = state.attempts.get(task)
+    if opened is None or opened.ready.attempt != attempt or opened.stage is not Stage.DISPATCHED:
+        return []
+    message = f"the workers of the queue {opened.queue} have left before one could claim the attempt"
+    failure = Failure(code="workers_left", message=message, retryable=True)
+    return [ActionExpired(task=task, attempt=attempt, failure=failure)]
 
 
 def unclaimable(state: Floor, task: str, attempt: int, times: int) -> list[Payload]:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from functools import partial
 
 import msgspec
 
 from events.port import Guard, Log, Write
+from events.services import Services
 from events.signals import Signals
 from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
 from orchestrator.recording import Clock, Recorder
+from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
-from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed
+from orchestrator.task_queue.learning import learn
+from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.situation import GRACE_S, Situation
+from schemas.backlog import BACKLOG
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
@@ -49,6 +53,7 @@ class TaskQueueManager:
         tenant: whose workers it notes as lost.
         lease_s: after this silence a worker's attempts are given to others.
         grace_s: how long a task waits for the first worker of its skill before it fails.
+        services: where it answers what waits and what runs, if anywhere.
     """
 
     def __init__(
@@ -63,11 +68,13 @@ class TaskQueueManager:
         lease_s: float = 3.0,
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
+        services: Services | None = None,
     ) -> None:
         self._log = log
         self._signals = signals
         self._clock = clock
         self._tenant = tenant
+        self._services = services
         self._monotonic = monotonic
         self.situation = Situation(lease_s, monotonic(), grace_s)
         self._sender = sender(self._spread)
@@ -81,6 +88,8 @@ class TaskQueueManager:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.desks.load_open()
+        if self._services is not None:
+            await self._services.serve(BACKLOG, self._answer_backlog)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
@@ -90,8 +99,12 @@ class TaskQueueManager:
         finally:
             await asyncio.to_thread(self._sender.close)
 
-    def _spread(self, skill: str) -> tuple[float | None, int]:
-        return self.situation.expected_s(skill), len(self.situation.offering(skill))
+    def _spread(self, skill: str, queue: str) -> tuple[float | None, int]:
+        return self.situation.expected_s(skill), len(self.situation.reading(queue))
+
+    async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
+        floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
+        yield msgspec.json.encode(backlog(floors, self.situation, self._clock()))
 
     def _listening_s(self) -> float:
         return self._monotonic() - self.situation.since
@@ -113,6 +126,7 @@ class TaskQueueManager:
                 self.desks.touch(desk)
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
+        learn(self.situation, floor, fact.payload)
         match fact.payload:
             case AttemptStarted() as event:
                 self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
@@ -170,6 +184,9 @@ class TaskQueueManager:
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
+        for opened in unclaimed(desk.state, now, self._unread_s()):
+            if opened.ready.requires and not self.situation.reading(opened.queue):
+                await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
         for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
@@ -182,11 +199,16 @@ class TaskQueueManager:
             if len(self._resent) > 10_000:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
-            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order))
+            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _unread_s(self) -> float:
+        """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""
+        lease = self.situation.lease_s
+        return lease if self._listening_s() > lease else float("inf")
 
     def _idle(self, opened: OpenAttempt) -> bool:
         idle_since = self._monotonic() - _IDLE_S
-        return any(worker.active_at < idle_since for worker in self.situation.offering(opened.ready.skill))
+        return any(worker.active_at < idle_since for worker in self.situation.reading(opened.queue))
 
     def _stop_strays(self) -> None:
         """Tell workers to stop what no longer counts; said again for as long as it is seen running."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from projections.registry.quality import Tally
 from schemas.signals import Heartbeat, Running
 
 _FORGET_S = 60.0
@@ -36,6 +37,9 @@ class Situation:
     since: float
     grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
+    _assigned: dict[str, int] = field(default_factory=dict)
+    _planned: dict[str, int] = field(default_factory=dict)
+    _tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
     _durations: dict[str, float] = field(default_factory=dict)
     _held_at: dict[Running, float] = field(default_factory=dict)
 
@@ -82,12 +86,40 @@ class Situation:
 
     def offering(self, skill: str) -> list[Worker]:
         """Living workers that take this skill."""
-        return [w for w in list(self.workers.values()) if not w.lost and not w.beat.leaving and skill in w.beat.skills]
+        return [w for w in list(self.workers.values()) if not w.lost and w.beat.available and skill in w.beat.skills]
+
+    def reading(self, queue: str) -> list[Worker]:
+        """Living workers that read this queue."""
+        return [w for w in list(self.workers.values()) if not w.lost and w.beat.available and w.beat.takes(queue)]
+
+    def assign(self, queue: str, change: int) -> None:
+        """Take note that so many attempts more or less wait in the queue of a profile."""
+        left = self._assigned.get(queue, 0) + change
+        if left > 0:
+            self._assigned[queue] = left
+        else:
+            self._assigned.pop(queue, None)
+
+    def plan(self, queue: str) -> None:
+        """Take note that the decision under way sends one more to the queue of a profile."""
+        self._planned[queue] = self._planned.get(queue, 0) + 1
+
+    def plan_anew(self) -> None:
+        """Another decision begins: what came of the last one is read from the log."""
+        self._planned.clear()
+
+    def assigned(self, queue: str) -> int:
+        """How many attempts were sent to the queue of a profile, or are just being sent, and are not claimed yet."""
+        return self._assigned.get(queue, 0) + self._planned.get(queue, 0)
+
+    def tally(self, skill: str, profile: str) -> Tally:
+        """How good the workers of a profile are at a skill, as far as this manager has seen."""
+        return self._tallies.setdefault((skill, profile), Tally())
 
     def skills(self) -> list[str]:
         """All skills on offer."""
         return sorted(
-            {s for w in list(self.workers.values()) if not w.lost and not w.beat.leaving for s in w.beat.skills}
+            {s for w in list(self.workers.values()) if not w.lost and w.beat.available for s in w.beat.skills}
         )
 
     def running(self) -> Iterator[tuple[str, Running]]:

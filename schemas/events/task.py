@@ -11,6 +11,7 @@ from schemas.attempts import Failure
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation, Observation
 from schemas.plan import OnConflict
+from schemas.requirements import Value
 
 
 class TaskReady(AttemptPayload):
@@ -27,6 +28,7 @@ class TaskReady(AttemptPayload):
     expects: tuple[Expectation, ...] = ()
     priority: int = 5
     timeout_s: float = 600.0
+    requires: dict[str, Value] = Field(default_factory=dict)
 
 
 class TaskSucceeded(AttemptPayload):

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from schemas.cards import SkillCard
 from schemas.events.base import Payload
 
 
@@ -30,6 +31,11 @@ class WorkerJoined(_WorkerPayload):
     concurrency: int = 1
     version: str = ""
     sandbox: str = ""
+    pool: str = Field(default="", description="pools are drained and scaled as a whole")
+    kind: str = Field(default="", description="prefork, threads or solo")
+    labels: dict[str, str] = Field(default_factory=dict)
+    cards: tuple[SkillCard, ...] = ()
+    memory_mb: int = Field(default=0, description="most memory of the process in MiB; 0 for no limit")
 
 
 class WorkerLeft(_WorkerPayload):

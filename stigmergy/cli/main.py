@@ -16,6 +16,7 @@ from stigmergy.cli import (
     dev,
     doctor,
     events,
+    explain,
     fork,
     mission,
     projections,
@@ -49,7 +50,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "query", "world", "replay", "fork", "diff", "events", "dev", "status", "down",
+    "run", "mission", "explain", "query", "world", "replay", "fork", "diff", "events", "dev", "status", "down",
     "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -66,6 +67,7 @@ app.command("dev", short_help="Start everything on this machine.")(dev.dev)
 app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
+app.command("explain", short_help="Say why a task went to which worker.")(explain.explain)
 app.add_typer(world.app, name="world")
 app.command("query", short_help="Ask the analytics: trends, agents, costs, waiting …; or in SQL.")(query.query)
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)

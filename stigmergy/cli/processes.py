@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.errors import InvalidInput, ToolMissing
+from stigmergy.local.leash import leashed
 from stigmergy.local.process_spec import ProcessSpec
 from stigmergy.roles import ROLES, Needs
 from stigmergy.settings import Settings
@@ -58,7 +59,7 @@ def beside(settings: Settings, wanted: Sequence[str] = (), unwanted: Sequence[st
         InvalidInput: a name is no such role, or is both.
         ToolMissing: a wanted one lacks its packages.
     """
-    offered = {role.name: role.needs(settings) for role in ROLES.values() if not role.everywhere}
+    offered = {role.name: role.needs(settings) for role in ROLES.values() if role.reads and not role.everywhere}
     for name in (*wanted, *unwanted):
         if name not in offered:
             raise InvalidInput(f"there is no optional role {name!r}", hint=f"there are: {', '.join(offered)}")
@@ -77,3 +78,11 @@ def beside(settings: Settings, wanted: Sequence[str] = (), unwanted: Sequence[st
 def _stig(*arguments: str) -> tuple[str, ...]:
     # -P: the working directory is often somebody's repository, and a schemas.py there must not be taken for ours.
     return (sys.executable, "-P", _PROGRAM, *arguments)
+
+
+def pool_process(settings: Settings, skill: str, size: int, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Arguments and environment of a pool for one skill that ends when this process does."""
+    argv = _stig("workers", "start", "--skills", skill, "--concurrency", str(size), "--name", name)
+    environment = {**os.environ, **settings.environment()}
+    environment.pop("STIGMERGY_READY_FILE", None)
+    return leashed(argv), environment

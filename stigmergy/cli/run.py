@@ -143,6 +143,8 @@ async def _submit(
 
     async with Client(settings, name="cli") as client:
         handle = await client.submit(choice.objective, workflow=choice.workflow, plan=choice.plan, inputs=choice.inputs)
+        if handle.busy:
+            screen.err().print(f"[yellow]the system is busy: {handle.busy:,} tasks are open; this will take longer[/]")
         follower = Follower(client, handle, quiet=quiet)
         return await follower.to_the_end(timeout_s), follower.interrupted
 

@@ -14,7 +14,9 @@ def serve(
     roles: Annotated[
         list[str],
         typer.Argument(
-            metavar="ROLE...", help="orchestrator, task-queue, world, archive, analytics, or: all.", show_default=False
+            metavar="ROLE...",
+            help="orchestrator, task-queue, world, archive, analytics, scaler, backlog, or: all.",
+            show_default=False,
         ),
     ],
     stay: Annotated[
@@ -25,6 +27,7 @@ def serve(
 
     Any number of replicas of a role may run; they share the work (of the world, one writes and the others stand by).
     all are the deciding roles: orchestrator and task-queue. Read models are named; archive and analytics run once.
+    Of several scalers one works.
     Servers are those of STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL, or the embedded ones of the working directory.
 
     \b

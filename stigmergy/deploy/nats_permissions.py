@@ -17,8 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from events.blobs.jetstream import BUCKET
+from events.jetstream.election import BUCKET as ELECTIONS
+from events.jetstream.election import STREAM as SEATS
+from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
-from schemas.signals import HEARTBEATS, REFLEX
+from schemas.signals import HEARTBEATS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -53,12 +56,18 @@ def grants() -> tuple[Grant, ...]:
         ),
         Grant(
             "task_queue",
-            (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX),
-            (_INBOX, HEARTBEATS),
+            (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX, _INBOX),  # answers go to inboxes
+            (_INBOX, HEARTBEATS, f"ask.*.{BACKLOG}"),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX)),
+        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX, POOLS)),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
+        # It asks what waits, calls pools, and stands for its seat.
+        Grant(
+            "scaler",
+            (*_writes(Role.SCALER), *_reads(), QUESTIONS, POOLS, *_elects()),
+            (_INBOX, HEARTBEATS),
+        ),
         # The archive is the one read model that may drop what it has kept; it asks the others how far they are.
         Grant(
             "archive",
@@ -74,7 +83,7 @@ def grants() -> tuple[Grant, ...]:
         # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
         Grant(
             "client",
-            (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, *_consumes(DEAD_LETTERS)),
+            (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, POOLS, *_consumes(DEAD_LETTERS)),
             (_INBOX, HEARTBEATS),
         ),
     )
@@ -120,6 +129,15 @@ def _takes_commands() -> list[str]:
         *_acknowledges(f"{name}.>"),
         "dead.commands.*",
         _INBOX,  # answers go to the inbox that a command names in a header, long after the message was stored
+    ]
+
+
+def _elects() -> list[str]:
+    return [
+        f"$KV.{ELECTIONS}.>",
+        f"$JS.API.STREAM.CREATE.{SEATS}",
+        f"$JS.API.STREAM.MSG.GET.{SEATS}",
+        f"$JS.API.STREAM.MSG.DELETE.{SEATS}",
     ]
 
 

@@ -95,26 +95,28 @@ def nats_server(
     folder: Path, *, port: int | None = None, store_bytes: int = 2**30, monitor_port: int | None = None
 ) -> Iterator[ThrowAwayServer]:
     """NATS with JetStream below ``folder``, by token; SIGKILL at the end. Raises ToolMissing, Unavailable, Conflict."""
-    layout = _layout(folder)
-    with _running(NatsServer(layout, store_bytes=store_bytes, monitor_port=monitor_port), port) as server:
+    layout = throw_away_layout(folder)
+    with running_server(NatsServer(layout, store_bytes=store_bytes, monitor_port=monitor_port), port) as server:
         yield server
 
 
 @contextmanager
 def valkey_server(folder: Path, *, port: int | None = None) -> Iterator[ThrowAwayServer]:
     """Valkey below ``folder``, by password; SIGKILL at the end. Raises ToolMissing, Unavailable, Conflict."""
-    with _running(ValkeyServer(_layout(folder)), port) as server:
+    with running_server(ValkeyServer(throw_away_layout(folder)), port) as server:
         yield server
 
 
-def _layout(folder: Path) -> Layout:
+def throw_away_layout(folder: Path) -> Layout:
+    """Where the servers of this process keep what they need, below ``folder``."""
     layout = Layout.at(folder / f"servers-{os.getpid()}")
     layout.create()
     return layout
 
 
 @contextmanager
-def _running(server: EmbeddedServer, port: int | None) -> Iterator[ThrowAwayServer]:
+def running_server(server: EmbeddedServer, port: int | None) -> Iterator[ThrowAwayServer]:
+    """``server`` for the time of the block, on ``port`` or a free one. Raises Conflict if another one has its home."""
     home = server.config().parent
     private_folder(home)
     busy = f"another {server.name} runs in {home}, and two on one store destroy it"

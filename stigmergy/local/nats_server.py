@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,9 @@ class NatsServer:
         layout: the state directory.
         store_bytes: the limit of the file store; None for :func:`store_limit`.
         monitor_port: serve the monitoring pages on this loopback port; they need no token, so off by default.
+        name: of its home and its files; several servers below one layout share the token.
+        host: the address it listens on.
+        further: settings of NATS that go before ours, such as those of a cluster.
     """
 
     layout: Layout
@@ -48,18 +52,20 @@ class NatsServer:
     monitor_port: int | None = None
     name: str = "nats"
     port_variable: str = "STIGMERGY_NATS_PORT"
+    host: str = HOST
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self) -> Path:
         return self.layout.home(self.name) / "nats.conf"
 
     def url(self, port: int) -> str:
-        return f"nats://{self.layout.secret('nats-token')}@{HOST}:{port}"
+        return f"nats://{self.layout.secret('nats-token')}@{self.host}:{port}"
 
     def launch(self, port: int) -> Launch:
         binary, home = nats_binary(), self.layout.home(self.name)
         private_folder(home)
         write_private(self.config(), self._configuration(port))
-        log, output = self.layout.log(self.name), self.layout.logs / "nats.out"
+        log, output = self.layout.log(self.name), self.layout.logs / f"{self.name}.out"
         output.unlink(missing_ok=True)
         turn_over(log)
         # GOMAXPROCS and the like come through; NATS itself reads nothing from the environment unless told to.
@@ -69,7 +75,7 @@ class NatsServer:
         home = self.layout.home(self.name)
         settings: dict[str, Any] = {
             "server_name": "stigmergy-local",
-            "listen": f"{HOST}:{port}",
+            "listen": f"{self.host}:{port}",
             "max_payload": MAX_PAYLOAD,
             "authorization": {"token": self.layout.secret("nats-token")},
             # sync_interval stays at its default of two minutes: kill -9 of the server loses nothing acknowledged, and
@@ -87,6 +93,7 @@ class NatsServer:
         }
         if self.monitor_port is not None:
             settings["http"] = f"{HOST}:{self.monitor_port}"
+        settings |= self.further
         # The configuration language of NATS accepts JSON, which quotes blanks and quotation marks in paths for us; it
         # does not know \\u escapes, hence ensure_ascii=False.
         return json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
@@ -103,7 +110,7 @@ class NatsServer:
         # Spoken by hand: one round trip, while a client of nats-py needs an event loop and 0.2 s of imports.
         greeting = {"verbose": False, "pedantic": False, "auth_token": self.layout.secret("nats-token")}
         try:
-            with socket.create_connection((HOST, port), timeout=0.5) as wire:
+            with socket.create_connection((self.host, port), timeout=0.5) as wire:
                 wire.sendall(f"CONNECT {json.dumps(greeting)}\r\nPING\r\n".encode())
                 return _answers(wire)
         except OSError:

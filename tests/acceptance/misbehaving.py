@@ -134,3 +134,18 @@ class FillsDisk(Agent):
             for _ in range(int(context.inputs["megabytes"])):
                 file.write(b"\0" * 2**20)
         return {}
+
+
+class Hungry(Agent):
+    """Holds ``megabytes`` of memory in the first attempt, for half a minute if it is let."""
+
+    skills = ("hungry",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        if context.order.attempt == 1:
+            held = bytearray(int(context.inputs["megabytes"]) * 2**20)
+            for _ in range(600):
+                context.check()
+                time.sleep(0.05)
+            return {"held": len(held)}
+        return {"attempt": context.order.attempt}

@@ -1,10 +1,12 @@
-"""What these tests start: ``python -m tests.acceptance.processes roles NAMES``, or ``pool CONCURRENCY IMPORTS``.
+"""What these tests start: ``python -m tests.acceptance.processes roles NAMES``, or ``pool CONCURRENCY IMPORTS [HOW]``.
 
-Lists are separated by commas. The servers come from ``STIGMERGY_*``, as for everybody else.
+Lists are separated by commas; HOW is JSON, the arguments of ``worker_settings`` and the ``kind``. The servers come from
+``STIGMERGY_*``, as for everybody else.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 
@@ -23,8 +25,11 @@ def main(kind: str, *arguments: str) -> int:
         serve(arguments[0].split(","), Settings())
         return 0
     imports = tuple(name for name in arguments[1].split(",") if name)
-    settings = worker_settings(Settings(), skills=None, imports=imports, sandbox=None, may_exit=True)
-    return run_pool(settings, concurrency=int(arguments[0]), log_level="WARNING")
+    how = json.loads(arguments[2]) if len(arguments) > 2 else {}
+    kind = how.pop("kind", "prefork")
+    how = {"skills": None, "imports": imports, "sandbox": None, "may_exit": kind == "prefork", **how}
+    how["skills"] = tuple(how["skills"]) if how["skills"] else None
+    return run_pool(worker_settings(Settings(), **how), concurrency=int(arguments[0]), pool=kind, log_level="WARNING")
 
 
 if __name__ == "__main__":

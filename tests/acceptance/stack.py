@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -102,17 +104,17 @@ def _in_session(process: psutil.Process, session: int) -> bool:
 class Stack:
     """Servers, roles and workers that belong together."""
 
-    def __init__(self, folder: Path, nats: ThrowAwayServer, valkey: ThrowAwayServer, skill_grace_s: float) -> None:
+    def __init__(
+        self, folder: Path, nats_url: str, nats: ThrowAwayServer, valkey: ThrowAwayServer, **settings: Any
+    ) -> None:
         self.folder = folder
         self.nats = nats
         self.valkey = valkey
         self.settings = Settings(
-            nats_url=nats.url,
+            nats_url=nats_url,
             redis_url=valkey.url,
             state_dir=folder / "state",
-            worker_lease_s=LEASE_S,
-            heartbeat_s=0.5,
-            skill_grace_s=skill_grace_s,
+            **{"worker_lease_s": LEASE_S, "heartbeat_s": 0.5, **settings},
         )
         self._processes: dict[str, Process] = {}
 
@@ -124,9 +126,9 @@ class Stack:
         """Start roles in one process; it may not be ready yet."""
         return self._start("+".join(roles), ("roles", ",".join(roles)))
 
-    def pool(self, concurrency: int = 2, *, imports: tuple[str, ...] = (), name: str = "pool") -> Process:
-        """Start a pool of workers; it may not be ready yet."""
-        return self._start(name, ("pool", str(concurrency), ",".join(imports)))
+    def pool(self, concurrency: int = 2, *, imports: tuple[str, ...] = (), name: str = "pool", **how: Any) -> Process:
+        """Start a pool of workers; it may not be ready yet. ``how``: arguments of ``worker_settings``, and ``kind``."""
+        return self._start(name, ("pool", str(concurrency), ",".join(imports), json.dumps(how)))
 
     def _start(self, name: str, arguments: tuple[str, ...]) -> Process:
         process = Process(name, arguments, self.folder, self.settings)
@@ -178,12 +180,13 @@ def running(
     pools: tuple[str, ...] = ("pool",),
     imports: tuple[str, ...] = (),
     grace_s: float = 20.0,
+    **settings: Any,
 ) -> Iterator[Stack]:
     """A stack with all roles, and pools of two workers. ``split`` gives every role a process of its own."""
     with ExitStack() as closing:
         nats = closing.enter_context(nats_server(folder / "n"))
         valkey = closing.enter_context(valkey_server(folder / "v"))
-        stack = Stack(folder, nats, valkey, grace_s)
+        stack = Stack(folder, nats.url, nats, valkey, skill_grace_s=grace_s, **settings)
         closing.callback(stack.end)
         names = ("orchestrator", "task-queue", "world")
         for roles in [(name,) for name in names] if split else [names]:

@@ -42,6 +42,7 @@ USER_OF = {
     Role.ORCHESTRATOR: "orchestrator",
     Role.TASK_QUEUE_MANAGER: "task_queue",
     Role.WORKER: "worker",
+    Role.SCALER: "scaler",
     Role.CLIENT: "client",
 }
 
@@ -174,7 +175,8 @@ async def test_who_says_what_else(server: Guarded, subject: str, speakers: set[s
 @pytest.mark.parametrize(
     ("pattern", "hearers"),
     [
-        ("heartbeats.*", {"task_queue", "client"}),
+        ("heartbeats.*", {"task_queue", "scaler", "client"}),
+        ("pools.*", {"worker"}),
         (REFLEX, {"worker"}),
         ("commands.>", set()),
         ("events.>", set()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from workers.context import Context
@@ -14,11 +14,18 @@ class Agent(ABC):
 
     Class attributes:
         skills: what it can do; one Celery queue each. Tasks name the skill, never the agent.
+        nature: what an attempt mostly does: ``cpu`` computes, ``io`` waits for others (models, networks, files). Pools
+            for nothing but ``io`` are made of threads, all others of processes; see ``stig workers start --pool``.
+        tags: keywords for whoever looks for a skill.
+        version: of the agent's own, for tasks that require a minimum.
 
     One instance serves one worker process, one attempt at a time.
     """
 
     skills: ClassVar[tuple[str, ...]] = ()
+    nature: ClassVar[Literal["cpu", "io"]] = "cpu"
+    tags: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[str] = "1"
 
     @abstractmethod
     def run(self, context: Context) -> dict[str, Any] | None:

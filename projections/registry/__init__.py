@@ -1,0 +1,1 @@
+"""What the log tells about skills: who has them, and how good each is at them."""

@@ -1,0 +1,93 @@
+"""``stig explain``: why an attempt went where it went."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stigmergy.cli import screen
+from stigmergy.cli.options import Json, MissionId
+
+if TYPE_CHECKING:
+    from schemas.envelope import Event
+
+_TOLD = (
+    "task.ready", "action.dispatched", "action.refused", "action.expired", "attempt.started", "attempt.finished",
+    "world.confirmed", "world.violated", "task.retried", "task.succeeded", "task.failed", "task.cancelled",
+    "task.skipped",
+)  # fmt: skip
+
+
+def explain(
+    mission: MissionId,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")],
+    as_json: Json = False,
+) -> None:
+    """Say why the attempts at a task went to which queue and worker, from what was recorded when it was decided.
+
+    \b
+    Examples:
+      stig explain last build
+      stig explain 0193a7 build --json
+    """
+    events = asyncio.run(_of_task(mission, task))
+    steps = [_step(event) for event in events]
+    if as_json:
+        screen.print_json(steps)
+        return
+    console = screen.out()
+    for step in steps:
+        console.print(f"[dim]{step['time'][11:23]}[/]  {step['event']:<18} {screen.plain(step['says'])}")
+    if steps[-1]["event"] in ("task.ready", "task.retried"):
+        console.print("[yellow]no worker has been found for it yet; stig workers list shows who is there[/]")
+
+
+async def _of_task(mission: str, task: str) -> list[Event]:
+    from schemas.errors import InvalidInput
+    from stigmergy.cli.finding import find
+    from stigmergy.client import Client
+
+    async with Client(name="cli") as client:
+        handle = await find(client, mission)
+        found = [e async for e in handle.events(follow=False) if e.subject == task and e.type in _TOLD]
+    if not found:
+        raise InvalidInput(
+            f"nothing has happened to a task {task!r} of mission {handle.id}", hint="stig mission show lists its tasks"
+        )
+    return found
+
+
+def _step(event: Event) -> dict[str, Any]:
+    import msgspec
+
+    data: dict[str, Any] = msgspec.json.decode(event.data)
+    step: dict[str, Any] = {
+        "time": event.time,
+        "event": event.type,
+        "attempt": data.get("attempt"),
+        "says": _says(data),
+    }
+    for name in ("queue", "priority", "worker", "agent", "outcome", "requires"):
+        if name in data:
+            step[name] = data[name]
+    return step
+
+
+def _says(data: dict[str, Any]) -> str:
+    """What the event tells about where the attempt went, and what became of it there."""
+    attempt = f"attempt {data['attempt']}" if "attempt" in data else ""
+    if "because" in data:
+        return f"{attempt} to {data['queue']}, because {data['because']}"
+    if "agent" in data:
+        return f"{attempt} was claimed by {data['worker']}, agent {data['agent']}"
+    if "skill" in data:
+        from schemas.requirements import spelled
+
+        requires = f", requires {spelled(data['requires'])}" if data.get("requires") else ""
+        return f"{attempt} needs the skill {data['skill']}{requires}"
+    failure = (data.get("failure") or {}).get("message", "")
+    violations = "; ".join(one.get("message", "") for one in data.get("violations", ()))
+    said = [attempt, data.get("outcome", ""), failure, violations, data.get("reason", "")]
+    return ": ".join(part for part in said if part)

@@ -1,0 +1,69 @@
+"""What the main process of a pool does beside Celery: it follows the board, and ends children that grow too large."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import Any
+
+import psutil
+from celery import bootsteps
+
+from workers.board import Board
+
+_log = logging.getLogger(__name__)
+_LOOK_S = 0.25
+_MEMORY_S = 1.0
+_OVER = 1.25
+"""Celery replaces a child above its limit after the attempt. One that is so far above it is ended in the attempt."""
+_MIB = 2**20
+
+
+class PoolStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """A step of Celery's worker, for pools of processes. Set ``board`` and ``memory_mb`` before the worker starts."""
+
+    requires = ("celery.worker.components:Pool",)
+    board: Board | None = None
+    memory_mb: int = 0
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        """Celery calls this when its event loop is there, which pools of processes have."""
+        hub.call_repeatedly(_LOOK_S, self._follow, worker)
+        if self.memory_mb:
+            hub.call_repeatedly(_MEMORY_S, self._end_large)
+
+    def _follow(self, worker: Any) -> None:
+        if self.board is None or not self.board.size or self.board.draining:
+            return
+        missing = self.board.size - worker.pool.num_processes
+        if missing > 0:
+            worker.pool.grow(missing)
+            worker.pool.maintain_pool()  # grow only sets the number
+            worker.consumer._update_prefetch_count(missing)
+        elif len(worker.pool._pool._pool) > worker.pool.num_processes:
+            worker.pool.maintain_pool()  # one was told to end: billiard would choose it again as long as it is there
+        elif missing < 0 and _shrink(worker.pool):
+            worker.consumer._update_prefetch_count(-1)
+
+    def _end_large(self) -> None:
+        for child in psutil.Process().children():
+            try:
+                used = child.memory_info().rss / _MIB
+            except psutil.NoSuchProcess:
+                continue
+            if used > self.memory_mb * _OVER:
+                _log.error(
+                    "child %d holds %.0f MiB of %d and is ended; its attempt goes to others",
+                    child.pid, used, self.memory_mb,
+                )  # fmt: skip
+                os.kill(child.pid, signal.SIGKILL)
+
+
+def _shrink(pool: Any) -> bool:
+    """End one idle child. False if there is none now: looked at again soon."""
+    try:
+        pool.shrink(1)
+    except ValueError:
+        return False
+    return True
