@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from datetime import datetime
@@ -44,9 +43,9 @@ from schemas.signals import HEARTBEATS, Heartbeat
 from schemas.subjects import mission_filter, noun_filter
 from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, no_mission, read_mission
 from stigmergy.settings import Settings
+from stigmergy.submitting import submitted
 from stigmergy.wiring import Bus, now, open_bus, open_queries
 
-_BUSY_S, _MOST_BUSY_S = 0.5, 5.0
 _SETTLE_S = 2.0
 """How long to wait for the last words about the tasks of a mission that has ended."""
 
@@ -142,20 +141,8 @@ class Client:
             by=self._name,
             if_busy="go" if wait_s is None else "refuse",
         )
-        reply = await self._patiently(command, timeout_s, wait_s or 0.0)
+        reply = await submitted(self.command, command, timeout_s, wait_s or 0.0)
         return MissionHandle(self, command.mission, busy=reply.open_tasks if reply.busy else 0)
-
-    async def _patiently(self, command: SubmitMission, timeout_s: float, wait_s: float) -> CommandReply:
-        deadline, pause = time.monotonic() + wait_s, _BUSY_S
-        while True:
-            try:
-                return await self.command(command, timeout_s=timeout_s)
-            except Busy:
-                if time.monotonic() + pause > deadline:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _MOST_BUSY_S)
-            command = command.model_copy(update={"id": uuid7()})  # the log would take the same id for the same wish
 
     async def fork(
         self,
