@@ -17,7 +17,8 @@ from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
 from orchestrator.planning import Planner, check_plan
 from orchestrator.recording import Clock, Recorder
-from schemas.commands import Command, CommandReply, SubmitMission
+from orchestrator.stopping import Stopping
+from schemas.commands import Command, CommandReply, MissionCommand, ResumeWork, StopWork, SubmitMission
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
@@ -83,6 +84,7 @@ class Orchestrator:
         self._planner = planner
         self._clock = clock
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
+        self._stopping = Stopping(log, self._recorder)
         self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock)
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -98,6 +100,9 @@ class Orchestrator:
         """Carry out one command, or refuse it and leave a note of the refusal on the log."""
         try:
             plan = None
+            if isinstance(command, StopWork | ResumeWork):
+                await self._stopping.carry_out(command)
+                return CommandReply(accepted=True, mission=command.mission)
             if isinstance(command, SubmitMission):
                 command, plan = await self._plan(command)
             await self._carry_out(command, plan)
@@ -117,7 +122,7 @@ class Orchestrator:
         plan = await self._planner.plan(command.objective, command.workflow, inputs)
         return command.model_copy(update={"inputs": inputs}), plan
 
-    async def _carry_out(self, command: Command, plan: Plan | None) -> None:
+    async def _carry_out(self, command: MissionCommand, plan: Plan | None) -> None:
         desk = await self.desks.at(command.tenant, command.mission)
         for _ in range(_TRIES):
             async with desk.lock:
@@ -127,7 +132,7 @@ class Orchestrator:
                     return
         raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
 
-    async def _record(self, desk: Desk[Mission], command: Command, payloads: list[Payload]) -> bool:
+    async def _record(self, desk: Desk[Mission], command: MissionCommand, payloads: list[Payload]) -> bool:
         if isinstance(command, SubmitMission):
             desk.correlation, desk.traceparent = command.id, command.traceparent
         return await self.desks.record(desk, payloads, cause=command.id)

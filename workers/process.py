@@ -13,10 +13,20 @@ from pathlib import Path
 import msgspec
 
 from schemas.attempts import AttemptOrder
+from schemas.envelope import NO_MISSION
 from schemas.errors import StigmergyError
 from schemas.events.worker import WorkerJoined, WorkerLeft
 from schemas.ids import process_name
-from schemas.signals import REFLEX, Heartbeat, heartbeat_subject
+from schemas.signals import (
+    STANDING,
+    STOPS,
+    Acknowledgement,
+    Heartbeat,
+    acknowledged_subject,
+    heartbeat_subject,
+)
+from schemas.stops import StopRecord
+from schemas.subjects import noun_filter
 from workers.attempt import Attempts
 from workers.bench import Bench
 from workers.bus import BusBlobs, WorkerBus
@@ -25,7 +35,7 @@ from workers.reporting import Reporter
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
-_beats = msgspec.json.Encoder()
+_beats = _words = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ class WorkerSettings:
     skills: tuple[str, ...] | None = None
     imports: tuple[str, ...] = ()
     sandbox: str | None = None
-    heartbeat_s: float = 1.0
+    heartbeat_s: float = 0.5
     may_exit: bool = True
 
 
@@ -60,7 +70,7 @@ class WorkerProcess:
         self.registry = Registry(settings.imports, settings.skills)
         self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
-        self._watch = Watch(may_exit=settings.may_exit)
+        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge)
         bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox)
         self._reporter = Reporter(self._bus, self.name)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
@@ -69,7 +79,9 @@ class WorkerProcess:
 
     def join(self) -> None:
         """Announce the worker, hear stops, send heartbeats."""
-        self._bus.listen(REFLEX, self._watch.hear)
+        self._bus.listen(STOPS, self._watch.hear)
+        self._bus.listen(STANDING, self._watch.hear_standing)
+        self._watch.adopt(self._stops_on_record().standing())
         self._reporter.announce(
             WorkerJoined(
                 worker=self.name,
@@ -104,13 +116,26 @@ class WorkerProcess:
         except StigmergyError as error:
             _log.warning("left without a goodbye: %s", error)
 
+    def _stops_on_record(self) -> StopRecord:
+        """Who joins later must not begin what was stopped before."""
+        record = StopRecord()
+        for event in self._bus.read((noun_filter("reflex", mission=NO_MISSION),)):
+            record.take(event)
+        return record
+
+    def _acknowledge(self, stop: str, word: Acknowledgement) -> None:
+        self._bus.send(acknowledged_subject(stop), _words.encode(word))
+
     def _heartbeat(self) -> bytes:
+        stopped = self._watch.held_back(self.registry.agents)
+        held = {skill for agent in stopped for skill in self.registry.agents[agent]}
         return _beats.encode(
             Heartbeat(
                 worker=self.name,
                 host=socket.gethostname(),
                 pid=os.getpid(),
-                skills=self.registry.skills,
+                skills=tuple(skill for skill in self.registry.skills if skill not in held),
+                held=tuple(sorted(held)),
                 running=self._watch.held(),
                 leaving=self._leaving,
             )

@@ -34,7 +34,8 @@ def allocate(ready: TaskReady, situation: Situation, waited_s: float) -> Allocat
     """
     offering = situation.offering(ready.skill)
     if not offering:
-        return _nobody(ready, situation) if waited_s > situation.grace_s else None
+        hopeless = waited_s > situation.grace_s and not situation.holding_back(ready.skill)
+        return _nobody(ready, situation) if hopeless else None
     priority = min(9, ready.priority + (ready.attempt > 1))
     busy = sum(1 for worker in offering if worker.beat.running)
     because = f"{len(offering)} workers offer {ready.skill}, {busy} of them busy; priority {priority}"

@@ -84,6 +84,10 @@ class Situation:
         """Living workers that take this skill."""
         return [w for w in list(self.workers.values()) if not w.lost and not w.beat.leaving and skill in w.beat.skills]
 
+    def holding_back(self, skill: str) -> bool:
+        """Whether a living worker would take this skill, were it not stopped."""
+        return any(not w.lost and skill in w.beat.held for w in list(self.workers.values()))
+
     def skills(self) -> list[str]:
         """All skills on offer."""
         return sorted(

@@ -22,6 +22,7 @@ from stigmergy.cli import (
     replay,
     schema,
     serve,
+    stop,
     workers,
     world,
 )
@@ -48,7 +49,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "query", "world", "replay", "diff", "events", "dev", "status", "down",
+    "run", "mission", "stop", "resume", "query", "world", "replay", "diff", "events", "dev", "status", "down",
     "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -65,6 +66,8 @@ app.command("dev", short_help="Start everything on this machine.")(dev.dev)
 app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
+app.command("stop", short_help="Stop work at once, everywhere or in a scope.")(stop.stop)
+app.command("resume", short_help="Lift emergency stops.")(stop.resume)
 app.add_typer(world.app, name="world")
 app.command("query", short_help="Ask the analytics: trends, agents, costs, waiting …; or in SQL.")(query.query)
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from events.blobs.jetstream import BUCKET
 from schemas.ownership import Role, nouns_of
-from schemas.signals import HEARTBEATS, REFLEX
+from schemas.signals import ACKNOWLEDGED, HEARTBEATS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -54,9 +54,9 @@ def grants() -> tuple[Grant, ...]:
         Grant(
             "task_queue",
             (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX),
-            (_INBOX, HEARTBEATS),
+            (_INBOX, HEARTBEATS, REFLEX),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX)),
+        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX)),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
         # The archive is the one read model that may drop what it has kept; it asks the others how far they are.
@@ -75,7 +75,7 @@ def grants() -> tuple[Grant, ...]:
         Grant(
             "client",
             (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, *_consumes(DEAD_LETTERS)),
-            (_INBOX, HEARTBEATS),
+            (_INBOX, HEARTBEATS, ACKNOWLEDGED),
         ),
     )
 

@@ -18,7 +18,8 @@ from stigmergy.cli.main import app, run
 COMMANDS = [
     (), ("run",), ("run", "repair"), ("run", "hello"), ("mission",), ("mission", "list"), ("mission", "show"),
     ("mission", "events"), ("mission", "pause"), ("mission", "resume"), ("mission", "cancel"), ("mission", "retry"),
-    ("replay",), ("diff",), ("query",),
+    ("mission", "answer"), ("mission", "violations"),
+    ("replay",), ("diff",), ("query",), ("stop",), ("resume",),
     ("events",), ("events", "tail"), ("events", "publish"), ("events", "dead"), ("events", "retry"), ("dev",),
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"), ("serve",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
