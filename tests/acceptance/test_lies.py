@@ -119,7 +119,8 @@ async def test_a_forbidden_command_is_not_run(client: Client, tmp_path: Path) ->
     inputs = {"argv": ["touch", "made"], "keep_changes": True}
     safety = Safety(forbidden_commands=("touch*",))
     mission = await submit(client, tmp_path, "command", (), inputs=inputs, safety=safety)
-    await until(mission, of("mission.paused"))
+    tripped = await until(mission, of("world.tripped"))
+    assert data(tripped)["rule"] == "forbidden_commands: touch*"
     called = await until(mission, of("tool.called"))
     assert data(called)["result"] == {"forbidden": "touch*"}
     finished = await until(mission, of("attempt.finished"))

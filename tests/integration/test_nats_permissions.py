@@ -175,7 +175,8 @@ async def test_who_says_what_else(server: Guarded, subject: str, speakers: set[s
     ("pattern", "hearers"),
     [
         ("heartbeats.*", {"task_queue", "client"}),
-        (REFLEX, {"worker"}),
+        (REFLEX, {"worker", "task_queue"}),
+        ("acknowledged.*", {"client"}),
         ("commands.>", set()),
         ("events.>", set()),
         (">", set()),
