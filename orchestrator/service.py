@@ -20,7 +20,17 @@ from orchestrator.desks import Desk, Desks
 from orchestrator.planning import Planner, check_plan
 from orchestrator.recalling import Recordings, from_log, read_recording
 from orchestrator.recording import Clock, Recorder
-from schemas.commands import CancelMission, Command, CommandReply, ForkMission, SubmitMission
+from orchestrator.stopping import Stopping
+from schemas.commands import (
+    CancelMission,
+    Command,
+    CommandReply,
+    ForkMission,
+    MissionCommand,
+    ResumeWork,
+    StopWork,
+    SubmitMission,
+)
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
@@ -100,6 +110,7 @@ class Orchestrator:
         self._clock = clock
         self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
+        self._stopping = Stopping(log, self._recorder)
         self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock)
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -115,6 +126,9 @@ class Orchestrator:
         """Carry out one command, or refuse it and leave a note of the refusal on the log."""
         try:
             plan, origin, load = None, None, None
+            if isinstance(command, StopWork | ResumeWork):
+                await self._stopping.carry_out(command)
+                return CommandReply(accepted=True, mission=command.mission)
             if isinstance(command, SubmitMission):
                 load = self._admit(command)
                 command, plan = await self._plan(command)
@@ -149,7 +163,7 @@ class Orchestrator:
         plan = await self._planner.plan(command.objective, command.workflow, inputs)
         return command.model_copy(update={"inputs": inputs}), plan
 
-    async def _carry_out(self, command: Command, plan: Plan | None, origin: Recording | None) -> None:
+    async def _carry_out(self, command: MissionCommand, plan: Plan | None, origin: Recording | None) -> None:
         desk = await self.desks.at(command.tenant, command.mission)
         for _ in range(_TRIES):
             async with desk.lock:
@@ -164,7 +178,7 @@ class Orchestrator:
         self.desks.touch(desk)
 
     async def _decision(
-        self, desk: Desk[Mission], command: Command, plan: Plan | None, origin: Recording | None
+        self, desk: Desk[Mission], command: MissionCommand, plan: Plan | None, origin: Recording | None
     ) -> list[Payload]:
         """What grants the command. That nothing is to be done, or nothing may be, is only said once all that is on
         record of the mission was read: another orchestrator may have granted something a moment ago."""
@@ -176,7 +190,7 @@ class Orchestrator:
         await self.desks.catch_up(desk, "mission")
         return decide(desk.state, command, self._clock(), plan=plan, origin=origin)
 
-    async def _record(self, desk: Desk[Mission], command: Command, payloads: list[Payload]) -> bool:
+    async def _record(self, desk: Desk[Mission], command: MissionCommand, payloads: list[Payload]) -> bool:
         if isinstance(command, SubmitMission | ForkMission):
             desk.correlation, desk.traceparent = command.id, command.traceparent
         return await self.desks.record(desk, payloads, cause=command.id)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.expectations import Expectation
+from schemas.expectations import Expectation, Violation
+from schemas.safety import Safety
 
 
 class Action(BaseModel):
@@ -51,6 +52,9 @@ class AttemptOrder(BaseModel):
     expects: tuple[Expectation, ...] = ()
     timeout_s: float = 600.0
     dispatched_at: datetime | None = Field(default=None, description="when the attempt was given to its queue")
+    feedback: tuple[Violation, ...] = Field(default=(), description="what was wrong with the attempt before")
+    advice: str = Field(default="", description="what a person said to it")
+    safety: Safety = Safety()
     cause: str = Field(default="", description="id of the event that dispatched it")
     correlation: str | None = None
     traceparent: str | None = None
@@ -65,3 +69,14 @@ class Failure(BaseModel):
     message: str
     hint: str = ""
     retryable: bool = False
+
+
+class Death(BaseModel):
+    """A worker that was lost while it had an attempt in hand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attempt: int
+    worker: str
+    at: datetime
+    message: str = ""

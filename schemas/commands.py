@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from schemas.envelope import NO_MISSION
 from schemas.errors import InvalidCommand
 from schemas.events.registry import explain
 from schemas.forks import ForkChange
@@ -77,10 +78,47 @@ class RetryMission(_Command):
     tasks: tuple[str, ...] = ()
 
 
-Command = Annotated[
-    SubmitMission | ForkMission | PauseMission | ResumeMission | CancelMission | RetryMission,
-    Field(discriminator="verb"),
-]
+class AnswerTask(_Command):
+    """Say what to do about a task that waits for a person: try it again, with advice, or let it fail."""
+
+    verb: Literal["answer"] = "answer"
+    task: str
+    decision: Literal["retry", "fail"] = "retry"
+    advice: str = Field(default="", max_length=4000)
+
+
+class _Scope(_Command):
+    """What a stop is about: a mission; or, without one, all of the tenant; with ``everyone``, all tenants.
+
+    ``worker`` and ``agent`` narrow it to what that worker, or that agent, does.
+    """
+
+    mission: Annotated[str, Field(pattern=r"^(_|[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127})$")] = NO_MISSION
+    everyone: bool = False
+    worker: str = ""
+    agent: str = ""
+    reason: str = Field(default="", max_length=1000)
+
+
+class StopWork(_Scope):
+    """Stop what runs in the scope at once, and let nothing begin there until it is resumed.
+
+    The command puts it on record; the stop itself travels ahead of it, over core NATS.
+    """
+
+    verb: Literal["stop"] = "stop"
+
+
+class ResumeWork(_Scope):
+    """Lift the stops of the scope and of everything within it."""
+
+    verb: Literal["restart"] = "restart"
+
+
+MissionCommand = SubmitMission | ForkMission | PauseMission | ResumeMission | CancelMission | RetryMission | AnswerTask
+"""What is decided upon the state of one mission."""
+
+Command = Annotated[MissionCommand | StopWork | ResumeWork, Field(discriminator="verb")]
 _ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
 
 

@@ -25,7 +25,9 @@
     ├── AttemptFailed                an agent could not do its task
     │   ├── Retryable                another attempt may well succeed
     │   └── Permanent                no attempt can succeed
+    │       └── Forbidden            a safety constraint of the mission forbids it
     └── Cancelled                    somebody asked for the work to stop
+        └── Stopped                  the reflex: the same work may go on once the stop is lifted
 
 The class of an error chooses the next step: ``retryable`` says whether trying the same thing again may help, and
 ``hint`` says to a person what would mend it.
@@ -194,7 +196,20 @@ class Permanent(AttemptFailed):
     code = "permanent"
 
 
+class Forbidden(Permanent):
+    """A safety constraint of the mission forbids what was about to be done. It was not done."""
+
+    code = "forbidden"
+
+
 class Cancelled(StigmergyError):
     """Somebody asked for the work to stop."""
 
     code = "cancelled"
+
+
+class Stopped(Cancelled):
+    """An emergency stop ended the attempt. It is not counted; the task goes on once the stop is lifted."""
+
+    code = "stopped"
+    retryable = True

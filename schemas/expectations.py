@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+
+from schemas.conditions import check_condition
+from schemas.json_shape import check_shape
 
 
 class _Shape(BaseModel):
@@ -71,10 +74,103 @@ class MaxDuration(_Expected):
     seconds: float = Field(gt=0)
 
 
+class FilesChanged(_Expected):
+    """Each of the patterns matches a file that was changed, added or deleted."""
+
+    kind: Literal["files_changed"] = "files_changed"
+    patterns: tuple[str, ...] | str = Field(description="patterns, or a reference to a list of them")
+
+
+class TestsNamed(_Expected):
+    """Each of these tests ran and passed."""
+
+    __test__ = False
+    kind: Literal["tests_named"] = "tests_named"
+    tests: tuple[str, ...] = Field(description="ids as pytest writes them: tests/test_a.py::test_b")
+
+
+class Compiles(_Expected):
+    """Every Python file that was changed or added can be parsed; looked at by the worker itself after the agent."""
+
+    kind: Literal["compiles"] = "compiles"
+
+
+class OutputSchema(_Expected):
+    """The output fits a JSON Schema; of its keywords, those in :mod:`schemas.json_shape` are understood."""
+
+    kind: Literal["output_schema"] = "output_schema"
+    fits: dict[str, Any] = Field(description="the schema")
+
+    @field_validator("fits")
+    @classmethod
+    def _known_keywords(cls, value: dict[str, Any]) -> dict[str, Any]:
+        check_shape(value)
+        return value
+
+
+class Holds(_Expected):
+    """An expression over ``output``, ``inputs``, ``changes``, ``tests``, ``exit_code``, ``duration_s`` and ``tools``
+    is true; see :mod:`schemas.conditions`."""
+
+    kind: Literal["holds"] = "holds"
+    condition: str = Field(max_length=500)
+
+    @field_validator("condition")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        check_condition(value)
+        return value
+
+
+class MaxMemory(_Expected):
+    """The programs that tools ran never used more memory together, by the accounting of the sandbox."""
+
+    kind: Literal["max_memory"] = "max_memory"
+    megabytes: float = Field(gt=0)
+
+
+class FreshInput(_Expected):
+    """No other task that counts has changed, meanwhile, the files that this attempt changed.
+
+    Told from what tasks claim with ``writes``. The next attempt begins with what the others made.
+    """
+
+    kind: Literal["fresh_input"] = "fresh_input"
+
+
 Expectation = Annotated[
-    FilesChangedWithin | FilesUnchanged | TestsPass | TestsNoWorse | ExitCode | OutputHas | MaxDuration,
+    FilesChangedWithin
+    | FilesUnchanged
+    | FilesChanged
+    | TestsPass
+    | TestsNoWorse
+    | TestsNamed
+    | Compiles
+    | ExitCode
+    | OutputHas
+    | OutputSchema
+    | Holds
+    | MaxDuration
+    | MaxMemory
+    | FreshInput,
     Field(discriminator="kind"),
 ]
+
+Category = Literal[
+    "test_failed",
+    "compile_error",
+    "unexpected_change",
+    "missing_change",
+    "stale_input",
+    "false_done",
+    "wrong_result",
+    "timeout",
+    "limit_exceeded",
+    "schema_broken",
+    "other",
+]
+"""What kind of difference it is: what recovery rules are chosen by. ``false_done``: it was said to be done, and what
+would show it was not there to be seen."""
 
 
 class Violation(_Shape):
@@ -82,6 +178,7 @@ class Violation(_Shape):
 
     kind: str = Field(description="the expectation that does not hold")
     message: str
+    category: Category = "other"
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -95,6 +192,8 @@ class Observation(_Shape):
         exit_code: of the last process that a tool ran.
         duration_s: wall time of the attempt.
         tools: how often each tool was called.
+        unreadable: path to what is wrong with it, for changed Python files that no parser takes; None if nobody looked.
+        peak_memory_bytes: of the programs that tools ran in a sandbox; None where none ran or nobody measured.
     """
 
     changes: dict[str, str] | None = None
@@ -103,3 +202,5 @@ class Observation(_Shape):
     exit_code: int | None = None
     duration_s: float = 0.0
     tools: dict[str, int] = Field(default_factory=dict)
+    unreadable: dict[str, str] | None = None
+    peak_memory_bytes: int | None = None

@@ -29,6 +29,7 @@ OWNERS: Mapping[str, Role] = MappingProxyType(
         "goal": Role.ORCHESTRATOR,
         "task": Role.ORCHESTRATOR,
         "command": Role.ORCHESTRATOR,
+        "reflex": Role.ORCHESTRATOR,
         "action": Role.TASK_QUEUE_MANAGER,
         "world": Role.TASK_QUEUE_MANAGER,
         "fleet": Role.TASK_QUEUE_MANAGER,

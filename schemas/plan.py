@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.errors import InvalidInput
-from schemas.expectations import Expectation
+from schemas.expectations import Category, Expectation
 from schemas.requirements import Value, check_requirements
+from schemas.safety import Safety
 
 ROOT_GOAL = "mission"
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,99}$", description="unique within its mission")]
@@ -24,6 +25,36 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class RetryRule(Shape):
+    """What differs from the policy after one kind of failure; what is None does not differ."""
+
+    max_attempts: int | None = Field(default=None, ge=1, le=100)
+    delay_s: float | None = Field(default=None, ge=0)
+    factor: float | None = Field(default=None, ge=1)
+    max_delay_s: float | None = Field(default=None, ge=0)
+
+
+Recovery = Literal["retry_with_feedback", "other_agent", "smaller_step", "roll_back", "ask", "fail"]
+
+
+class RecoveryRule(Shape):
+    """What to do about a violated expectation.
+
+    Attributes:
+        category: of the violations it is for; a template calls it ``on``.
+        do: ``retry_with_feedback``: another attempt, told what was wrong. ``roll_back``: another attempt that is told
+            nothing; both begin with the task's own workspace, for what a violated attempt made is not used.
+            ``other_agent``: another attempt, told what was wrong, by ``skill``. ``ask``: the task waits for a person.
+            ``smaller_step``: the planner cuts the task up; without one that can, it fails. ``fail``: no more attempts.
+        times: how often, before the next rule is looked for.
+    """
+
+    category: Category | Literal["any"] = "any"
+    do: Recovery
+    times: int = Field(default=1, ge=1, le=100)
+    skill: str = Field(default="", description="for other_agent: who shall try it")
+
+
 class RetryPolicy(Shape):
     """When a further attempt is made.
 
@@ -36,6 +67,15 @@ class RetryPolicy(Shape):
     factor: float = Field(default=2.0, ge=1)
     max_delay_s: float = Field(default=60.0, ge=0)
     on_violation: bool = Field(default=False, description="whether a violated expectation is worth another attempt")
+    by_error: dict[str, RetryRule] = Field(default_factory=dict, description="code of a failure to what differs then")
+    max_deaths: int = Field(
+        default=3, ge=1, le=100, description="after so many workers lost over it the task is quarantined"
+    )
+
+    def after(self, code: str) -> RetryPolicy:
+        """The policy that holds after a failure of this code."""
+        rule = self.by_error.get(code)
+        return self if rule is None else self.model_copy(update=rule.model_dump(exclude_none=True))
 
 
 class TaskSpec(Shape):
@@ -65,6 +105,7 @@ class TaskSpec(Shape):
     )
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
+    recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
 
     @field_validator("requires")
     @classmethod
@@ -117,3 +158,5 @@ class Plan(Shape):
     groups: tuple[Group, ...] = ()
     result: dict[str, Any] = Field(default_factory=dict, description="references that make the mission's result")
     deadline_s: float | None = Field(default=None, gt=0, description="counted from the submission")
+    recover: tuple[RecoveryRule, ...] = Field(default=(), description="for tasks without a rule of their own that fits")
+    safety: Safety = Safety()

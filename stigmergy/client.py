@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -23,6 +23,7 @@ from projections.analytics.queries.registry import template
 from projections.world.queries import WorldView
 from projections.world.remote import RemoteWorld
 from schemas.commands import (
+    AnswerTask,
     CancelMission,
     Command,
     CommandReply,
@@ -440,6 +441,11 @@ class MissionHandle:
     async def retry(self, *tasks: str) -> None:
         """Give the failed tasks of a failed mission new attempts."""
         await self._client.command(RetryMission(**self._address(), tasks=tasks))
+
+    async def answer(self, task: str, *, retry: bool = True, advice: str = "") -> None:
+        """Say what to do about a task that waits for a person. Raises :class:`Refused` if it does not."""
+        decision: Literal["retry", "fail"] = "retry" if retry else "fail"
+        await self._client.command(AnswerTask(**self._address(), task=task, decision=decision, advice=advice))
 
     @property
     def _tenant(self) -> str:

@@ -160,9 +160,9 @@ class Settings(BaseSettings):
     """After how many days events leave the analytics; what is kept by the minute stays five years."""
     tenant: Annotated[str, AfterValidator(_tenant)] = "default"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "INFO"
-    worker_lease_s: Seconds = 5.0
+    worker_lease_s: Seconds = 2.5
     """Seconds without a heartbeat after which an attempt is given to another worker."""
-    heartbeat_s: Seconds = 1.0
+    heartbeat_s: Seconds = 0.5
     """Seconds between two heartbeats of a worker."""
     skill_grace_s: Seconds = 20.0
     """Seconds that a task waits for a worker with its skill before it fails."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from schemas.attempts import AttemptOrder, Failure
-from schemas.errors import Cancelled, StigmergyError, TimedOut
+from schemas.errors import Cancelled, Permanent, StigmergyError, Stopped, TimedOut
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import Observation
 from schemas.signals import Running
@@ -18,6 +18,7 @@ from schemas.workspaces import Change
 from workers.agents.base import Agent
 from workers.bench import Bench
 from workers.context import Context
+from workers.parsing import unreadable_files
 from workers.registry import Registry
 from workers.reporting import Reporter
 from workers.stopping import AttemptStopped, StopFlag
@@ -75,15 +76,19 @@ class Attempts:
         """
         for agent, same in self._by_skill(orders):
             name = agent.name if agent is not None else "none"
-            claimed = self._reporter.claim(same, name)
-            ours = [order for order, won in zip(same, claimed, strict=True) if won]
+            free = [order for order in same if self._watch.may_begin(running(order), name)]
+            if len(free) < len(same):
+                _log.warning("%d attempts are held by an emergency stop and left unclaimed", len(same) - len(free))
+            claimed = self._reporter.claim(free, name) if free else []
+            ours = [order for order, won in zip(free, claimed, strict=True) if won]
             self._make_claimed(agent, ours)
 
     def _make_claimed(self, agent: Agent | None, orders: Sequence[AttemptOrder]) -> None:
         endings: list[tuple[AttemptOrder, AttemptFinished]] = []
         since = time.monotonic()
         self._in_hand.update((running(order), order) for order in orders)
-        with self._watch.holding([running(order) for order in orders]):
+        name = agent.name if agent is not None else "none"
+        with self._watch.holding([running(order) for order in orders], name):
             for order in orders:
                 ending = self._make_one(agent, order)
                 self._in_hand.pop(running(order), None)
@@ -139,13 +144,15 @@ class Attempts:
         failure: Failure | None = None
         product: dict[str, Any] | None = None
         changes: tuple[Change, ...] | None = None
+        unreadable: dict[str, str] | None = None
         try:
             output = self._watch.run(running(order), stop, order.timeout_s, _work(agent, context))
             product, changes = _product(context)
+            unreadable = unreadable_files(context, product, changes)
         except AttemptStopped:
             failure = _failure(stop.error or Cancelled("stopped"))
         except StigmergyError as error:
-            failure = _failure(error)
+            failure = _failure(_told(error, stop))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an agent raises is its failure, never the worker's
             _log.exception("agent %s failed in %s", agent.name if agent else "?", order.task)
             failure = Failure(code="agent_error", message=f"{type(error).__name__}: {error}"[:2000], retryable=True)
@@ -156,6 +163,8 @@ class Attempts:
             contents={change.path: change.content for change in changes if change.content} if changes else None,
             tests=context.tests.model_dump(mode="json") if context.tests is not None else None,
             exit_code=context.exit_code,
+            peak_memory_bytes=context.peak_memory_bytes,
+            unreadable=unreadable,
             duration_s=round(time.monotonic() - begun, 6),
             tools=context.tools,
         )
@@ -221,6 +230,13 @@ def _product(context: Context) -> tuple[dict[str, Any] | None, tuple[Change, ...
     return after.model_dump(mode="json"), changes
 
 
+def _told(error: StigmergyError, stop: StopFlag) -> StigmergyError:
+    """Why it really ended: an agent's own word that it was stopped would give it attempts that nobody counts."""
+    if not isinstance(error, Cancelled):
+        return error
+    return stop.error or (Permanent(error.message, hint=error.hint) if isinstance(error, Stopped) else error)
+
+
 def _failure(error: StigmergyError) -> Failure:
     return Failure(code=error.code, message=error.message[:2000], hint=error.hint[:1000], retryable=error.retryable)
 
@@ -230,4 +246,4 @@ def _outcome(failure: Failure | None) -> Any:
         return "succeeded"
     if failure.code == TimedOut.code:
         return "timed_out"
-    return "cancelled" if failure.code == Cancelled.code else "failed"
+    return "cancelled" if failure.code in (Cancelled.code, Stopped.code) else "failed"

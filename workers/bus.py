@@ -45,6 +45,7 @@ class WorkerBus:
         self._log: JetStreamLog = self._wait(JetStreamLog.open(self._nc))
         self._signals = NatsSignals(self._nc)
         self._pulses: list[asyncio.Task[None]] = []
+        self._sending: set[asyncio.Task[None]] = set()
 
     def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
         return self._wait(self._after_posted(self._log.write(writes)))
@@ -75,6 +76,15 @@ class WorkerBus:
     def listen(self, pattern: str, listener: Callable[[bytes], None]) -> None:
         """Call ``listener`` in the bus's thread for every signal; it must be quick."""
         self._wait(self._signals.listen(pattern, listener))
+
+    def send(self, subject: str, payload: bytes) -> None:
+        """Send a signal from any thread, the bus's own included, without waiting."""
+        self._loop.call_soon_threadsafe(self._send, subject, payload)
+
+    def _send(self, subject: str, payload: bytes) -> None:
+        task = self._loop.create_task(self._signals.send(subject, payload))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     def pulse(self, subject: str, payload: Callable[[], bytes], every_s: float) -> Callable[[], None]:
         """Send a signal again and again; returns a function that sends one at once."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from schemas.attempts import AttemptOrder
-from schemas.errors import Cancelled, StigmergyError
+from schemas.errors import Cancelled, Forbidden, StigmergyError
 from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought
 from schemas.events.attempt import AttemptProgressed
@@ -41,6 +41,7 @@ class Context:
         inputs: what the task was given.
         scratchpad: notes that a later attempt at the same task will find.
         base: snapshot of the workspace as it was handed over, if the task has one.
+        feedback: what was not as expected of the attempt before, if a recovery rule tells; advice: what a person said.
     """
 
     def __init__(self, order: AttemptOrder, bench: Bench, reporter: Reporter, stop: StopFlag, agent: str = "") -> None:
@@ -48,6 +49,8 @@ class Context:
         self.agent = agent
         self.inputs: dict[str, Any] = dict(order.action.parameters)
         self.base = Snapshot.model_validate(order.workspace) if order.workspace is not None else None
+        self.feedback = order.feedback
+        self.advice = order.advice
         self.bench = bench
         self._reporter = reporter
         self._stop = stop
@@ -57,6 +60,7 @@ class Context:
         self.tools: dict[str, int] = {}
         self.tests: TestReport | None = None
         self.exit_code: int | None = None
+        self.peak_memory_bytes: int | None = None
 
     @property
     def workspace(self) -> Path:
@@ -153,8 +157,13 @@ class Context:
 
     @contextmanager
     def tool(self, name: str, **parameters: Any) -> Iterator[ToolCall]:
-        """Record a tool call around the block: its parameters, duration and outcome."""
+        """Record a tool call around the block: its parameters, duration and outcome.
+
+        Raises:
+            Forbidden: a safety constraint of the mission forbids it; the block is not entered.
+        """
         self.check()
+        self._refuse_forbidden(name, parameters)
         call, begun = ToolCall(), time.monotonic()
         self.tools[name] = self.tools.get(name, 0) + 1
         outcome = "failed"
@@ -178,12 +187,29 @@ class Context:
                 )
             )
 
+    def _refuse_forbidden(self, name: str, parameters: dict[str, Any]) -> None:
+        safety = self.order.safety
+        rule = safety.forbids_command(parameters) or safety.forbids_host(parameters)
+        if not rule:
+            return
+        result = {"forbidden": rule}
+        told = ToolCalled(
+            **self._who(), tool=name, parameters=parameters, outcome="failed", duration_s=0.0, result=result
+        )
+        self.emit(told)
+        raise Forbidden(f"{name}: the safety constraint {rule!r} forbids it", hint="see safety: in the mission's plan")
+
     # what the system sees
 
     def observed(self, tests: TestReport) -> None:
         """Called by the test tool with what it saw; not for agents."""
         self.tests = tests
         self.exit_code = tests.exit_code
+
+    def used_memory(self, peak_bytes: int | None) -> None:
+        """Called by tools with what a sandboxed run used at most; not for agents."""
+        if peak_bytes is not None:
+            self.peak_memory_bytes = max(peak_bytes, self.peak_memory_bytes or 0)
 
     def _who(self) -> dict[str, Any]:
         return {"task": self.order.task, "attempt": self.order.attempt}

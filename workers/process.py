@@ -17,10 +17,22 @@ import msgspec
 import psutil
 
 from schemas.attempts import AttemptOrder, Failure
+from schemas.envelope import NO_MISSION
 from schemas.errors import StigmergyError
 from schemas.events.worker import WorkerJoined, WorkerLeft
 from schemas.ids import process_name
-from schemas.signals import REFLEX, Heartbeat, PoolCall, heartbeat_subject, pool_subject
+from schemas.signals import (
+    STANDING,
+    STOPS,
+    Acknowledgement,
+    Heartbeat,
+    PoolCall,
+    acknowledged_subject,
+    heartbeat_subject,
+    pool_subject,
+)
+from schemas.stops import StopRecord
+from schemas.subjects import noun_filter
 from workers.attempt import Attempts
 from workers.bench import Bench
 from workers.board import Board
@@ -30,7 +42,7 @@ from workers.reporting import Reporter
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
-_beats = msgspec.json.Encoder()
+_beats = _words = msgspec.json.Encoder()
 _calls = msgspec.json.Decoder(PoolCall)
 
 
@@ -53,7 +65,7 @@ class WorkerSettings:
     skills: tuple[str, ...] | None = None
     imports: tuple[str, ...] = ()
     sandbox: str | None = None
-    heartbeat_s: float = 1.0
+    heartbeat_s: float = 0.5
     may_exit: bool = True
     pool: str = ""
     kind: str = "prefork"
@@ -79,7 +91,7 @@ class WorkerProcess:
         self.registry = Registry(settings.imports, settings.skills)
         self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
-        self._watch = Watch(may_exit=settings.may_exit)
+        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge)
         bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox)
         self._reporter = Reporter(self._bus, self.name)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
@@ -91,7 +103,9 @@ class WorkerProcess:
 
     def join(self) -> None:
         """Announce the worker, hear stops, send heartbeats."""
-        self._bus.listen(REFLEX, self._watch.hear)
+        self._bus.listen(STOPS, self._watch.hear)
+        self._bus.listen(STANDING, self._watch.hear_standing)
+        self._watch.adopt(self._stops_on_record().standing())
         self._reporter.announce(
             WorkerJoined(
                 worker=self.name,
@@ -158,11 +172,14 @@ class WorkerProcess:
 
     def _present(self) -> Heartbeat:
         done, failed = self._attempts.made
+        stopped = self._watch.held_back(self.registry.agents)
+        held = {skill for agent in stopped for skill in self.registry.agents[agent]}
         return Heartbeat(
             worker=self.name,
             host=socket.gethostname(),
             pid=os.getpid(),
-            skills=self.registry.skills,
+            skills=tuple(skill for skill in self.registry.skills if skill not in held),
+            held=tuple(sorted(held)),
             running=self._watch.held(),
             leaving=self._leaving,
             draining=self._board.draining,
@@ -178,6 +195,16 @@ class WorkerProcess:
             versions=self.registry.versions,
             profile=self.registry.profile(self._settings.labels),
         )
+
+    def _stops_on_record(self) -> StopRecord:
+        """Who joins later must not begin what was stopped before."""
+        record = StopRecord()
+        for event in self._bus.read((noun_filter("reflex", mission=NO_MISSION),)):
+            record.take(event)
+        return record
+
+    def _acknowledge(self, stop: str, word: Acknowledgement) -> None:
+        self._bus.send(acknowledged_subject(stop), _words.encode(word))
 
     def _heartbeat(self) -> bytes:
         return _beats.encode(self._present())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 
-from schemas.errors import Cancelled, StigmergyError, TimedOut
+from schemas.errors import Cancelled, StigmergyError, Stopped, TimedOut
 
 
 class AttemptStopped(BaseException):
@@ -22,6 +22,10 @@ class StopFlag:
     def cancel(self, reason: str) -> None:
         """Stop because somebody asked."""
         self._set(Cancelled(f"stopped: {reason}" if reason else "stopped"))
+
+    def stop(self, reason: str) -> None:
+        """Stop because of the reflex: the attempt will not count."""
+        self._set(Stopped(f"stopped: {reason}" if reason else "stopped"))
 
     def time_out(self, seconds: float) -> None:
         """Stop because time is up."""

@@ -6,21 +6,29 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from schemas.signals import Running, Stop
+from schemas.errors import Stopped
+from schemas.signals import Acknowledgement, Running, Standing, Stop
+from schemas.stops import Stops
 from workers.stopping import AttemptStopped, StopFlag, interrupt
 
 _log = logging.getLogger(__name__)
 _TICK_S = 0.05
 _PATIENCE_S = 1.0
 _LAST_RESORT_S = 4.0
+_REFLEX_PATIENCE_S = 0.3
+_REFLEX_LAST_RESORT_S = 2.0
+_HOLD_S = 2.0
+_LOOK_S = 0.02
 EXIT_STUCK = 75
 _stops = msgspec.json.Decoder(Stop)
+_standing = msgspec.json.Decoder(Standing)
+type Acknowledge = Callable[[str, Acknowledgement], None]
 
 
 class Watch:
@@ -28,16 +36,23 @@ class Watch:
 
     An attempt that is to stop is told by its flag. If it goes on for a second, an exception is raised inside it; if
     that does not end it either, and the process is ours alone, the process ends: the lease gives the task to another.
+    An emergency stop has less patience. While one is in force, what it covers is not begun.
 
     Args:
         may_exit: whether the process may be ended as a last resort.
+        worker: whose watch it is; stops may name a worker.
+        acknowledge: told of every emergency stop that was heard, and of the end of what it stopped; called from any
+            thread, it must be quick.
     """
 
-    def __init__(self, *, may_exit: bool) -> None:
+    def __init__(self, *, may_exit: bool, worker: str = "", acknowledge: Acknowledge = lambda _, __: None) -> None:
         self._may_exit = may_exit
+        self._worker = worker
+        self._acknowledge = acknowledge
         self._lock = threading.Lock()
-        self._held: dict[Running, None] = {}
-        self._stopped: dict[Running, str] = {}
+        self._stops = Stops()
+        self._held: dict[Running, str] = {}
+        self._stopped: dict[Running, Stop] = {}
         self._current: tuple[Running, StopFlag, int, float, float] | None = None
         self._told_at: float | None = None
         self._interrupted = False
@@ -49,10 +64,12 @@ class Watch:
             return tuple(self._held)
 
     @contextmanager
-    def holding(self, attempts: Sequence[Running]) -> Iterator[None]:
-        """Have these attempts in hand for the time of the block."""
+    def holding(self, attempts: Sequence[Running], agent: str = "") -> Iterator[None]:
+        """Have these attempts in the hands of this agent for the time of the block."""
         with self._lock:
-            self._held.update(dict.fromkeys(attempts))
+            self._held.update(dict.fromkeys(attempts, agent))
+            for stop in self._stops.in_force(time.monotonic()):
+                self._apply(stop)  # it came between the claim and here
         try:
             yield
         finally:
@@ -60,10 +77,34 @@ class Watch:
 
     def done(self, attempts: Sequence[Running]) -> None:
         """Have these in hand no longer."""
+        ended: dict[str, list[Running]] = {}
         with self._lock:
             for attempt in attempts:
                 self._held.pop(attempt, None)
-                self._stopped.pop(attempt, None)
+                stop = self._stopped.pop(attempt, None)
+                if stop is not None and stop.id:
+                    ended.setdefault(stop.id, []).append(attempt)
+        for name, those in ended.items():
+            self._acknowledge(name, Acknowledgement(self._worker, tuple(those), ended=True))
+
+    def may_begin(self, attempt: Running, agent: str) -> bool:
+        """Whether no emergency stop covers the attempt; waits a moment for one that does to be lifted.
+
+        Not for long: what holds a message of Celery's holds up the end of the pool. Whoever sent it sends it again.
+        """
+        until = time.monotonic() + _HOLD_S
+        while (now := time.monotonic()) < until:
+            with self._lock:
+                if self._stops.covering(attempt.tenant, attempt.mission, now, worker=self._worker, agent=agent) is None:
+                    return True
+            time.sleep(_LOOK_S)
+        return False
+
+    def held_back(self, agents: Iterable[str]) -> set[str]:
+        """Those of the agents that a stop in force names, or all of them if it names this worker."""
+        with self._lock:
+            stops = [s for s in self._stops.in_force(time.monotonic()) if (s.agent or s.worker) and not s.mission]
+        return {a for a in agents if any(s.worker in ("", self._worker) and s.agent in ("", a) for s in stops)}
 
     def run(
         self, attempt: Running, flag: StopFlag, timeout_s: float, work: Callable[[], dict[str, Any]]
@@ -73,7 +114,7 @@ class Watch:
             self._current = (attempt, flag, threading.get_ident(), time.monotonic() + timeout_s, timeout_s)
             self._told_at, self._interrupted = None, False
             if attempt in self._stopped:
-                flag.cancel(self._stopped[attempt])
+                _tell(flag, self._stopped[attempt])
         try:
             flag.check()
             return work()
@@ -99,11 +140,35 @@ class Watch:
             _log.warning("not a stop: %s", error)
             return
         with self._lock:
-            for attempt in self._held:
-                if stop.means(attempt):
-                    self._stopped[attempt] = stop.reason
-            if self._current is not None and stop.means(self._current[0]):
-                self._current[1].cancel(stop.reason)
+            self._stops.hear(stop, time.monotonic())
+            stopping = self._apply(stop)
+        if stop.id:
+            self._acknowledge(stop.id, Acknowledgement(self._worker, tuple(stopping)))
+
+    def hear_standing(self, raw: bytes) -> None:
+        """Take in which stops are in force by the log."""
+        try:
+            standing = _standing.decode(raw)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            _log.warning("not a word about stops: %s", error)
+            return
+        self.adopt(standing)
+
+    def adopt(self, standing: Standing) -> None:
+        """Take over the stops in force by the log."""
+        with self._lock:
+            self._stops.adopt(standing)
+            for stop in standing.stops:
+                self._apply(stop)
+
+    def _apply(self, stop: Stop) -> list[Running]:
+        """Stop what it means of what is in hand; the caller holds the lock."""
+        found = [a for a, agent in self._held.items() if stop.means(a, worker=self._worker, agent=agent)]
+        for attempt in found:
+            self._stopped.setdefault(attempt, stop)
+            if self._current is not None and self._current[0] == attempt:
+                _tell(self._current[1], stop)
+        return found
 
     def _tick(self) -> None:
         while True:
@@ -120,9 +185,18 @@ class Watch:
             return
         if self._told_at is None:
             self._told_at = now
-        elif not self._interrupted and now - self._told_at > _PATIENCE_S:
+            return
+        reflex = isinstance(flag.error, Stopped)
+        if not self._interrupted and now - self._told_at > (_REFLEX_PATIENCE_S if reflex else _PATIENCE_S):
             self._interrupted = True
             interrupt(thread)
-        elif self._may_exit and now - self._told_at > _LAST_RESORT_S:
+        elif self._may_exit and now - self._told_at > (_REFLEX_LAST_RESORT_S if reflex else _LAST_RESORT_S):
             _log.error("attempt %s of %s does not stop; ending this process", attempt.attempt, attempt.task)
             os._exit(EXIT_STUCK)
+
+
+def _tell(flag: StopFlag, stop: Stop) -> None:
+    if stop.forgiven:
+        flag.stop(stop.reason)
+    else:
+        flag.cancel(stop.reason)

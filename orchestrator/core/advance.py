@@ -6,24 +6,23 @@ no longer on it. So a decision that was written in part is simply completed by t
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from orchestrator.core import adopting, agenda
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
+from orchestrator.core.recovery import after_failure
 from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
-from orchestrator.core.settle import LONGEST_S
 from orchestrator.core.unfold import unfold
 from schemas.attempts import Failure
 from schemas.errors import StigmergyError
 from schemas.events import Payload
 from schemas.events.goal import GoalAchieved, GoalFailed
-from schemas.events.mission import MissionCompleted, MissionFailed
-from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.events.mission import MissionCompleted, MissionFailed, MissionPaused
+from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskSkipped, TaskSucceeded
 from schemas.expectations import Expectation, FilesChangedWithin, FilesUnchanged
 from schemas.plan import ROOT_GOAL
 
@@ -68,8 +67,10 @@ def _handle(mission: Mission, kind: str, identifier: str, now: datetime, *, late
         return []
     if kind == agenda.GOAL:
         return list(_goal(mission, mission.goals[identifier], now, late=late))
+    if kind == agenda.TRIPPED:
+        return [MissionPaused(reason=identifier)]
     if kind == agenda.JUDGED:
-        return [_judged(mission.tasks[identifier], now)]
+        return [_judged(mission, mission.tasks[identifier], now)]
     if mission.status is MissionStatus.PAUSED:
         return []
     return _STEPS[kind](mission, identifier)
@@ -93,7 +94,9 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
     ready = TaskReady(
         task=identifier,
         attempt=attempt,
-        skill=spec.skill,
+        skill=task.skill or spec.skill,
+        feedback=task.feedback,
+        advice=task.advice,
         intent=spec.intent,
         inputs=inputs,
         workspace=workspace,
@@ -132,28 +135,11 @@ def _unfold(mission: Mission, identifier: str) -> list[Payload]:
         return [GoalFailed(goal=identifier, failure=failure)]
 
 
-def _judged(task: TaskState, now: datetime) -> Payload:
+def _judged(mission: Mission, task: TaskState, now: datetime) -> Payload:
     identifier, failure = task.spec.id, task.verdict.failure if task.verdict else None
     if failure is None:
         return TaskSucceeded(task=identifier, attempt=task.attempt)
-    made = task.attempt - task.forgiven
-    if not failure.retryable or made >= task.spec.retry.max_attempts:
-        return TaskFailed(task=identifier, attempt=task.attempt, failure=failure)
-    not_before = now + retry_delay(task, made)
-    return TaskRetried(task=identifier, attempt=task.attempt + 1, not_before=not_before, failure=failure)
-
-
-def retry_delay(task: TaskState, made: int) -> timedelta:
-    """How long to wait after ``made`` attempts; see :class:`~schemas.plan.RetryPolicy`."""
-    policy = task.spec.retry
-    longest = min(policy.max_delay_s, LONGEST_S)
-    try:
-        wanted = policy.delay_s * policy.factor ** (made - 1)
-    except OverflowError:
-        wanted = longest
-    delay = wanted if wanted < longest else longest
-    spread = zlib.crc32(f"{task.spec.id}/{task.attempt}".encode()) / 2**32
-    return timedelta(seconds=delay * (0.8 + 0.4 * spread))
+    return after_failure(mission, task, failure, now)
 
 
 def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> Iterator[Payload]:

@@ -13,6 +13,7 @@ JUDGED = "judged"  # a task's attempt has a verdict
 FREE = "free"  # a task's needs are all settled
 UNFOLD = "unfold"  # a group's needs are all settled
 GOAL = "goal"  # a goal may have ended
+TRIPPED = "tripped"  # a safety constraint was broken; the item is the reason
 STOP = "stop"  # a task should end, because its goal or its mission has
 
 

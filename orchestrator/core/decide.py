@@ -8,9 +8,10 @@ from orchestrator.core.forking import Recording, fork
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from orchestrator.core.sound import plan_fits
 from schemas.commands import (
+    AnswerTask,
     CancelMission,
-    Command,
     ForkMission,
+    MissionCommand,
     PauseMission,
     ResumeMission,
     RetryMission,
@@ -27,12 +28,13 @@ from schemas.events.mission import (
     MissionResumed,
     MissionSubmitted,
 )
+from schemas.events.task import TaskAnswered
 from schemas.plan import Plan
 
 
 def decide(
     mission: Mission,
-    command: Command,
+    command: MissionCommand,
     now: datetime,
     *,
     plan: Plan | None = None,
@@ -65,6 +67,8 @@ def decide(
             return _cancel(mission, command)
         case RetryMission():
             return _retry(mission, command)
+        case AnswerTask():
+            return _answer(mission, command)
 
 
 def _submit(mission: Mission, command: SubmitMission, now: datetime, plan: Plan | None) -> list[Payload]:
@@ -143,6 +147,23 @@ def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
     if unknown:
         raise Refused(f"these tasks have not failed: {', '.join(unknown)}", hint=f"failed are: {', '.join(failed)}")
     return [MissionReopened(tasks=command.tasks or tuple(failed))]
+
+
+def _answer(mission: Mission, command: AnswerTask) -> list[Payload]:
+    task = mission.tasks.get(command.task)
+    if task is None or task.status is not TaskStatus.ASKING:
+        asking = sorted(name for name, each in mission.tasks.items() if each.status is TaskStatus.ASKING)
+        hint = f"waiting are: {', '.join(asking)}" if asking else "no task of the mission waits for an answer"
+        raise Refused(f"task {command.task!r} does not wait for an answer", hint=hint)
+    return [
+        TaskAnswered(
+            task=command.task,
+            attempt=task.attempt,
+            decision=command.decision,
+            advice=command.advice,
+            by=command.by,
+        )
+    ]
 
 
 def _need_open(mission: Mission, what: str) -> None:

@@ -20,9 +20,11 @@ from orchestrator.core.mission import (
     TaskStatus,
     Verdict,
 )
+from orchestrator.core.recovery import WORKER_LOST
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
-from schemas.attempts import Failure
+from schemas.attempts import Death, Failure
 from schemas.envelope import Event
+from schemas.errors import Stopped
 from schemas.events import Payload
 from schemas.events import action as actions
 from schemas.events import attempt as attempts
@@ -132,6 +134,9 @@ def _extended(mission: Mission, fact: Fact, event: missions.MissionExtended) -> 
 
 
 def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Mission:
+    for kind, reason in agenda.in_order(mission):
+        if kind == agenda.TRIPPED:
+            mission = agenda.take(mission, kind, reason)
     return replace(mission, status=MissionStatus.PAUSED, reason=event.reason, pausing=fact.cause)
 
 
@@ -205,10 +210,53 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
     task = mission.tasks[event.task]
     if task.status is not TaskStatus.READY or event.attempt <= task.attempt:
         return mission  # said before, or too late
-    task = replace(task, status=TaskStatus.RETRYING, verdict=None, failure=event.failure)
+    task = replace(
+        task,
+        status=TaskStatus.RETRYING,
+        verdict=None,
+        failure=event.failure,
+        # A rule bounds by itself how often it is followed.
+        forgiven=task.forgiven + (event.failure.code == Stopped.code or bool(event.recovery)),
+        recovered=(*task.recovered, event.rule) if event.recovery else task.recovered,
+        feedback=event.feedback,
+        advice="",
+        skill=event.skill or task.skill,
+    )
     mission = agenda.take(mission, agenda.JUDGED, event.task)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
     return agenda.set_timer(mission, agenda.FREE, event.task, event.not_before)
+
+
+def _asked(mission: Mission, fact: Fact, event: tasks.TaskAsked) -> Mission:
+    task = mission.tasks[event.task]
+    if task.status is not TaskStatus.READY or event.attempt != task.attempt:
+        return mission
+    recovered = (*task.recovered, event.rule)
+    task = replace(task, status=TaskStatus.ASKING, recovered=recovered, feedback=event.feedback, reason=event.question)
+    mission = agenda.take(mission, agenda.JUDGED, event.task)
+    return replace(mission, tasks=mission.tasks.set(event.task, task))
+
+
+def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Mission:
+    task = mission.tasks[event.task]
+    if task.status is not TaskStatus.ASKING or event.attempt != task.attempt:
+        return mission
+    if event.decision == "fail":
+        failure = task.verdict.failure if task.verdict else None
+        failure = failure or Failure(code="violated", message=task.reason)
+        final = replace(task, status=TaskStatus.READY, verdict=Verdict(failure.model_copy(update={"retryable": False})))
+        return agenda.put(replace(mission, tasks=mission.tasks.set(event.task, final)), agenda.JUDGED, [event.task])
+    task = replace(
+        task, status=TaskStatus.RETRYING, verdict=None, advice=event.advice, reason="", forgiven=task.forgiven + 1
+    )
+    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    return agenda.set_timer(mission, agenda.FREE, event.task, fact.at)
+
+
+def _tripped(mission: Mission, fact: Fact, event: worlds.WorldTripped) -> Mission:
+    if mission.status is not MissionStatus.RUNNING:
+        return mission
+    return agenda.put(mission, agenda.TRIPPED, [f"safety: {event.message}"])
 
 
 def _task_succeeded(mission: Mission, fact: Fact, event: tasks.TaskSucceeded) -> Mission:
@@ -294,11 +342,18 @@ def _violated(mission: Mission, fact: Fact, event: worlds.WorldViolated) -> Miss
         return mission
     message = "; ".join(violation.message for violation in event.violations)
     retryable = mission.tasks[event.task].spec.retry.on_violation
-    return _judge(mission, event.task, Verdict(Failure(code="violated", message=message, retryable=retryable)))
+    failure = Failure(code="violated", message=message, retryable=retryable)
+    return _judge(mission, event.task, Verdict(failure, event.violations))
 
 
 def _action_failed(mission: Mission, fact: Fact, event: actions.ActionExpired | actions.ActionRefused) -> Mission:
-    return _judge(mission, event.task, Verdict(event.failure)) if _counts(mission, event) else mission
+    if not _counts(mission, event):
+        return mission
+    if event.failure.code == WORKER_LOST and isinstance(event, actions.ActionExpired):
+        task = mission.tasks[event.task]
+        death = Death(attempt=event.attempt, worker=event.worker or "", at=fact.at, message=event.failure.message[:500])
+        mission = replace(mission, tasks=mission.tasks.set(event.task, replace(task, deaths=(*task.deaths, death))))
+    return _judge(mission, event.task, Verdict(event.failure))
 
 
 def _counts(mission: Mission, event: Any) -> bool:
@@ -327,6 +382,8 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     missions.MissionCancelled: _cancelled,
     tasks.TaskReady: _ready,
     tasks.TaskRetried: _retried,
+    tasks.TaskAsked: _asked,
+    tasks.TaskAnswered: _answered,
     tasks.TaskSucceeded: _task_succeeded,
     tasks.TaskAdopted: _task_adopted,
     tasks.TaskFailed: _task_failed,
@@ -337,6 +394,7 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     attempts.AttemptFinished: _finished,
     worlds.WorldConfirmed: _confirmed,
     worlds.WorldViolated: _violated,
+    worlds.WorldTripped: _tripped,
     actions.ActionExpired: _action_failed,
     actions.ActionRefused: _action_failed,
 }

@@ -13,8 +13,9 @@ from typing import Any
 from immutables import Map
 from msgspec import Struct, field
 
-from schemas.attempts import Failure
+from schemas.attempts import Death, Failure
 from schemas.events.attempt import AttemptFinished
+from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 
@@ -40,6 +41,7 @@ class TaskStatus(StrEnum):
     WAITING = "waiting"
     READY = "ready"
     RETRYING = "retrying"
+    ASKING = "asking"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -65,6 +67,7 @@ class Verdict(Struct, frozen=True):
     """What is known of the present attempt: it is confirmed, or it failed for this reason."""
 
     failure: Failure | None = None
+    violations: tuple[Violation, ...] = ()
 
 
 class TaskState(Struct, frozen=True):
@@ -74,8 +77,12 @@ class TaskState(Struct, frozen=True):
         unmet: how many of its needs have not come about yet.
         hopeless: something it needs ended without success, so it will never run.
         attempt: number of the newest announced attempt; 0 before the first.
-        forgiven: attempts made before the task was reopened; they do not count against its policy.
+        forgiven: attempts made before the task was reopened, or ended by an emergency stop; they do not count.
         refers: whether its specification holds references.
+        recovered: numbers of the recovery rules that were followed, once for each time.
+        feedback, advice: what the next attempt is told.
+        skill: who shall make the next attempt, if not the skill of the specification.
+        deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
         adopted: the mission in which it was executed, if not in this one.
     """
@@ -87,6 +94,11 @@ class TaskState(Struct, frozen=True):
     attempt: int = 0
     forgiven: int = 0
     refers: bool = False
+    recovered: tuple[int, ...] = ()
+    feedback: tuple[Violation, ...] = ()
+    advice: str = ""
+    skill: str = ""
+    deaths: tuple[Death, ...] = ()
     verdict: Verdict | None = None
     finished: AttemptFinished | None = None
     failure: Failure | None = None

@@ -12,7 +12,8 @@ from orchestrator.planning.findings import Path
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
 from orchestrator.planning.shorthand import duration, expectation
-from schemas.plan import GoalSpec, Group, Plan, RetryPolicy, TaskSpec
+from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
+from schemas.safety import Safety
 
 
 def _duration(node: Node) -> float:
@@ -41,8 +42,19 @@ _TASK: dict[str, Key] = {
 }
 _RETRY: dict[str, Key] = {
     **{name: Key(name) for name in ("max_attempts", "factor", "on_violation")},
+    "max_deaths": Key("max_deaths"),
     "delay": Key("delay_s", _duration),
     "max_delay": Key("max_delay_s", _duration),
+}
+_RULE: dict[str, Key] = {
+    **{name: Key(name) for name in ("max_attempts", "factor")},
+    "delay": Key("delay_s", _duration),
+    "max_delay": Key("max_delay_s", _duration),
+}
+_RECOVERY: dict[str, Key] = {"on": Key("category"), **{name: Key(name) for name in ("do", "times", "skill")}}
+_SAFETY: dict[str, Key] = {
+    **{name: Key(name, _names) for name in ("forbidden_paths", "forbidden_commands", "forbidden_hosts")},
+    **{name: Key(name) for name in ("max_cost_per_minute", "max_violations")},
 }
 _GOAL: dict[str, Key] = {
     **{name: Key(name) for name in ("title", "parent", "optional", "error_threshold")},
@@ -55,7 +67,19 @@ _GROUP: dict[str, Key] = {
     "needs": Key("needs", _names),
 }
 _INPUT: dict[str, Key] = {name: Key(name) for name in ("type", "description", "required", "default")}
-_TOP = ("workflow", "title", "description", "inputs", "deadline", "goals", "tasks", "groups", "result")
+_TOP = (
+    "workflow",
+    "title",
+    "description",
+    "inputs",
+    "deadline",
+    "safety",
+    "recover",
+    "goals",
+    "tasks",
+    "groups",
+    "result",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +110,14 @@ class Reader(FieldReader):
             groups=tuple(self.entries(top, ("groups",), self._group)),
             result=self.mapping(top, ("result",)),
             deadline_s=self.converted(top["deadline"], _duration, ("deadline",)) if "deadline" in top else None,
+            recover=self._recover(top["recover"], ("recover",)) if "recover" in top else (),
+            safety=self._safety(top["safety"]) if "safety" in top else Safety(),
         )
         inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
         return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, "expects", "retry"], path, f"task {id_!r}")
+        entries = self.known_keys(node, [*_TASK, "expects", "retry", "recover"], path, f"task {id_!r}")
         if entries is None:
             return None
         if "skill" not in entries:
@@ -103,6 +129,8 @@ class Reader(FieldReader):
             extra["expects"] = self._expects(entries["expects"], (*path, "expects"))
         if "retry" in entries:
             extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
+        if "recover" in entries:
+            extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
         return self.made(TaskSpec, entries, _TASK, extra, path)
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
@@ -113,8 +141,45 @@ class Reader(FieldReader):
     def _retry(self, node: Node, path: Path) -> RetryPolicy | None:
         if isinstance(node.value, int) and not isinstance(node.value, bool):
             node = Node({"max_attempts": node}, node.mark, {"max_attempts": node.mark})
-        entries = self.known_keys(node, _RETRY, path, "retry")
-        return None if entries is None else self.made(RetryPolicy, entries, _RETRY, {}, path)
+        entries = self.known_keys(node, [*_RETRY, "by_error"], path, "retry")
+        if entries is None:
+            return None
+        extra: dict[str, Any] = {}
+        if "by_error" in entries:
+            extra["by_error"] = self._by_error(entries["by_error"], (*path, "by_error"))
+        return self.made(RetryPolicy, entries, _RETRY, extra, path)
+
+    def _by_error(self, node: Node, path: Path) -> dict[str, RetryRule] | None:
+        made: dict[str, RetryRule] = {}
+        for code, inner in (self.known_keys(node, list(node.mapping or ()), path, "by_error") or {}).items():
+            if isinstance(inner.value, int) and not isinstance(inner.value, bool):
+                inner = Node({"max_attempts": inner}, inner.mark, {"max_attempts": inner.mark})
+            entries = self.known_keys(inner, _RULE, (*path, code), f"error {code!r}")
+            rule = None if entries is None else self.made(RetryRule, entries, _RULE, {}, (*path, code))
+            if rule is None:
+                return None
+            made[code] = rule
+        return made
+
+    def _recover(self, node: Node, path: Path) -> tuple[RecoveryRule, ...]:
+        listed = node.value if isinstance(node.value, list) else [node]
+        rules: list[RecoveryRule] = []
+        for number, one in enumerate(listed):
+            where = (*path, number)
+            entries = self.known_keys(one, _RECOVERY, where, "a recovery rule")
+            if entries is not None and "do" not in entries:
+                self.note(where, "a recovery rule has no 'do'", "say what to do: do: retry_with_feedback")
+            elif entries is not None:
+                rule = self.made(RecoveryRule, entries, _RECOVERY, {}, where)
+                if rule is not None and (rule.do == "other_agent") is not bool(rule.skill):
+                    self.note(where, "other_agent and a skill belong together", "do: other_agent, skill: who-else")
+                rules += [] if rule is None else [rule]
+        return tuple(rules)
+
+    def _safety(self, node: Node) -> Safety:
+        entries = self.known_keys(node, _SAFETY, ("safety",), "safety")
+        made = None if entries is None else self.made(Safety, entries, _SAFETY, {}, ("safety",))
+        return made or Safety()
 
     def _goal(self, id_: str, node: Node, path: Path) -> GoalSpec | None:
         entries = self.known_keys(node, _GOAL, path, f"goal {id_!r}")

@@ -92,6 +92,6 @@ def _fitted(name: str, value: Any) -> Any:
     """Lists become the tuples of frozen shapes, a single pattern or key a list of one, durations seconds."""
     if name == "seconds":
         return duration(value)
-    if name in ("patterns", "keys") and isinstance(value, str) and sole_reference(value) is None:
+    if name in ("patterns", "keys", "tests") and isinstance(value, str) and sole_reference(value) is None:
         return (value,)
     return tuple(value) if isinstance(value, list) else value

@@ -52,7 +52,8 @@ def allocate(ready: TaskReady, situation: Situation, waited_s: float) -> Allocat
     offering = situation.offering(ready.skill)
     fitting = [worker for worker in offering if _misses(ready, worker) is None] if ready.requires else offering
     if not fitting:
-        return _nobody(ready, situation, offering) if waited_s > situation.grace_s else None
+        hopeless = waited_s > situation.grace_s and not situation.holding_back(ready.skill)
+        return _nobody(ready, situation, offering) if hopeless else None
     priority = min(9, ready.priority + (ready.attempt > 1))
     if ready.requires:
         return _constrained(ready, situation, offering, fitting, priority)

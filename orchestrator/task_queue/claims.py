@@ -13,8 +13,9 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.task_queue.patterns import overlapping
-from schemas.attempts import Earlier
+from schemas.attempts import AttemptOrder, Earlier
 from schemas.events.task import TaskReady
+from schemas.expectations import FreshInput
 
 
 class Product(Struct, frozen=True):
@@ -55,7 +56,8 @@ class Board:
 
 def earlier(ready: TaskReady, products: Iterable[Product]) -> tuple[Earlier, ...]:
     """The products of earlier tasks that this one has to build on: same beginning, overlapping claims."""
-    if ready.on_conflict != "serialise" or ready.workspace is None:
+    builds = ready.on_conflict == "serialise" or any(isinstance(one, FreshInput) for one in ready.expects)
+    if not builds or ready.workspace is None:
         return ()
     base = ready.workspace.get("tree")
     return tuple(
@@ -63,6 +65,22 @@ def earlier(ready: TaskReady, products: Iterable[Product]) -> tuple[Earlier, ...
         for product in products
         if product.base == base and product.task != ready.task and overlapping(ready.writes, product.claims)
     )
+
+
+def moved_meanwhile(
+    ready: TaskReady, order: AttemptOrder | None, changes: Iterable[str], products: Iterable[Product]
+) -> dict[str, str]:
+    """Files that an attempt changed and another task has changed as well, in a product the attempt was not built on."""
+    if order is None or ready.workspace is None:
+        return {}
+    known, base, paths = {one.task for one in order.onto}, ready.workspace.get("tree"), sorted(changes)
+    return {
+        path: product.task
+        for product in products
+        if product.base == base and product.task != ready.task and not known & {product.task, *product.includes}
+        for path in paths
+        if overlapping((path,), product.claims)
+    }
 
 
 def with_product(

@@ -12,13 +12,22 @@ from msgspec.structs import replace
 
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.claims import Product, with_product
+from orchestrator.task_queue.safety import Guard, watch
 from orchestrator.task_queue.trees import Tree, noted
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.mission import MissionCancelled, MissionCompleted, MissionFailed, MissionReopened, MissionSubmitted
-from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
-from schemas.events.world import WorldConfirmed, WorldViolated
+from schemas.events.mission import (
+    MissionCancelled,
+    MissionCompleted,
+    MissionFailed,
+    MissionPlanned,
+    MissionReopened,
+    MissionResumed,
+    MissionSubmitted,
+)
+from schemas.events.task import TaskAsked, TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 
 
 class Stage(StrEnum):
@@ -49,6 +58,7 @@ class Floor(Struct, frozen=True):
     Attributes:
         attempts: by task; a task has at most one.
         products: what tasks that count made of files they had claimed, for those who build on it.
+        guard: the safety constraints, and whether one was broken.
         trees: where the mission's file trees come from.
         agenda: tasks whose attempt waits for this role, with the order of their arrival.
         seen: noun to the sequence of its newest message, for the nouns that this role writes.
@@ -64,6 +74,7 @@ class Floor(Struct, frozen=True):
     seen: Map[str, int] = Map()
     products: tuple[Product, ...] = ()
     trees: Map[str, Tree] = Map()
+    guard: Guard = Guard()
     ended: bool = False
     weight: float = 1.0
     correlation: str | None = None
@@ -75,6 +86,7 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
     noun = fact.payload.TYPE.partition(".")[0]
     if noun in ("action", "world"):
         floor = replace(floor, seen=floor.seen.set(noun, fact.sequence))
+    floor = _guarded(floor, fact)
     match fact.payload:
         case MissionSubmitted() as event:
             floor = replace(floor, correlation=fact.correlation, traceparent=fact.traceparent)
@@ -91,7 +103,7 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
             return _close(_keep(floor, event), event.task, event.attempt)
         case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
-        case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() as event:
+        case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() | TaskAsked() as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
             return replace(floor, attempts=Map(), agenda=Map(), ended=True)
@@ -108,6 +120,20 @@ def weight_of(labels: Mapping[str, str]) -> float:
     except ValueError:
         return 1.0
     return min(100.0, max(0.01, weight)) if weight == weight else 1.0
+
+
+def _guarded(floor: Floor, fact: Fact) -> Floor:
+    """What the fact means for the safety constraints."""
+    match fact.payload:
+        case MissionPlanned() as event:
+            guard = replace(floor.guard, rules=event.plan.safety)
+        case WorldTripped():
+            guard = replace(floor.guard, breach=None, tripped=True)
+        case MissionResumed() | MissionReopened():
+            guard = replace(floor.guard, breach=None, tripped=False)
+        case payload:
+            guard = watch(floor.guard, payload, fact.at)
+    return floor if guard is floor.guard else replace(floor, guard=guard)
 
 
 def _put(floor: Floor, task: str, opened: OpenAttempt, *, waits: bool) -> Floor:

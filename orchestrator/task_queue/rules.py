@@ -12,15 +12,16 @@ from itertools import islice
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.allocation import Allocation, allocate
-from orchestrator.task_queue.claims import Board, earlier
+from orchestrator.task_queue.claims import Board, earlier, moved_meanwhile
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
+from orchestrator.task_queue.safety import forbidden
 from orchestrator.task_queue.situation import Situation
 from orchestrator.task_queue.trees import since_tested
 from schemas.attempts import AttemptOrder, Failure
-from schemas.errors import InvalidInput
+from schemas.errors import InvalidInput, Stopped
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.world import WorldConfirmed, WorldViolated
@@ -39,6 +40,7 @@ class DispatchRules:
         send: takes what was dispatched, once it is on the log.
         on_fact: told of every fresh fact, with the floor as it was before.
         listening_s: how long heartbeats have been listened to: who has just come has not heard of anybody yet.
+        held: the emergency stop, if any, that forbids a mission of a tenant to begin anything.
     """
 
     subjects: tuple[str, ...] = (
@@ -49,6 +51,8 @@ class DispatchRules:
         "attempt.started.>",
         "attempt.finished",
         "attempt._",
+        "tool.>",
+        "llm.>",
     )
 
     def __init__(
@@ -57,11 +61,13 @@ class DispatchRules:
         send: Callable[[Dispatch], None],
         on_fact: Callable[[Floor, Fact], None],
         listening_s: Callable[[], float],
+        held: Callable[[str, str], object] = lambda _tenant, _mission: None,
     ) -> None:
         self._situation = situation
         self._send = send
         self._on_fact = on_fact
         self._listening_s = listening_s
+        self._held = held
 
     def fresh(self, tenant: str, mission: str) -> Floor:
         return Floor(tenant=tenant, mission=mission)
@@ -80,7 +86,7 @@ class DispatchRules:
         return state.ended
 
     def idle(self, state: Floor) -> bool:
-        return not state.agenda
+        return not state.agenda and state.guard.breach is None
 
     def read(self, before: Floor, fact: Fact) -> None:
         self._on_fact(before, fact)
@@ -93,6 +99,8 @@ class DispatchRules:
 
     def advance(self, state: Floor, now: datetime) -> list[Payload]:
         """Dispatch what is ready, judge what was reported; the judgements first, for others wait for them."""
+        if state.guard.breach is not None:
+            return [state.guard.breach]  # before anything else is sent
         board = _board(state)
         self._situation.plan_anew()
         decided = (self._decide(state, opened, now, board) for opened in _in_order(state))
@@ -102,7 +110,7 @@ class DispatchRules:
 
     def _decide(self, state: Floor, opened: OpenAttempt, now: datetime, board: Board) -> Payload | None:
         if opened.stage is Stage.REPORTED:
-            return _judged(opened)
+            return _judged(state, opened)
         if board.in_the_way(opened.ready) is not None:
             board.note(opened.ready)
             return None
@@ -112,6 +120,8 @@ class DispatchRules:
         return decided
 
     def _dispatched(self, state: Floor, opened: OpenAttempt, now: datetime) -> Payload | None:
+        if state.guard.tripped or self._held(state.tenant, state.mission) is not None:
+            return None
         ready = opened.ready
         waited_s = min((now - opened.since).total_seconds(), self._listening_s())
         chosen = allocate(ready, self._situation, waited_s)
@@ -165,6 +175,9 @@ def _order(
         expects=ready.expects,
         timeout_s=ready.timeout_s,
         dispatched_at=now,
+        feedback=ready.feedback,
+        advice=ready.advice,
+        safety=state.guard.rules,
         correlation=state.correlation,
         traceparent=state.traceparent,
     )
@@ -178,11 +191,13 @@ def _order(
     )
 
 
-def _judged(opened: OpenAttempt) -> Payload | None:
+def _judged(state: Floor, opened: OpenAttempt) -> Payload | None:
     ready, finished = opened.ready, opened.finished
     if finished is None:
         return None
-    violations = judge(ready.expects, finished)
+    moved = moved_meanwhile(ready, opened.order, finished.observation.changes or (), state.products)
+    violations = judge(ready.expects, finished, inputs=ready.inputs, moved=moved)
+    violations += forbidden(state.guard.rules, finished)
     if violations:
         return WorldViolated(task=ready.task, attempt=ready.attempt, violations=violations)
     return WorldConfirmed(
@@ -190,8 +205,13 @@ def _judged(opened: OpenAttempt) -> Payload | None:
     )
 
 
-def expired(state: Floor, situation: Situation, now: datetime, monotonic: float) -> list[Payload]:
-    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time."""
+def expired(
+    state: Floor, situation: Situation, now: datetime, monotonic: float, *, stopped: bool = False
+) -> list[Payload]:
+    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time.
+
+    ``stopped``: an emergency stop is in force, so that is why the worker is gone, and the attempt does not count.
+    """
     facts: list[Payload] = []
     for task in sorted(state.attempts):
         opened = state.attempts[task]
@@ -209,6 +229,8 @@ def expired(state: Floor, situation: Situation, now: datetime, monotonic: float)
             )
         else:
             continue
+        if stopped:
+            failure = failure.model_copy(update={"code": Stopped.code})
         facts.append(ActionExpired(task=task, attempt=opened.ready.attempt, worker=opened.worker, failure=failure))
     return facts
 

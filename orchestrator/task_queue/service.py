@@ -23,11 +23,13 @@ from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.situation import GRACE_S, Situation
+from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
+from schemas.events.world import WorldTripped
 from schemas.ids import uuid7
 from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop, reflex_subject
 from schemas.subjects import of_event
@@ -65,7 +67,7 @@ class TaskQueueManager:
         name: str,
         clock: Clock,
         tenant: str = "default",
-        lease_s: float = 3.0,
+        lease_s: float = 2.5,
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
         services: Services | None = None,
@@ -79,7 +81,8 @@ class TaskQueueManager:
         self.situation = Situation(lease_s, monotonic(), grace_s)
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
-        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s)
+        self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
+        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s, self.stops.holds)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
         self._sending: set[asyncio.Task[None]] = set()
@@ -87,12 +90,14 @@ class TaskQueueManager:
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
+        await self.stops.load()
         await self.desks.load_open()
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
+                group.create_task(self.stops.follow())
                 group.create_task(self._tick())
                 if ready is not None:
                     ready.set()
@@ -140,6 +145,9 @@ class TaskQueueManager:
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
                 self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
+            case WorldTripped() as event:
+                reason = f"safety: {event.message}"
+                self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
             case MissionCancelled() | MissionFailed():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
@@ -162,10 +170,15 @@ class TaskQueueManager:
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
             for desk in self.desks.all():
-                if expired(desk.state, self.situation, now, monotonic):
-                    await self.desks.decide(
-                        desk, partial(expired, situation=self.situation, now=now, monotonic=monotonic)
-                    )
+                ending = partial(
+                    expired,
+                    situation=self.situation,
+                    now=now,
+                    monotonic=monotonic,
+                    stopped=self.stops.holds(desk.tenant, desk.mission) is not None,
+                )
+                if ending(desk.state):
+                    await self.desks.decide(desk, ending)
                 elif desk.state.agenda:
                     self.desks.touch(desk)
                 await self._resend(desk, now, monotonic)
@@ -184,6 +197,8 @@ class TaskQueueManager:
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
+        if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
+            return
         for opened in unclaimed(desk.state, now, self._unread_s()):
             if opened.ready.requires and not self.situation.reading(opened.queue):
                 await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
@@ -215,6 +230,9 @@ class TaskQueueManager:
         at_hand = {(desk.tenant, desk.mission): desk.state for desk in self.desks.all()}
         for worker, running in self.situation.running():
             floor = at_hand.get((running.tenant, running.mission))
+            if floor is not None and floor.guard.tripped:
+                self._stop(Stop(running.tenant, running.mission, reason="safety", forgiven=True))
+                continue
             if floor is not None and _superseded(floor, running, worker):
                 stop = Stop(running.tenant, running.mission, running.task, running.attempt, "it no longer counts")
                 self._stop(stop)

@@ -116,6 +116,10 @@ class Situation:
         """How good the workers of a profile are at a skill, as far as this manager has seen."""
         return self._tallies.setdefault((skill, profile), Tally())
 
+    def holding_back(self, skill: str) -> bool:
+        """Whether a living worker would take this skill, were it not stopped."""
+        return any(not w.lost and skill in w.beat.held for w in list(self.workers.values()))
+
     def skills(self) -> list[str]:
         """All skills on offer."""
         return sorted(

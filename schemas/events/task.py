@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from schemas.attempts import Failure
+from schemas.attempts import Death, Failure
 from schemas.events.base import AttemptPayload, TaskPayload
-from schemas.expectations import Expectation, Observation
+from schemas.expectations import Expectation, Observation, Violation
 from schemas.plan import OnConflict
 from schemas.requirements import Value
 
@@ -29,6 +29,8 @@ class TaskReady(AttemptPayload):
     priority: int = 5
     timeout_s: float = 600.0
     requires: dict[str, Value] = Field(default_factory=dict)
+    feedback: tuple[Violation, ...] = Field(default=(), description="what was wrong with the attempt before")
+    advice: str = Field(default="", description="what a person said to it")
 
 
 class TaskSucceeded(AttemptPayload):
@@ -62,6 +64,10 @@ class TaskRetried(AttemptPayload):
     TYPE: ClassVar[str] = "task.retried"
     not_before: datetime
     failure: Failure
+    recovery: str = Field(default="", description="what the rule for its violations says; empty for a plain retry")
+    rule: int = Field(default=-1, description="number of that rule, of the task's own and then the mission's")
+    feedback: tuple[Violation, ...] = ()
+    skill: str = Field(default="", description="another skill that shall try it")
 
 
 class TaskFailed(AttemptPayload):
@@ -69,6 +75,25 @@ class TaskFailed(AttemptPayload):
 
     TYPE: ClassVar[str] = "task.failed"
     failure: Failure
+    deaths: tuple[Death, ...] = Field(default=(), description="the workers that were lost over a quarantined task")
+
+
+class TaskAsked(AttemptPayload):
+    """The task waits for a person: its attempt was violated, and the rule says to ask."""
+
+    TYPE: ClassVar[str] = "task.asked"
+    question: str
+    rule: int = -1
+    feedback: tuple[Violation, ...] = ()
+
+
+class TaskAnswered(AttemptPayload):
+    """A person said what to do about a task that waited for it. Nobody can say that what was violated holds."""
+
+    TYPE: ClassVar[str] = "task.answered"
+    decision: Literal["retry", "fail"]
+    advice: str = ""
+    by: str = ""
 
 
 class TaskSkipped(TaskPayload):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from schemas.events.base import AttemptPayload
+from pydantic import Field
+
+from schemas.events.base import AttemptPayload, Payload
 from schemas.expectations import Violation
 
 
@@ -20,3 +22,20 @@ class WorldViolated(AttemptPayload):
 
     TYPE: ClassVar[str] = "world.violated"
     violations: tuple[Violation, ...]
+
+
+class WorldTripped(Payload):
+    """A safety constraint of the mission was broken: what runs is stopped, and nothing begins until it is resumed."""
+
+    TYPE: ClassVar[str] = "world.tripped"
+    rule: str = Field(description="the constraint and its pattern or bound")
+    message: str
+    task: str = ""
+    attempt: int = 0
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+    def identity(self) -> tuple[str, ...]:
+        return (self.rule, self.task, str(self.attempt))
+
+    def about(self) -> str | None:
+        return self.task or None

@@ -24,6 +24,7 @@ from stigmergy.cli import (
     replay,
     schema,
     serve,
+    stop,
     workers,
     world,
 )
@@ -50,8 +51,8 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "explain", "query", "world", "replay", "fork", "diff", "events", "dev", "status", "down",
-    "workers", "serve", "projections", "archive", "schema", "doctor",
+    "run", "mission", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "events",
+    "dev", "status", "down", "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
     name="stig",
@@ -68,6 +69,8 @@ app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
 app.command("explain", short_help="Say why a task went to which worker.")(explain.explain)
+app.command("stop", short_help="Stop work at once, everywhere or in a scope.")(stop.stop)
+app.command("resume", short_help="Lift emergency stops.")(stop.resume)
 app.add_typer(world.app, name="world")
 app.command("query", short_help="Ask the analytics: trends, agents, costs, waiting …; or in SQL.")(query.query)
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)

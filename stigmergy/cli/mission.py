@@ -162,6 +162,49 @@ def retry(
     _steer(mission, lambda handle: handle.retry(*(tasks or ())), "goes on")
 
 
+@app.command()
+def answer(
+    mission: MissionId,
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The task that waits for an answer.")],
+    fail: Annotated[bool, typer.Option("--fail", help="Let the task fail, instead of trying it again.")] = False,
+    advice: Annotated[str, typer.Option("--advice", metavar="TEXT", help="What the next attempt shall be told.")] = "",
+) -> None:
+    """Say what to do about a task whose recovery rule asks a person.
+
+    \b
+    Examples:
+      stig mission answer last fix --advice "leave the tests as they are"
+      stig mission answer 0193a7 fix --fail
+    """
+    _steer(mission, lambda handle: handle.answer(task, retry=not fail, advice=advice), "goes on")
+
+
+@app.command()
+def violations(
+    mission: Annotated[str, typer.Argument(metavar="[ID]", help="A mission's id, its beginning, or: last.")] = "last",
+    as_json: Json = False,
+) -> None:
+    """Show what was not as expected, and what was done about it.
+
+    \b
+    Examples:
+      stig mission violations
+      stig mission violations 0193a7 --json
+    """
+    from stigmergy.cli.violations_screen import show_violations
+    from stigmergy.violations import violations_of
+
+    async def look(client: Client) -> None:
+        handle = await _handle(client, mission)
+        rows = violations_of([event async for event in handle.events(follow=False)])
+        if as_json:
+            screen.print_json([row.model_dump(mode="json") for row in rows])
+        else:
+            show_violations(rows, screen.out())
+
+    asyncio.run(_with_client(look))
+
+
 def _steer(mission: str, act: Callable[[MissionHandle], Awaitable[None]], done: str) -> None:
     async def steer(client: Client) -> str:
         handle = await _handle(client, mission)

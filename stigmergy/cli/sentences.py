@@ -30,6 +30,9 @@ STATE_CHANGES = frozenset(
         "task.adopted",
         "task.failed",
         "task.retried",
+        "task.asked",
+        "task.answered",
+        "world.tripped",
         "task.skipped",
         "task.cancelled",
         "world.violated",
@@ -45,6 +48,8 @@ STEPS = frozenset(
         "agent.acted",
         "agent.thought",
         "tool.called",
+        "task.asked",
+        "world.tripped",
         "world.violated",
         "workspace.conflicted",
         "task.retried",
@@ -95,6 +100,11 @@ def _violated(data: Data) -> str:
     return f"{_task(data)} is not as expected: " + "; ".join(short(v["message"]) for v in data.get("violations", ()))
 
 
+def _scope(data: Data) -> str:
+    named = [f"{what} {data[what]}" for what in ("tenant", "mission", "agent", "worker") if data.get(what)]
+    return plain(", ".join(named) or "everything")
+
+
 def _called(data: Data) -> str:
     result = _brief(data.get("result") or {}, 60)
     failed = " [red]failed[/]" if data.get("outcome") == "failed" else ""
@@ -105,7 +115,7 @@ def _called(data: Data) -> str:
 
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
-    "failed": "[red]✗[/]", "violated": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
+    "failed": "[red]✗[/]", "violated": "[red]✗[/]", "tripped": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
     "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
     "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
     "started": "[cyan]▸[/]", "submitted": "[cyan]▸[/]", "forked": "[cyan]⑂[/]", "adopted": "[cyan]⑂[/]",
@@ -140,6 +150,9 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     ),
     "task.failed": lambda d: f"{_task(d)} failed: {_failure(d)}",
     "task.retried": lambda d: f"{_task(d)} is tried again: {_failure(d)}",
+    "task.asked": lambda d: f"{_task(d)} asks: {short(d['question'])}",
+    "task.answered": lambda d: f"{_task(d)} is answered: {plain(d['decision'])} {short(d.get('advice', ''))}",
+    "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
     "task.skipped": lambda d: f"{_task(d)} skipped: {short(d['reason'])}",
     "task.cancelled": lambda d: f"{_task(d)} cancelled",
     "action.dispatched": lambda d: f"{_task(d)} sent to {plain(d['queue'])}",
@@ -156,6 +169,8 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "workspace.conflicted": lambda d: f"{plain(d['side'])} conflicts in {plain(', '.join(d['paths'][:4]))}",
     "worker.joined": lambda d: f"worker {plain(d['worker'])} joined [dim]{plain(', '.join(d['skills']))}[/]",
     "worker.left": lambda d: f"worker {plain(d['worker'])} left [dim]{short(d.get('reason', ''))}[/]",
+    "reflex.stopped": lambda d: f"stopped: {_scope(d)} {short(d.get('reason', ''))}",
+    "reflex.resumed": lambda d: f"{counted(len(d['lifts']), 'stop')} lifted {short(d.get('reason', ''))}",
     "fleet.lost": lambda d: f"worker {plain(d['worker'])} is lost, silent for {d['silent_s']:.1f} s",
     "note.posted": lambda d: f"note: {short(d['text'])}",
     "command.refused": lambda d: f"{plain(d['verb'])} refused: {short(d['reason'])}",

@@ -21,7 +21,7 @@ from events.jetstream.election import BUCKET as ELECTIONS
 from events.jetstream.election import STREAM as SEATS
 from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
-from schemas.signals import HEARTBEATS, POOLS, REFLEX
+from schemas.signals import ACKNOWLEDGED, HEARTBEATS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -57,9 +57,9 @@ def grants() -> tuple[Grant, ...]:
         Grant(
             "task_queue",
             (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX, _INBOX),  # answers go to inboxes
-            (_INBOX, HEARTBEATS, f"ask.*.{BACKLOG}"),
+            (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}"),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS), (_INBOX, REFLEX, POOLS)),
+        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS)),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.
@@ -84,7 +84,7 @@ def grants() -> tuple[Grant, ...]:
         Grant(
             "client",
             (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, POOLS, *_consumes(DEAD_LETTERS)),
-            (_INBOX, HEARTBEATS),
+            (_INBOX, HEARTBEATS, ACKNOWLEDGED),
         ),
     )
 

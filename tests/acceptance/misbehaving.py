@@ -149,3 +149,39 @@ class Hungry(Agent):
                 time.sleep(0.05)
             return {"held": len(held)}
         return {"attempt": context.order.attempt}
+
+
+class Forger(Agent):
+    """Claims that tests passed. ``how``: without running them, over failing ones, or with a report in its output.
+
+    With ``honest_after`` it does as it should once it is told what was wrong with the attempt before.
+    """
+
+    skills = ("forges",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        report = {"outcome": "passed", "cases": [{"id": "tests/test_a.py::test_a", "outcome": "passed"}], "tail": ""}
+        if context.feedback and context.inputs.get("honest_after"):
+            (context.workspace / "a.py").write_text("x = 2\n", encoding="utf-8")
+            self._really_test(context)
+            return {"done": True, "told": [violation.category for violation in context.feedback]}
+        how = context.inputs["how"]
+        if how == "failing":
+            self._really_test(context)
+        if how == "forged":
+            (context.workspace / "junit.xml").write_text("<testsuite tests='1' failures='0'/>", encoding="utf-8")
+        return {"done": True, "tests": report, "exit_code": 0, "observation": {"tests": report}}
+
+    def _really_test(self, context: Context) -> None:
+        from workers.suites import environment_for, observe_suite
+
+        observe_suite(context, context.workspace, environment_for(context, context.workspace))
+
+
+class Kills(Agent):
+    """Takes its process with it, always."""
+
+    skills = ("kills",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        os._exit(1)

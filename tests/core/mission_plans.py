@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RetryPolicy, TaskSpec
+from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, Recovery, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 
 LISTS: tuple[Any, ...] = (
     [],
@@ -59,8 +59,17 @@ def _task(rng: Random, name: str, needs: tuple[str, ...], goal: str, known: list
         max_attempts=rng.randint(1, 3),
         delay_s=rng.choice((0.001, 0.2, 3.0)),
         on_violation=rng.random() < 0.5,
+        max_deaths=rng.randint(1, 3),
+        by_error={"timed_out": RetryRule(max_attempts=1)} if rng.random() < 0.2 else {},
     )
-    return TaskSpec(id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, priority=rng.randint(0, 9))
+    recover = tuple(_rule(rng) for _ in range(rng.choice((0, 0, 1, 2))))
+    return TaskSpec(id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, recover=recover)
+
+
+def _rule(rng: Random) -> RecoveryRule:
+    do: Recovery = rng.choice(("retry_with_feedback", "other_agent", "smaller_step", "roll_back", "ask", "fail"))
+    on: Any = rng.choice(("any", "test_failed", "false_done"))
+    return RecoveryRule(category=on, do=do, times=rng.randint(1, 2), skill="other" if do == "other_agent" else "")
 
 
 def _group(rng: Random, name: str, needs: tuple[str, ...], known: list[str], goals: list[str]) -> Group:

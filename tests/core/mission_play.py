@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -15,7 +15,17 @@ from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from schemas.attempts import Failure
-from schemas.commands import CancelMission, Command, PauseMission, ResumeMission, RetryMission, SubmitMission
+from schemas.commands import (
+    AnswerTask,
+    CancelMission,
+    PauseMission,
+    ResumeMission,
+    RetryMission,
+    SubmitMission,
+)
+from schemas.commands import (
+    MissionCommand as Command,
+)
 from schemas.errors import Refused
 from schemas.events import Payload
 from schemas.events.action import ActionExpired, ActionRefused
@@ -23,7 +33,7 @@ from schemas.events.attempt import AttemptFinished
 from schemas.events.goal import GoalAchieved, GoalFailed
 from schemas.events.mission import MissionExtended, MissionPaused, MissionReopened, MissionResumed
 from schemas.events.task import TaskCancelled, TaskReady, TaskSucceeded
-from schemas.events.world import WorldConfirmed, WorldViolated
+from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 from schemas.expectations import Violation
 from schemas.plan import Plan
 from tests.core.mission_laws import check_counters, check_step
@@ -113,12 +123,15 @@ class Play:
         if rng.random() < well:
             self.put(_success(rng, name, attempt) if not reported else WorldConfirmed(task=name, attempt=attempt))
             return
-        violation = Violation(kind="exit_code", message="not so")
+        category = rng.choice(("test_failed", "false_done", "other"))
+        violation = Violation(kind="exit_code", message="not so", category=category)
+        lost = Failure(code=rng.choice(("worker_lost", "stopped")), message="gone", retryable=True)
         words: list[Payload] = [
             AttemptFinished(task=name, attempt=attempt, worker="w", outcome="failed", failure=failure),
             AttemptFinished(task=name, attempt=attempt, worker="w", outcome="timed_out"),
             WorldViolated(task=name, attempt=attempt, violations=(violation,)),
             ActionExpired(task=name, attempt=attempt, failure=failure.model_copy(update={"retryable": True})),
+            ActionExpired(task=name, attempt=attempt, worker=f"w{attempt}", failure=lost),
             ActionRefused(task=name, attempt=attempt, failure=failure),
         ]
         self.put(rng.choice(words))
@@ -126,8 +139,10 @@ class Play:
     def disturb(self) -> None:
         """Something that a sound bus would not bring, but that must not do any harm."""
         rng = self.rng
-        choice = rng.randrange(4)
-        if choice == 0 and self.state.tasks:  # the late word of an old attempt, or of one that never was
+        choice = rng.randrange(5)
+        if choice == 4:
+            self.put(WorldTripped(rule="forbidden_paths: x", message="x was changed"))
+        elif choice == 0 and self.state.tasks:  # the late word of an old attempt, or of one that never was
             name = rng.choice(sorted(self.state.tasks))
             attempt = self.state.tasks[name].attempt
             others = [number for number in (attempt - 1, attempt + 1, 1) if number > 0 and number != attempt]
@@ -150,6 +165,8 @@ class Play:
     def _double(self) -> None:
         fact = self.rng.choice(self.facts[self.reopened_at :] or self.facts)
         ours = fact.payload.TYPE.partition(".")[0] in _OURS
+        if isinstance(fact.payload, WorldTripped):
+            return  # the managers write it once
         switches = isinstance(fact.payload, MissionPaused | MissionResumed | MissionReopened)
         if switches or (ours and fact.sequence <= self.reopened_at):
             return
@@ -170,9 +187,19 @@ class Play:
             RetryMission(id=number, mission="m"),
             RetryMission(id=number, mission="m", tasks=some),
         ]
+        commands += self.answers(number)
         if self.rng.random() < 0.1:
             commands = [CancelMission(id=number, mission="m", reason="enough")]
         self.ask(self.rng.choice(commands))
+
+    def answers(self, number: str) -> list[Command]:
+        """What somebody says to the tasks that wait for it."""
+        waiting = sorted(i for i, t in self.state.tasks.items() if t.status is TaskStatus.ASKING)
+        decisions: tuple[Literal["retry", "fail"], ...] = ("retry", "fail")
+        return [
+            AnswerTask(id=f"{number}-{place}", mission="m", task=name, decision=self.rng.choice(decisions), advice="so")
+            for place, name in enumerate(waiting)
+        ]
 
     def step(self) -> None:
         """Anything at all."""
@@ -197,6 +224,10 @@ class Play:
             moved = self.advance(cut=False)
             if self.state.status.ended and not moved:
                 return
+            for answer in self.answers(f"a{len(self.facts)}"):
+                self.ask(answer)
+                moved = True
+            self.ask(ResumeMission(id=f"r{len(self.facts)}", mission="m"))  # after a safety constraint was broken
             waiting = self.open_attempts()
             for name in waiting:
                 self.speak(name, self.state.tasks[name].attempt, well=0.9)

@@ -69,6 +69,9 @@ def anything(rng: Random, mission: Mission) -> Payload:
             ),
             worlds.WorldConfirmed(task=task, attempt=attempt),
             worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),
+            worlds.WorldTripped(rule="r", message="m", task=task, attempt=attempt),
+            tasks.TaskAsked(task=task, attempt=attempt, question="?", rule=rng.randint(-1, 2)),
+            tasks.TaskAnswered(task=task, attempt=attempt, decision=rng.choice(("retry", "fail"))),
             actions.ActionExpired(task=task, attempt=attempt, failure=failure),
             actions.ActionRefused(task=task, attempt=attempt, failure=failure),
         )

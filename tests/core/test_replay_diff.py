@@ -40,7 +40,7 @@ def test_the_same_run_once_more_is_the_same() -> None:
 
 
 def test_the_order_among_different_tasks_means_nothing() -> None:
-    events = recorded(6, size=8)
+    events = recorded(2, size=8)
     acted = [event for event in events if event.type == "agent.acted" and event.subject]
     rest = [event for event in events if event.type != "agent.acted"]
     by_subject = sorted(acted, key=lambda event: event.subject or "")

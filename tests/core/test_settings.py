@@ -25,7 +25,7 @@ def test_defaults_need_nothing(tmp_path: Path) -> None:
     assert settings.redis_url is None
     assert settings.state_dir == tmp_path / ".stigmergy"
     assert (settings.tenant, settings.log_level) == ("default", "INFO")
-    assert (settings.worker_lease_s, settings.heartbeat_s) == (5.0, 1.0)
+    assert (settings.worker_lease_s, settings.heartbeat_s) == (2.5, 0.5)
 
 
 def test_the_environment_is_read_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,20 @@ import pytest
 from orchestrator.task_queue.judging import judge
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import (
+    Compiles,
     ExitCode,
     Expectation,
+    FilesChanged,
     FilesChangedWithin,
     FilesUnchanged,
+    FreshInput,
+    Holds,
     MaxDuration,
+    MaxMemory,
     Observation,
     OutputHas,
+    OutputSchema,
+    TestsNamed,
     TestsNoWorse,
     TestsPass,
 )
@@ -36,6 +43,13 @@ HOLDS: list[tuple[Expectation, Observation]] = [
     (FilesChangedWithin(patterns="src/?.py"), Observation(changes=CHANGED)),
     (FilesChangedWithin(patterns=()), Observation(changes={})),
     (FilesUnchanged(), Observation(changes={})),
+    (FilesChanged(patterns=("src/a*", "src/b*")), Observation(changes=CHANGED)),
+    (TestsNamed(tests=("one",)), Observation(tests=HALF)),
+    (Compiles(), Observation(changes=CHANGED, unreadable={})),
+    (MaxMemory(megabytes=10), Observation(peak_memory_bytes=2**20)),
+    (Holds(condition="len(changes) == 2 and exit_code is None"), Observation(changes=CHANGED)),
+    (OutputSchema(fits={"type": "object"}), Observation()),
+    (FreshInput(), Observation(changes=CHANGED)),
     (TestsPass(), Observation(tests=GREEN)),
     (TestsNoWorse(baseline=HALF), Observation(tests=HALF)),
     (TestsNoWorse(baseline=HALF), Observation(tests=GREEN)),
@@ -50,6 +64,17 @@ VIOLATED: list[tuple[Expectation, Observation, str]] = [
     (FilesChangedWithin(patterns=("*",)), Observation(), "no workspace was observed"),
     (FilesUnchanged(), Observation(changes=CHANGED), "changed src/a.py, src/b.py"),
     (FilesUnchanged(), Observation(), "no workspace was observed"),
+    (FilesChanged(patterns=("src/a*", "docs/*")), Observation(changes=CHANGED), "no change of docs/*"),
+    (FilesChanged(patterns=("a",)), Observation(), "no workspace was observed"),
+    (TestsNamed(tests=("one", "two")), Observation(tests=HALF), "two: failed"),
+    (TestsNamed(tests=("three",)), Observation(tests=GREEN), "three: not run"),
+    (Compiles(), Observation(changes=CHANGED, unreadable={"src/a.py": "line 1: no"}), "src/a.py cannot be parsed"),
+    (Compiles(), Observation(), "no workspace was observed"),
+    (MaxMemory(megabytes=1), Observation(peak_memory_bytes=2**21), "used 2 MiB, at most 1 MiB"),
+    (MaxMemory(megabytes=1), Observation(), "no program's memory was observed"),
+    (Holds(condition="output.n > 1"), Observation(), "it does not hold that output.n > 1"),
+    (Holds(condition="output.m > 1"), Observation(), "it cannot be told whether output.m > 1"),
+    (OutputSchema(fits={"required": ["m"]}), Observation(), "output lacks m"),
     (TestsPass(), Observation(tests=HALF), "the tests ended failed"),
     (TestsPass(), Observation(tests=report("no_tests")), "the tests ended no_tests"),
     (TestsPass(), Observation(), "no test run was observed"),
@@ -86,7 +111,7 @@ def test_what_does_not_hold_is_a_violation_that_says_so(expected: Expectation, s
 def test_every_kind_is_tried_both_ways() -> None:
     kinds = set(get_args(get_args(Expectation)[0]))
     assert {type(expected) for expected, _ in HOLDS} == kinds
-    assert {type(expected) for expected, _, _ in VIOLATED} == kinds
+    assert {type(expected) for expected, _, _ in VIOLATED} | {FreshInput} == kinds
 
 
 def test_all_that_does_not_hold_is_said_in_the_order_of_what_was_expected() -> None:
@@ -98,3 +123,32 @@ def test_evidence_of_many_changes_is_cut() -> None:
     changes = {f"f{number:03}": "added" for number in range(100)}
     (violation,) = judge((FilesUnchanged(),), finished(Observation(changes=changes)))
     assert violation.evidence == {"paths": [f"f{number:03}" for number in range(20)]}
+
+
+def test_a_file_that_moved_meanwhile_is_stale_input() -> None:
+    (violation,) = judge((FreshInput(),), finished(Observation(changes=CHANGED)), moved={"src/a.py": "other"})
+    assert violation.category == "stale_input"
+    assert violation.message == "changed by another task meanwhile: src/a.py (other)"
+
+
+@pytest.mark.parametrize(
+    ("expected", "seen", "category"),
+    [
+        (TestsPass(), Observation(tests=HALF), "test_failed"),
+        (TestsPass(), Observation(), "false_done"),
+        (TestsPass(), Observation(tests=report("timeout")), "timeout"),
+        (TestsNoWorse(baseline=GREEN), Observation(tests=HALF), "test_failed"),
+        (Compiles(), Observation(unreadable={"a.py": "no"}), "compile_error"),
+        (FilesChangedWithin(patterns=("a",)), Observation(changes=CHANGED), "unexpected_change"),
+        (FilesChangedWithin(patterns=("*",), at_least=3), Observation(changes=CHANGED), "missing_change"),
+        (FilesChanged(patterns=("a",)), Observation(changes=CHANGED), "missing_change"),
+        (MaxDuration(seconds=1), Observation(duration_s=2), "limit_exceeded"),
+        (OutputHas(keys=("m",)), Observation(), "schema_broken"),
+        (OutputSchema(fits={"required": ["m"]}), Observation(), "schema_broken"),
+        (ExitCode(), Observation(exit_code=2), "wrong_result"),
+        (ExitCode(), Observation(), "false_done"),
+    ],
+)
+def test_categories(expected: Expectation, seen: Observation, category: str) -> None:
+    (violation,) = judge((expected,), finished(seen))
+    assert violation.category == category

@@ -177,7 +177,8 @@ async def test_who_says_what_else(server: Guarded, subject: str, speakers: set[s
     [
         ("heartbeats.*", {"task_queue", "scaler", "client"}),
         ("pools.*", {"worker"}),
-        (REFLEX, {"worker"}),
+        (REFLEX, {"worker", "task_queue"}),
+        ("acknowledged.*", {"client"}),
         ("commands.>", set()),
         ("events.>", set()),
         (">", set()),

@@ -45,6 +45,7 @@ class Runner(Agent):
             call.result = {"exit_code": done.exit_code, "ended_by": done.ended_by}
         context.check()
         context.exit_code = done.exit_code
+        context.used_memory(done.peak_memory_bytes)
         context.act(f"{wanted.argv[0]} ended with {done.exit_code}", ended_by=done.ended_by)
         return {
             "exit_code": done.exit_code,

@@ -1,0 +1,235 @@
+"""Deaths in the middle of work: ``python -m benchmarks.deaths``.
+
+200 tasks of 50 ms on 4 workers, real servers and processes. In the middle one thing is killed with SIGKILL and started
+again where nobody else would: one worker process, the processes with the roles (ours only: Celery has none), the Redis
+server (with its append-only file). For each: how many tasks finished, how many were counted twice, how many began
+twice, and when the last one ended after the kill.
+
+Celery runs late acknowledgements; with its defaults what a dead worker held comes back after an hour, so it is also
+shown with a visibility timeout of 5 seconds and its queue looked at every second, which it leaves to the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from celery import Celery
+from celery.signals import worker_ready
+from pydantic import TypeAdapter
+
+from benchmarks.processes import module
+from schemas.plan import Plan, TaskSpec
+from stigmergy import Client, Settings
+from stigmergy.local import report_ready
+from stigmergy.local.ephemeral import ThrowAwayServer, nats_server, valkey_server
+from stigmergy.settings import PREFIX, SecretUrl
+
+TASKS, SLEEP_S, WORKERS = 200, 0.05, 4
+KILL_AFTER_S = 1.0
+_url = TypeAdapter(SecretUrl)
+URL, RECORD, VISIBILITY = "BENCH_REDIS_URL", "BENCH_RECORD", "BENCH_VISIBILITY"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run; ``last_s`` after the kill, None if not all finished in the time they were given."""
+
+    side: str
+    killed: str
+    finished: int
+    doubled: int
+    begun_twice: int
+    last_s: float | None
+
+    def row(self) -> str:
+        last = "never" if self.last_s is None else f"{self.last_s:.1f} s"
+        return f"| {self.side} | {self.killed} | {self.finished} | {self.doubled} | {self.begun_twice} | {last} |"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run all, print a table. Returns 1 if a task of ours was lost or counted twice."""
+    parser = argparse.ArgumentParser(prog="benchmarks.deaths")
+    parser.add_argument("--wait", type=float, default=30.0, help="seconds to wait for the last task")
+    parser.add_argument("--only", choices=("ours", "celery"))
+    options = parser.parse_args(argv)
+    outcomes: list[Outcome] = []
+    print(f"{TASKS} tasks of {SLEEP_S * 1e3:.0f} ms on {WORKERS} workers; killed after {KILL_AFTER_S:g} s")
+    print("| | killed | finished | counted twice | begun twice | last one after the kill |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    with tempfile.TemporaryDirectory(prefix="stig-deaths-") as folder:
+        runs: list[Callable[[], Outcome]] = []
+        if options.only != "celery":
+            runs += [lambda what=what: _ours(Path(folder), what, options.wait) for what in _OURS]  # type: ignore[misc]
+        if options.only != "ours":
+            for visibility in (3600, 5):
+                runs += [
+                    lambda what=what, seconds=visibility: _celery(Path(folder), what, seconds, options.wait)  # type: ignore[misc]
+                    for what in ("one worker", "Redis")
+                ]
+        for run in runs:
+            outcomes.append(run())
+            print(outcomes[-1].row(), flush=True)
+    ours = [one for one in outcomes if one.side == "ours"]
+    return 1 if any(one.finished != TASKS or one.doubled for one in ours) else 0
+
+
+_OURS = ("nothing", "one worker", "the roles", "Redis")
+
+
+def _ours(folder: Path, what: str, wait_s: float) -> Outcome:
+    place = folder / f"ours-{what.replace(' ', '-')}"
+    place.mkdir()
+    with ExitStack() as stack:
+        nats = stack.enter_context(nats_server(place / "servers"))
+        valkey = stack.enter_context(valkey_server(place / "servers"))
+        settings = Settings(
+            nats_url=_url.validate_python(nats.url),
+            redis_url=_url.validate_python(valkey.url),
+            state_dir=place / "state",
+        )
+        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        env |= settings.environment()
+        arguments = ("roles", "orchestrator", "task-queue")
+        roles = stack.enter_context(module("benchmarks.hosting", arguments, env, place))
+        pool = stack.enter_context(module("benchmarks.hosting", ("workers", str(WORKERS)), env, place))
+
+        def kill() -> None:
+            if what == "one worker":
+                os.kill(_child_of(pool), signal.SIGKILL)
+            elif what == "the roles":
+                os.kill(roles, signal.SIGKILL)
+                (place / "again").mkdir()
+                stack.enter_context(module("benchmarks.hosting", arguments, env, place / "again"))
+            elif what == "Redis":
+                _restart(valkey)
+
+        return asyncio.run(_mission(settings, what, kill, wait_s))
+
+
+async def _mission(settings: Settings, what: str, kill: Callable[[], None], wait_s: float) -> Outcome:
+    tasks = tuple(TaskSpec(id=f"t{n}", skill="echo", inputs={"sleep_s": SLEEP_S}) for n in range(TASKS))
+    async with Client(settings) as client:
+        while len(await client.workers()) < WORKERS:
+            pass
+        mission = await client.submit("deaths", plan=Plan(tasks=tasks))
+        await asyncio.sleep(KILL_AFTER_S)
+        killed = time.monotonic()
+        kill()
+        last: float | None = None
+        try:
+            outcome = await mission.outcome(timeout_s=wait_s)
+            last = time.monotonic() - killed if outcome.status == "completed" else None
+        except Exception as error:  # noqa: BLE001 - an end that does not come is a result here
+            print(f"ours, {what}: {error}", file=sys.stderr)
+        done: Counter[str | None] = Counter()
+        begun: Counter[str | None] = Counter()
+        async for event in mission.events(follow=False):
+            done[event.subject] += event.type == "task.succeeded"
+            begun[event.subject] += event.type == "attempt.started"
+    return _outcome("ours", what, done, begun, last)
+
+
+def _celery(folder: Path, what: str, visibility_s: int, wait_s: float) -> Outcome:
+    side = "Celery, late acks" + (
+        "" if visibility_s == 3600 else f", visibility {visibility_s} s, restored every second"
+    )
+    place = folder / f"celery-{visibility_s}-{what.replace(' ', '-')}"
+    place.mkdir()
+    record = place / "record.txt"
+    record.touch()
+    with ExitStack() as stack:
+        valkey = stack.enter_context(valkey_server(place / "servers"))
+        env = {**os.environ, URL: valkey.url, RECORD: str(record), VISIBILITY: str(visibility_s)}
+        worker = stack.enter_context(module("benchmarks.deaths", ("--worker",), env, place))
+        app = make_app(valkey.url, visibility_s)
+        for number in range(TASKS):
+            app.send_task("bench.nap", (f"t{number}",))
+        time.sleep(KILL_AFTER_S)
+        killed = time.monotonic()
+        if what == "one worker":
+            os.kill(_child_of(worker), signal.SIGKILL)
+        else:
+            _restart(valkey)
+        last = _await_record(record, killed, wait_s)
+        app.close()
+    lines = [line.split() for line in record.read_text(encoding="utf-8").splitlines()]
+    done = Counter(task for word, task in lines if word == "ended")
+    begun = Counter(task for word, task in lines if word == "began")
+    return _outcome(side, what, done, begun, last)
+
+
+def _await_record(record: Path, killed: float, wait_s: float) -> float | None:
+    while time.monotonic() - killed < wait_s:
+        lines = record.read_text(encoding="utf-8").splitlines()
+        if len({line for line in lines if line.startswith("ended")}) >= TASKS:
+            return time.monotonic() - killed
+        time.sleep(0.05)
+    return None
+
+
+def _outcome(
+    side: str, what: str, done: Counter[str | None] | Counter[str], begun: Counter[str | None] | Counter[str],
+    last: float | None,
+) -> Outcome:  # fmt: skip
+    finished = [count for count in done.values() if count]
+    twice = sum(count > 1 for count in begun.values())
+    return Outcome(side, what, len(finished), sum(count > 1 for count in finished), twice, last)
+
+
+def _child_of(pool: int) -> int:
+    """The worker process that was started first."""
+    children = [one for one in psutil.Process(pool).children(recursive=True) if not one.children()]
+    return min(children, key=lambda one: one.create_time()).pid
+
+
+def _restart(server: ThrowAwayServer) -> None:
+    server.kill()
+    server.start()
+
+
+def make_app(url: str, visibility_s: int) -> Celery:
+    """Celery with late acknowledgements, and how soon it takes back what nobody acknowledged."""
+    app = Celery("deaths", broker=url, set_as_current=False)
+    app.conf.update(task_acks_late=True, worker_prefetch_multiplier=1, task_ignore_result=True)
+    app.conf.update(broker_connection_retry_on_startup=True)
+    if visibility_s != 3600:
+        options = {"visibility_timeout": visibility_s, "unacked_restore_interval": 1}
+        app.conf.update(broker_transport_options=options)
+
+    def nap(task: str) -> None:
+        with Path(os.environ[RECORD]).open("a", encoding="utf-8", buffering=1) as record:
+            record.write(f"began {task}\n")
+            time.sleep(SLEEP_S)
+            record.write(f"ended {task}\n")
+
+    app.task(name="bench.nap")(nap)
+    return app
+
+
+def _worker() -> int:
+    def ready(**_: object) -> None:
+        report_ready()
+
+    worker_ready.connect(ready, weak=False)
+    app = make_app(os.environ[URL], int(os.environ[VISIBILITY]))
+    try:
+        app.worker_main(["worker", f"--concurrency={WORKERS}", "--pool=prefork", "--loglevel=WARNING"])
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(_worker() if sys.argv[1:] == ["--worker"] else main())

@@ -1,0 +1,96 @@
+"""The stops in force, for a task-queue manager: read from the log, heard before they are there, said to workers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from events.port import Log, Window
+from events.signals import Signals
+from orchestrator.stopping import STOP_EVENTS
+from schemas.errors import StigmergyError
+from schemas.signals import STANDING, STOPS, Stop
+from schemas.stops import StopRecord, Stops
+
+_log = logging.getLogger(__name__)
+_SAY_AGAIN_S = 1.0
+_encoder = msgspec.json.Encoder()
+_stops = msgspec.json.Decoder(Stop)
+
+
+class StandingStops:
+    """What may not be dispatched. Use :meth:`load`, then :meth:`follow` for ever.
+
+    Args:
+        changed: called when a stop was lifted, or came.
+        monotonic: seconds, for how long a stop that was only heard of holds.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        signals: Signals,
+        changed: Callable[[], None],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._signals = signals
+        self._changed = changed
+        self._monotonic = monotonic
+        self._record = StopRecord()
+        self._stops = Stops()
+        self._position = 0
+
+    def holds(self, tenant: str, mission: str) -> Stop | None:
+        """The stop that forbids anything to begin in a mission; workers keep those that name them or their agents."""
+        return self._stops.covering(tenant, mission, self._monotonic())
+
+    def in_force(self) -> tuple[Stop, ...]:
+        """All that hold now."""
+        return self._stops.in_force(self._monotonic())
+
+    async def load(self) -> None:
+        """Read the stops on record, and listen from now on. Nothing may be dispatched before."""
+        await self._signals.listen(STOPS, self._hear)
+        self._position = await self._log.last_sequence()
+        async for event in self._log.read(Window((STOP_EVENTS,), last=self._position)):
+            self._record.take(event)
+        self._stops.adopt(self._record.standing())
+
+    async def follow(self) -> None:
+        """Keep up with the log, and say once a second what is in force: who missed a word hears the next."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read_on())
+            group.create_task(self._repeat())
+
+    async def _read_on(self) -> None:
+        async for batch in self._log.follow(Window((STOP_EVENTS,), first=self._position + 1)):
+            if any(self._record.take(event) for event in batch.events):
+                self._stops.adopt(self._record.standing())
+                self._changed()
+                await self._say()
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(_SAY_AGAIN_S)
+            if self._record.sequence:  # nothing was ever stopped: nothing to say
+                await self._say()
+
+    async def _say(self) -> None:
+        try:
+            await self._signals.send(STANDING, _encoder.encode(self._record.standing()))
+        except StigmergyError as error:
+            _log.warning("the stops in force could not be said: %s", error)
+
+    def _hear(self, raw: bytes) -> None:
+        try:
+            stop = _stops.decode(raw)
+        except (msgspec.ValidationError, msgspec.DecodeError) as error:
+            _log.warning("not a stop: %s", error)
+            return
+        self._stops.hear(stop, self._monotonic())
