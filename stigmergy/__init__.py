@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from schemas.plan import RetryPolicy as RetryPolicy
     from schemas.plan import TaskSpec as TaskSpec
     from stigmergy.client import Client as Client
-    from stigmergy.client import MissionHandle as MissionHandle
+    from stigmergy.mission_handle import MissionHandle as MissionHandle
     from stigmergy.settings import Settings as Settings
     from stigmergy.sync_client import SyncClient as SyncClient
     from workers.agents.base import Agent as Agent
@@ -36,7 +36,7 @@ _HOMES = {
     "Event": "schemas.envelope",
     "GoalSpec": "schemas.plan",
     "Group": "schemas.plan",
-    "MissionHandle": "stigmergy.client",
+    "MissionHandle": "stigmergy.mission_handle",
     "Payload": "schemas.events",
     "Permanent": "schemas.errors",
     "Plan": "schemas.plan",

@@ -4,51 +4,41 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
 from events.buffered import BufferedPublisher, OnFailure
 from events.codec import FRAME_EVENTS
-from events.jetstream.reader import patiently
 from events.port import Window
 from events.recent import Recent
 from events.services import NatsServices
-from orchestrator.core.mission import MissionStatus
 from projections.analytics.queries.port import ROWS, Answer, QueryEngine, Question, collect
 from projections.analytics.queries.registry import template
 from projections.world.queries import WorldView
 from projections.world.remote import RemoteWorld
 from schemas.commands import (
-    AnswerTask,
-    CancelMission,
     Command,
     CommandReply,
     ForkMission,
-    PauseMission,
-    ResumeMission,
-    RetryMission,
     SubmitMission,
 )
 from schemas.envelope import NO_MISSION, Event, rfc3339
-from schemas.errors import Busy, InvalidInput, InvalidWorkflow, Refused, StigmergyError, TimedOut
+from schemas.errors import Busy, InvalidInput, InvalidWorkflow, Refused, StigmergyError
 from schemas.events import check_readable, parse
 from schemas.forks import ForkChange
-from schemas.ids import process_name, token, uuid7
+from schemas.ids import token, uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan
 from schemas.signals import HEARTBEATS, Heartbeat
-from schemas.subjects import mission_filter, noun_filter
-from stigmergy.missions import MissionFold, MissionRow, MissionView, list_missions, no_mission, read_mission
+from stigmergy.mission_handle import MissionHandle
+from stigmergy.missions import MissionRow, list_missions
 from stigmergy.settings import Settings
 from stigmergy.submitting import submitted
 from stigmergy.wiring import Bus, now, open_bus, open_queries
-
-_SETTLE_S = 2.0
-"""How long to wait for the last words about the tasks of a mission that has ended."""
 
 
 class Client:
@@ -361,95 +351,3 @@ class Client:
         await self.bus.signals.listen(HEARTBEATS, hear)
         await asyncio.sleep(listen_s)
         return sorted((beat for beat in beats.values() if not beat.leaving), key=lambda beat: beat.worker)
-
-
-class MissionHandle:
-    """One mission, from outside.
-
-    ``busy``: how many tasks of the tenant were open when it was submitted, if that is more than the system likes, else
-    0: slow down.
-    """
-
-    def __init__(self, client: Client, mission: str, *, busy: int = 0) -> None:
-        self._client = client
-        self.id = mission
-        self.busy = busy
-
-    async def view(self) -> MissionView:
-        """The mission as it is now. Raises :class:`InvalidInput` if there is none of this id."""
-        return await read_mission(self._client.bus.log, self._tenant, self.id)
-
-    def events(self, *, follow: bool = True) -> AsyncGenerator[Event]:
-        """The mission's events from the first on; with ``follow`` the iteration does not end by itself."""
-        return self._client.events([mission_filter(self._tenant, self.id)], first=1, follow=follow)
-
-    async def outcome(self, *, timeout_s: float | None = None) -> MissionView:
-        """Wait until the mission has ended, whichever way.
-
-        Only the few events of the mission itself are followed; the rest is read once, at the end.
-
-        Raises:
-            InvalidInput: there is no such mission.
-            TimedOut: it has not ended yet.
-        """
-        fold = MissionFold(self._tenant, self.id)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._follow_to_end(fold)
-        except TimeoutError:
-            raise TimedOut(
-                f"mission {self.id} has not ended within {timeout_s:g} s; it is {fold.state.status.value}",
-                hint=f"it goes on: stig mission show {self.id}",
-            ) from None
-        return await (self._settled() if fold.state.status is MissionStatus.CANCELLED else self.view())
-
-    async def _follow_to_end(self, fold: MissionFold) -> None:
-        log, own = self._client.bus.log, noun_filter("mission", tenant=self._tenant, mission=self.id)
-        newest = await patiently(self._client.bus.nc, lambda: log.newest(own))
-        if not newest:
-            raise await no_mission(log, self.id)
-        async with aclosing(log.follow(Window((own,)))) as batches:
-            async for batch in batches:
-                for event in batch.events:
-                    fold.add(event)
-                if batch.last >= newest and fold.state.status.ended:
-                    return  # not before: an end may have been followed by a retry
-
-    async def _settled(self) -> MissionView:
-        """A cancelled mission once its tasks have ended too, which is a moment later."""
-        fold = MissionFold(self._tenant, self.id)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_S), aclosing(self.events()) as events:
-                async for event in events:
-                    fold.add(event)
-                    if fold.settled:
-                        break
-        return fold.view()
-
-    async def pause(self, reason: str = "") -> None:
-        """Let what runs end, start nothing new."""
-        await self._client.command(PauseMission(**self._address(), reason=reason))
-
-    async def resume(self) -> None:
-        """Go on after a pause."""
-        await self._client.command(ResumeMission(**self._address()))
-
-    async def cancel(self, reason: str = "") -> None:
-        """Stop what runs, and end the mission."""
-        await self._client.command(CancelMission(**self._address(), reason=reason))
-
-    async def retry(self, *tasks: str) -> None:
-        """Give the failed tasks of a failed mission new attempts."""
-        await self._client.command(RetryMission(**self._address(), tasks=tasks))
-
-    async def answer(self, task: str, *, retry: bool = True, advice: str = "") -> None:
-        """Say what to do about a task that waits for a person. Raises :class:`Refused` if it does not."""
-        decision: Literal["retry", "fail"] = "retry" if retry else "fail"
-        await self._client.command(AnswerTask(**self._address(), task=task, decision=decision, advice=advice))
-
-    @property
-    def _tenant(self) -> str:
-        return self._client.settings.tenant
-
-    def _address(self) -> dict[str, Any]:
-        return {"id": uuid7(), "tenant": self._tenant, "mission": self.id, "by": process_name()}

@@ -11,7 +11,8 @@ from typing import Any, Self
 from projections.analytics.queries.port import ROWS, Answer
 from schemas.envelope import NO_MISSION, Event
 from schemas.plan import Plan
-from stigmergy.client import Client, MissionHandle
+from stigmergy.client import Client
+from stigmergy.mission_handle import MissionHandle
 from stigmergy.missions import MissionRow, MissionView
 from stigmergy.settings import Settings
 from stigmergy.sync_world import SyncWorld

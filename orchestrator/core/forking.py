@@ -70,7 +70,7 @@ def recall(mission: Mission, facts: Iterable[tuple[int, Fact | None]], at: int) 
             mission = evolve(mission, fact)
             match fact.payload:
                 case TaskReady() as event:
-                    given[event.task, event.attempt] = fingerprint(event)
+                    given[event.task, event.attempt] = fingerprint(_as_planned(mission, event))
                 case TaskAdopted() as event:
                     given[event.task, event.attempt] = event.fingerprint
                     ended[event.task] = number
@@ -82,6 +82,13 @@ def recall(mission: Mission, facts: Iterable[tuple[int, Fact | None]], at: int) 
         if number == at:
             then, sequence = mission, place
     return Recording(at, count, sequence, then, mission, given, ended, frozenset(changed), planned)
+
+
+def _as_planned(mission: Mission, ready: TaskReady) -> TaskReady:
+    """An attempt that a recovery rule gave to another skill counts for the task as it was planned: a fork, too, begins
+    with the planned skill, and what came of the recorded course is what it takes over."""
+    task = mission.tasks.get(ready.task)
+    return ready if task is None else ready.model_copy(update={"skill": task.spec.skill})
 
 
 def fork(command: ForkMission, origin: Recording, now: datetime) -> list[Payload]:

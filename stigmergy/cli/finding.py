@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from schemas.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from stigmergy.client import Client, MissionHandle
+    from stigmergy.client import Client
+    from stigmergy.mission_handle import MissionHandle
 
 _SHORTEST = 8
 

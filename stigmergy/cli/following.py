@@ -19,7 +19,8 @@ from stigmergy.cli.watching import Watching
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stigmergy.client import Client, MissionHandle
+    from stigmergy.client import Client
+    from stigmergy.mission_handle import MissionHandle
     from stigmergy.missions import MissionView
 
 _REFRESH_S = 0.125

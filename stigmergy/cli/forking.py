@@ -19,8 +19,9 @@ from stigmergy.cli.workflow_choice import json_or_text
 if TYPE_CHECKING:
     from schemas.plan import Plan
     from stigmergy.cli.recordings import Recording
-    from stigmergy.client import Client, MissionHandle
+    from stigmergy.client import Client
     from stigmergy.fork_preview import ForkPreview
+    from stigmergy.mission_handle import MissionHandle
 
 _FATES = {
     "reused": "[green]reused[/]", "changed": "[magenta]changed[/]", "failed": "[red]failed[/]", "runs": "[cyan]runs[/]",

@@ -12,7 +12,8 @@ from stigmergy.cli import screen
 from stigmergy.cli.options import Json, MissionId
 
 if TYPE_CHECKING:
-    from stigmergy.client import Client, MissionHandle
+    from stigmergy.client import Client
+    from stigmergy.mission_handle import MissionHandle
 
 app = typer.Typer(help="Look at missions, and steer them.", no_args_is_help=True, rich_markup_mode=None)
 

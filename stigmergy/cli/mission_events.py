@@ -11,7 +11,8 @@ from stigmergy.cli.timeline import attempts_of, drawn
 
 if TYPE_CHECKING:
     from schemas.envelope import Event
-    from stigmergy.client import Client, MissionHandle
+    from stigmergy.client import Client
+    from stigmergy.mission_handle import MissionHandle
 
 
 async def print_events(client: Client, handle: MissionHandle, *, follow: bool, as_json: bool) -> None:
