@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from stigmergy.roles import ROLES
+from stigmergy.settings import SecretUrl, Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
 TEXT = FILE.read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "infra/images/Dockerfile").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(TEXT)["services"]
-OURS = ["streams", "orchestrator", "task-queue", "world", "worker", "cli"]
+OURS = ["streams", "orchestrator", "task-queue", "world", "archive", "analytics", "worker", "cli"]
 SECRETS = sorted(set(re.findall(r"\$\{([A-Z_]+_PASSWORD)", TEXT)))
 
 
@@ -89,7 +93,36 @@ def test_the_example_gives_no_secret_away() -> None:
 def test_every_setting_of_the_example_is_one_of_the_file() -> None:
     offered = re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(offered) > 5
-    assert [name for name in offered if f"${{{name}:-" not in TEXT] == []
+    handed_on = {
+        name for service in SERVICES.values() for name, value in _environment(service).items() if value is None
+    }
+    assert [name for name in offered if f"${{{name}:-" not in TEXT and name not in handed_on] == []
+    assert handed_on <= set(offered)
+
+
+def _environment(service: dict[str, Any]) -> dict[str, str | None]:
+    found: dict[str, str | None] = service.get("environment", {})
+    return found
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_role_is_given_only_settings_that_there_are(name: str) -> None:
+    known = {f"STIGMERGY_{field.upper()}" for field in Settings.model_fields} | {"STIGMERGY_READY_FILE"}
+    assert _environment(SERVICES[name]).keys() <= known
+
+
+def test_every_role_is_in_the_file_or_has_no_place_there() -> None:
+    served = {SERVICES[name]["command"][1] for name in OURS if SERVICES[name].get("command", [""])[0] == "serve"}
+    assert served == ROLES.keys() - {"scaler", "backlog"}
+
+
+def test_the_image_has_what_its_roles_import() -> None:
+    settings = Settings(clickhouse_url=SecretUrl("clickhouse://stigmergy:abc123@clickhouse:8123/stigmergy"))
+    needed = {ROLES[name].needs(settings).extra for name in ("archive", "analytics")}
+    assert needed == {"archive", "analytics"}  # the second brings the first
+    for name in OURS:
+        assert SERVICES[name]["build"]["args"]["EXTRAS"] == "${IMAGE_EXTRAS:-[analytics]}"
+    assert 'ARG EXTRAS="[analytics]"' in DOCKERFILE
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -129,14 +162,54 @@ def test_a_store_keeps_its_data_in_a_named_volume(name: str) -> None:
     assert f"{name}-data" in sources
 
 
-def test_workers_can_be_scaled() -> None:
-    assert not {"container_name", "ports", "hostname"} & SERVICES["worker"].keys()
+@pytest.mark.parametrize("name", ["worker", "world"])
+def test_workers_and_the_world_can_have_replicas(name: str) -> None:
+    assert not {"container_name", "ports", "hostname"} & SERVICES[name].keys()
+
+
+def test_one_writes_the_archive_and_others_only_read_it() -> None:
+    folder = SERVICES["archive"]["environment"]["STIGMERGY_ARCHIVE_URL"]
+    assert SERVICES["archive"]["volumes"] == [f"archive-data:{folder}"]
+    assert SERVICES["archive"].get("scale", 1) == 1
+    for name in ("orchestrator", "cli"):
+        assert SERVICES[name]["environment"]["STIGMERGY_ARCHIVE_URL"] == folder
+        assert SERVICES[name]["volumes"] == [f"archive-data:{folder}:ro"]
+    [made] = [line for line in DOCKERFILE.splitlines() if "install --directory" in line]
+    assert folder in made.split()
+
+
+def test_the_analytics_come_with_their_store() -> None:
+    analytics, store = SERVICES["analytics"], SERVICES["clickhouse"]
+    assert analytics["profiles"] == store["profiles"] == ["stores"]
+    assert analytics["depends_on"]["clickhouse"] == {"condition": "service_healthy"}
+    given = store["environment"]
+    assert analytics["environment"]["STIGMERGY_CLICKHOUSE_URL"] == (
+        f"clickhouse://{given['CLICKHOUSE_USER']}:${{CLICKHOUSE_PASSWORD}}@clickhouse:8123/{given['CLICKHOUSE_DB']}"
+    )
+
+
+@pytest.mark.parametrize("name", ["archive", "analytics"])
+def test_who_needs_no_redis_has_no_password_for_it(name: str) -> None:
+    assert "STIGMERGY_REDIS_URL" not in SERVICES[name]["environment"]
+    assert "redis" not in SERVICES[name]["depends_on"]
+
+
+def test_the_server_is_given_the_password_of_every_user() -> None:
+    wanted = set(
+        re.findall(r"\$(NATS_\w+_PASSWORD)", (ROOT / "infra/nats/authorization.conf").read_text(encoding="utf-8"))
+    )
+    assert len(wanted) > 5
+    given = SERVICES["nats"]["environment"]
+    assert {name for name in given if name.endswith("_PASSWORD")} == wanted
+    for name in wanted:
+        assert given[name].startswith(f'"${{{name}:?')
 
 
 @pytest.mark.parametrize(
     ("name", "user"),
     [("streams", "orchestrator"), ("orchestrator", "orchestrator"), ("task-queue", "task_queue"),
-     ("world", "projections"), ("worker", "worker"), ("cli", "client")],
+     ("world", "projections"), ("archive", "archive"), ("analytics", "projections"), ("worker", "worker"),
+     ("cli", "client")],
 )  # fmt: skip
 def test_a_role_comes_in_as_its_own_user(name: str, user: str) -> None:
     url = SERVICES[name]["environment"]["STIGMERGY_NATS_URL"]
@@ -156,7 +229,7 @@ def test_only_what_the_wheel_is_made_of_goes_into_the_image() -> None:
     assert "*" in lines
     copied = {
         word
-        for line in (ROOT / "infra/images/Dockerfile").read_text(encoding="utf-8").splitlines()
+        for line in DOCKERFILE.splitlines()
         if line.startswith("COPY ") and "--from" not in line
         for word in line.split()[1:-1]
     }
