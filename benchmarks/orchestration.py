@@ -53,7 +53,7 @@ def measure(options: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="stigmergy-bench-") as folder, ExitStack() as stack:
         sides: list[Side] = []
         if options.only != "celery":
-            hosting = Hosting(options.concurrency, options.split_roles, options.profile)
+            hosting = Hosting(options.concurrency, options.split_roles, profile=options.profile)
             sides.append(stack.enter_context(ours(Path(folder) / "ours", hosting)))
         if options.only != "ours":
             celery = stack.enter_context(celery_side(Path(folder) / "celery", options.concurrency))

@@ -83,6 +83,8 @@ class _Reporter:
         self.last = ""
 
     async def hear(self, error: Exception) -> None:
+        if not self.connected and "authorization" in self.last.lower():
+            return  # what follows on it, such as a reset, is no news
         text = str(error) or type(error).__name__
         if self.connected and text != self.last:
             _log.warning("NATS: %s", text)

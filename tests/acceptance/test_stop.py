@@ -69,7 +69,8 @@ async def test_everything_stops_and_goes_on(calm: Client) -> None:
     assert not [place for place in begun if stopped_at < place <= before]
     cancelled = [e.data_as_dict() for e in events if e.type == "attempt.finished" and "failure" in e.data_as_dict()]
     assert {one["failure"]["code"] for one in cancelled} <= {"stopped"}
-    assert {(one.task, one.attempt) for one in report.attempts} == {(one["task"], one["attempt"]) for one in cancelled}
+    # What a worker had in hand when it heard of the stop may have come to its end in the same moment.
+    assert {(one["task"], one["attempt"]) for one in cancelled} <= {(one.task, one.attempt) for one in report.attempts}
 
 
 async def test_a_sandbox_dies_with_all_its_descendants(calm: Client) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.core.recovery import QUARANTINED
 from schemas.attempts import Failure
 from schemas.events import Payload
 from schemas.events import action as actions
@@ -133,7 +134,10 @@ def _failed(said: Said) -> None:
         said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
         failure = _failed_verdict(said, task, event.attempt)
         spent = task.made >= task.spec.retry.max_attempts
-        said.need(spent or not failure.retryable, "nothing is given up that may be tried again", f"made {task.made}")
+        deadly = event.failure.code == QUARANTINED and task.deaths >= task.spec.retry.max_deaths
+        said.need(
+            spent or deadly or not failure.retryable, "nothing is given up that may be tried again", f"made {task.made}"
+        )
     task.ended = "failed"
 
 

@@ -60,6 +60,12 @@ class TaskBook:
             self.verdicts[attempt] = failure
 
     @property
+    def deaths(self) -> int:
+        """Workers that were lost over it since it was last reopened."""
+        codes = [v.code for attempt, v in self.verdicts.items() if v is not None and attempt > self.forgiven]
+        return codes.count("worker_lost")
+
+    @property
     def made(self) -> int:
         """Attempts that count against the budget."""
         return self.attempt - self.forgiven

@@ -15,7 +15,7 @@ from events.memory import MemoryLog
 from orchestrator.core import advance as advancing
 from orchestrator.core import decide as deciding
 from orchestrator.core import evolve as folding
-from orchestrator.core import graph
+from orchestrator.core import graph, verdicts
 from orchestrator.core.mission import Mission, MissionStatus, TaskState
 from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
@@ -44,7 +44,7 @@ def _late_words_count() -> Any:
         task = mission.tasks.get(event.task)
         return task is not None and not task.status.ended and task.verdict is None and task.attempt > 0
 
-    return patch.object(folding, "_counts", counts)
+    return patch.object(verdicts, "_counts", counts)
 
 
 def _leases_never_end() -> Any:
@@ -112,14 +112,14 @@ def _lost_messages_stay_lost() -> Any:
 
 def _last_word_counts() -> Any:
     def finished(mission: Mission, fact: Any, event: attempts.AttemptFinished) -> Mission:
-        if not folding._counts(mission, event):
+        if not verdicts._counts(mission, event):
             return mission
         task = _with(mission.tasks[event.task], finished=event)
         mission = _with(mission, tasks=mission.tasks.set(event.task, task))
         if event.outcome == "succeeded":
-            return folding._judge(mission, event.task, folding.Verdict())
+            return verdicts._judge(mission, event.task, verdicts.Verdict())
         failure = event.failure or Failure(code=event.outcome, message="failed")
-        return folding._judge(mission, event.task, folding.Verdict(failure))
+        return verdicts._judge(mission, event.task, verdicts.Verdict(failure))
 
     return patch.dict(folding._FOLDS, {attempts.AttemptFinished: finished})
 

@@ -20,7 +20,7 @@ from schemas.attempts import AttemptOrder
 from schemas.envelope import Event
 from schemas.errors import Permanent, Retryable, StigmergyError
 from schemas.ids import uuid7
-from schemas.signals import REFLEX, Heartbeat, heartbeat_subject
+from schemas.signals import STOPS, Heartbeat, heartbeat_subject
 from tests.simulation.celery_queue import Queue
 from tests.simulation.fates import Fates
 from tests.simulation.lockstep import Lockstep, pause
@@ -146,7 +146,7 @@ class Worker:
     async def run(self) -> None:
         """Take orders until cancelled."""
         if not self._fates.strikes("worker_deaf"):
-            await self._ears.listen(REFLEX, self._watch.hear)
+            await self._ears.listen(STOPS, self._hear)
         others = [asyncio.create_task(self._beat()), asyncio.create_task(self._look())]
         try:
             while True:
@@ -157,6 +157,10 @@ class Worker:
             for task in others:
                 task.cancel()
             self._steps.kill()
+
+    def _hear(self, raw: bytes) -> None:
+        with self._node.running():
+            self._watch.hear(raw)
 
     async def _make(self, orders: Sequence[AttemptOrder]) -> None:
         if self._fates.strikes("worker_killed"):
