@@ -31,7 +31,7 @@ class Graph:
     """The counters of all runs."""
 
     def __init__(self) -> None:
-        self._redis = Redis.from_url(os.environ[URL])
+        self._redis = Redis.from_url(os.environ[URL], socket_timeout=None)  # waiting for the end may take long
         self._finish = self._redis.register_script(_FINISH)
 
     def begin(self, run: str, needs: Needs) -> list[str]:
