@@ -28,6 +28,7 @@ _END = "Stig-End"
 _OK = "ok"
 _ERROR = "error"
 _NO_RESPONDERS = "503"
+_TRIES, _AGAIN_S = 4, 0.1
 PART_BYTES = 512 * 1024
 """A part should not be larger."""
 
@@ -78,13 +79,19 @@ class NatsServices:
     ) -> AsyncGenerator[bytes]:
         inbox = self._nc.new_inbox()
         answers = await self._nc.subscribe(inbox)
+        tries = _TRIES
         try:
             await self._nc.publish(subject_of(tenant, service), question, reply=inbox)
             while True:
                 part = await _next(answers.next_msg, service, timeout_s)
                 headers = part.headers or {}
                 if headers.get("Status") == _NO_RESPONDERS:
-                    raise _nobody(service)
+                    tries -= 1
+                    if not tries:
+                        raise _nobody(service)
+                    await asyncio.sleep(_AGAIN_S)  # whoever serves it may be changing its connection just now
+                    await self._nc.publish(subject_of(tenant, service), question, reply=inbox)
+                    continue
                 end = headers.get(_END)
                 if end == _OK:
                     return

@@ -98,7 +98,7 @@ def test_nothing_is_left_when_it_is_interrupted(tmp_path: Path) -> None:
     assert running.returncode == 130, first + err
     assert len(tree) >= 7, "two servers, roles, a pool of two"
     assert [process for process in tree if process.is_running()] == []
-    assert {path.stem for path in tmp_path.iterdir()} == {"orchestrator", "task-queue", "world"}
+    assert {path.stem for path in tmp_path.iterdir()} == {"orchestrator", "task-queue"}
 
 
 def made_up(seconds: float, parts: tuple[str, ...]) -> Round:

@@ -78,8 +78,8 @@ def _needs_are_not_awaited() -> Any:
 def _commands_are_not_recognised() -> Any:
     sound = deciding.decide
 
-    def decide(mission: Mission, command: Any, now: Any, *, plan: Any = None) -> Any:
-        return sound(mission, command.model_copy(update={"id": f"{command.id}x"}), now, plan=plan)
+    def decide(mission: Mission, command: Any, now: Any, **more: Any) -> Any:
+        return sound(mission, command.model_copy(update={"id": f"{command.id}x"}), now, **more)
 
     return patch("orchestrator.service.decide", decide)
 
