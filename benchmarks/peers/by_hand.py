@@ -1,18 +1,18 @@
 """A graph by hand over Redis, for queues that know no graphs: counters of what each task still waits for.
 
-The same as for Celery in layers: one script counts a task's dependents down and says which are ready. Not durable: a
+Celery in layers uses it as well: one script counts a task's dependents down and says which are ready. Not durable: a
 worker that dies between the script and sending what is ready loses the rest of the graph.
 """
 
 from __future__ import annotations
-
-import os
 
 from redis import Redis
 
 from benchmarks.peers.rounds import Needs, dependents_of
 
 URL = "BENCH_REDIS_URL"
+# One script, so that two ends at the same time cannot both miss, or both see, the zero. The set makes a redelivered
+# task harmless, which late acknowledgements ask for.
 _FINISH = """
 if redis.call('SADD', KEYS[1] .. ':done', ARGV[1]) == 0 then return {} end
 local ready = {}
@@ -28,11 +28,15 @@ return ready
 
 
 class Graph:
-    """The counters of all runs."""
+    """The counters of all runs, in the Redis at ``url``."""
 
-    def __init__(self) -> None:
-        self._redis = Redis.from_url(os.environ[URL], socket_timeout=None)  # waiting for the end may take long
+    def __init__(self, url: str) -> None:
+        self._redis = Redis.from_url(url, socket_timeout=None)  # waiting for the end may take long
         self._finish = self._redis.register_script(_FINISH)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._redis.close()
 
     def begin(self, run: str, needs: Needs) -> list[str]:
         """Write the counters down; returns the tasks that need nothing."""
@@ -50,7 +54,7 @@ class Graph:
         """Count the end of a task; returns those that this one made ready."""
         return [name.decode() for name in self._finish(keys=[run], args=[task])]
 
-    def wait(self, run: str) -> None:
-        """Return when all tasks of a run have ended."""
-        if self._redis.blpop([f"{run}:end"], timeout=300) is None:
-            raise TimeoutError(f"run {run} has not ended within 300 s")
+    def wait(self, run: str, timeout_s: float = 300) -> None:
+        """Return when all tasks of a run have ended. Raises TimeoutError."""
+        if self._redis.blpop([f"{run}:end"], timeout=timeout_s) is None:
+            raise TimeoutError(f"run {run} has not ended within {timeout_s:g} s")

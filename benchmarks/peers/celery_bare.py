@@ -17,29 +17,13 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import before_task_publish, worker_ready
-from redis import Redis
 
-from benchmarks.shapes import Shape
+from benchmarks.peers.by_hand import URL, Graph
 from stigmergy.local import report_ready
 
-URL, RECORD = "BENCH_REDIS_URL", "BENCH_RECORD"
+RECORD = "BENCH_RECORD"
 ECHO, STEP = "bench.echo", "bench.step"
 _STAMP = "bench_published"
-
-# One script, so that two ends at the same time cannot both miss, or both see, the zero. The set makes a redelivered
-# task harmless, which late acknowledgements ask for.
-_FINISH = """
-if redis.call('SADD', KEYS[1] .. ':done', ARGV[1]) == 0 then return {} end
-local ready = {}
-local after = redis.call('HGET', KEYS[1] .. ':after', ARGV[1])
-if after then
-  for task in string.gmatch(after, '%S+') do
-    if redis.call('HINCRBY', KEYS[1] .. ':open', task, -1) == 0 then table.insert(ready, task) end
-  end
-end
-if redis.call('DECR', KEYS[1] .. ':left') == 0 then redis.call('RPUSH', KEYS[1] .. ':end', '1') end
-return ready
-"""
 
 
 class Steps:
@@ -50,8 +34,7 @@ class Steps:
     """
 
     def __init__(self, url: str, record: Path | None) -> None:
-        self.redis = Redis.from_url(url)
-        self._finish = self.redis.register_script(_FINISH)
+        self.graph = Graph(url)
         self._record = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600) if record else None
 
     def note(self, request: Any, run: str, task: str, started_ns: int) -> None:
@@ -59,21 +42,6 @@ class Steps:
         if self._record is not None:
             line = f"{run} {task} {getattr(request, _STAMP)} {started_ns} {time.monotonic_ns()}\n"
             os.write(self._record, line.encode())
-
-    def begin(self, run: str, shape: Shape) -> None:
-        """Write down the graph: what each task still waits for, and who waits for it."""
-        with self.redis.pipeline() as pipe:
-            waiting: dict[Any, Any] = {task: len(needs) for task, needs in shape.needs.items() if needs}
-            after: dict[Any, Any] = {task: " ".join(them) for task, them in shape.dependents.items() if them}
-            if waiting:
-                pipe.hset(f"{run}:open", mapping=waiting)
-                pipe.hset(f"{run}:after", mapping=after)
-            pipe.set(f"{run}:left", len(shape))
-            pipe.execute()
-
-    def finish(self, run: str, task: str) -> list[str]:
-        """Count the end of a task; returns the tasks that this one made ready."""
-        return [name.decode() for name in self._finish(keys=[run], args=[task])]
 
 
 def make_app(url: str, record: Path | None = None) -> tuple[Celery, Steps]:
@@ -88,7 +56,7 @@ def make_app(url: str, record: Path | None = None) -> tuple[Celery, Steps]:
 
     def step(self: Any, run: str, task: str, inputs: dict[str, Any]) -> dict[str, Any]:
         steps.note(self.request, run, task, time.monotonic_ns())
-        for ready in steps.finish(run, task):
+        for ready in steps.graph.finish(run, task):
             self.apply_async((run, ready, {}))
         return inputs
 

@@ -15,7 +15,8 @@ from celery import Celery, chain, chord, group
 from celery.exceptions import TimeoutError as NoResult
 
 from benchmarks.measuring import SETTLE_S, CpuMeter, Latency, Round
-from benchmarks.peers.celery_bare import ECHO, RECORD, STEP, URL, Steps, make_app
+from benchmarks.peers.by_hand import URL
+from benchmarks.peers.celery_bare import ECHO, RECORD, STEP, Steps, make_app
 from benchmarks.processes import module
 from benchmarks.shapes import JOIN, Shape
 from benchmarks.verifying import Execution, check
@@ -88,14 +89,15 @@ class CelerySide:
         return lambda: _waiting(canvas.apply_async())
 
     def _by_hand(self, run: str, shape: Shape) -> Callable[[float], object]:
-        self._steps.begin(run, shape)
         step = self._app.tasks[STEP]
-        for task in shape.roots:
+        for task in self._steps.graph.begin(run, shape.needs):
             step.apply_async((run, task, {}))
 
         def wait(timeout_s: float) -> None:
-            if self._steps.redis.blpop([f"{run}:end"], timeout=timeout_s) is None:
-                raise NoResult
+            try:
+                self._steps.graph.wait(run, timeout_s)
+            except TimeoutError:
+                raise NoResult from None
 
         return wait
 
@@ -136,4 +138,4 @@ def celery_side(folder: Path, concurrency: int) -> Iterator[CelerySide]:
                 yield side
             finally:
                 app.close()
-                steps.redis.close()
+                steps.graph.close()

@@ -14,7 +14,7 @@ from benchmarks.peers.rounds import Needs, Record, answer, helpers
 
 broker = RedisBroker(url=os.environ[URL])
 dramatiq.set_broker(broker)
-graph, record = Graph(), Record()
+graph, record = Graph(os.environ[URL]), Record()
 
 
 @dramatiq.actor(actor_name="step", max_retries=0)

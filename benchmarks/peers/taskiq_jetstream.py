@@ -10,7 +10,7 @@ import time
 from nats.js.api import ConsumerConfig, StorageType, StreamConfig
 from taskiq_nats import PullBasedJetStreamBroker
 
-from benchmarks.peers.by_hand import Graph
+from benchmarks.peers.by_hand import URL, Graph
 from benchmarks.peers.rounds import Needs, Record, answer, helpers
 
 NATS = "BENCH_NATS_URL"
@@ -22,7 +22,7 @@ broker = PullBasedJetStreamBroker(
     pull_consume_batch=10,
     pull_consume_timeout=1,
 )
-graph, record = Graph(), Record()
+graph, record = Graph(os.environ[URL]), Record()
 
 
 @broker.task(task_name="step")
