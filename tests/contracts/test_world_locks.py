@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from fakeredis import FakeAsyncRedis
-from redis.asyncio import Redis
 
 from projections.world.locks import Locks
 from schemas.errors import InvalidIdentifier, Refused
 
 pytestmark = pytest.mark.timeout(60)
 LONG_S = 600.0
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[Any]:
-    async with FakeAsyncRedis() as redis:
-        yield redis
-
-
-@pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[Any]:
-    async with Redis.from_url(valkey_url) as redis:
-        await redis.flushdb()
-        yield redis
 
 
 @pytest.fixture(params=["fake", "valkey"])

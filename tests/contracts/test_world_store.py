@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -15,7 +14,6 @@ import pytest
 from fakeredis import FakeAsyncRedis
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
 from events.memory import MemoryLog
 from events.port import Batch
@@ -29,19 +27,6 @@ from tests.core.world_events import mixed
 pytestmark = pytest.mark.timeout(60)
 EVENTS = mixed(5)
 HISTORIES = [mixed(seed, missions=2) for seed in range(3)]
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[Any]:
-    async with FakeAsyncRedis() as redis:
-        yield redis
-
-
-@pytest.fixture
-async def valkey(valkey_url: str) -> AsyncIterator[Any]:
-    async with Redis.from_url(valkey_url) as redis:
-        await redis.flushdb()
-        yield redis
 
 
 @pytest.fixture(params=["fake", "valkey"])
