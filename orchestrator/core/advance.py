@@ -18,6 +18,7 @@ from orchestrator.core.recovery import after_failure
 from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
 from orchestrator.core.unfold import unfold
 from schemas.attempts import Failure
+from schemas.claims import paths_of
 from schemas.errors import StigmergyError
 from schemas.events import Payload
 from schemas.events.goal import GoalAchieved, GoalFailed
@@ -114,8 +115,7 @@ def _kept_to(writes: tuple[str, ...], expects: tuple[Expectation, ...]) -> tuple
     """Who says which files it will change is held to it."""
     if not writes or any(isinstance(one, FilesChangedWithin | FilesUnchanged) for one in expects):
         return expects
-    paths = tuple(dict.fromkeys(claim.partition("::")[0] for claim in writes))
-    return (*expects, FilesChangedWithin(patterns=paths))
+    return (*expects, FilesChangedWithin(patterns=paths_of(writes)))
 
 
 def _is_given_up(mission: Mission, goal: str) -> bool:

@@ -22,11 +22,6 @@ def overlapping(these: Iterable[str], those: Iterable[str]) -> str | None:
     return next((one for one in these if any(_overlap(one, other) for other in others)), None)
 
 
-def paths_of(claims: Iterable[str]) -> tuple[str, ...]:
-    """The path patterns of claims, without their symbols."""
-    return tuple(dict.fromkeys(claim.partition("::")[0] for claim in claims))
-
-
 @lru_cache(maxsize=65_536)
 def _overlap(one: str, other: str) -> bool:
     path, _, symbol = one.partition("::")

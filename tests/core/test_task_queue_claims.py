@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.task_queue.patterns import overlapping, paths_of
+from orchestrator.task_queue.patterns import overlapping
 from schemas.attempts import Failure
+from schemas.claims import paths_of
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
