@@ -49,6 +49,8 @@ def resolved_writes(mission: Mission, task: TaskState) -> tuple[str, ...]:
         InvalidWorkflow: it is no list of texts.
     """
     writes: Any = task.spec.writes
+    if not writes:
+        return ()
     if task.refers:
         writes = resolve(
             list(writes) if isinstance(writes, tuple) else writes, _Scope(mission, mission.branch_of.get(task.spec.id))
