@@ -22,6 +22,7 @@ from orchestrator.recalling import Recordings, from_log, read_recording
 from orchestrator.recording import Clock, Recorder
 from orchestrator.stopping import Stopping
 from schemas.commands import (
+    BallotCommand,
     CancelMission,
     Command,
     CommandReply,
@@ -187,7 +188,7 @@ class Orchestrator:
                 return payloads
         except Refused:
             _log.debug("%s looks as if it had to be refused", command.verb)
-        await self.desks.catch_up(desk, "mission")
+        await self.desks.catch_up(desk, "ballot" if isinstance(command, BallotCommand) else "mission")
         return decide(desk.state, command, self._clock(), plan=plan, origin=origin)
 
     async def _record(self, desk: Desk[Mission], command: MissionCommand, payloads: list[Payload]) -> bool:

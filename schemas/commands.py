@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from schemas.ballots import Terms
 from schemas.envelope import NO_MISSION
 from schemas.errors import InvalidCommand
 from schemas.events.registry import explain
 from schemas.forks import ForkChange
-from schemas.plan import Plan
+from schemas.plan import Plan, TaskId
 
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127}$")]
 
@@ -87,6 +88,32 @@ class AnswerTask(_Command):
     advice: str = Field(default="", max_length=4000)
 
 
+class OpenBallot(_Command):
+    """Put a question to a vote, beside the plan of a running mission."""
+
+    verb: Literal["open_ballot"] = "open_ballot"
+    ballot: TaskId
+    terms: Terms
+
+
+class CastVote(_Command):
+    """Vote as a person of the electorate. As long as the ballot is open a later vote takes the place of the earlier."""
+
+    verb: Literal["cast_vote"] = "cast_vote"
+    ballot: str
+    voter: str = Field(min_length=1, max_length=100)
+    vote: dict[str, Any] = Field(description="choice (null abstains), ranking or scores; and reason")
+
+
+class SettleBallot(_Command):
+    """Decide as a person what the votes left open, where the terms of the ballot say to ask."""
+
+    verb: Literal["settle_ballot"] = "settle_ballot"
+    ballot: str
+    choice: str
+    reason: str = Field(default="", max_length=4000)
+
+
 class _Scope(_Command):
     """What a stop is about: a mission; or, without one, all of the tenant; with ``everyone``, all tenants.
 
@@ -115,7 +142,19 @@ class ResumeWork(_Scope):
     verb: Literal["restart"] = "restart"
 
 
-MissionCommand = SubmitMission | ForkMission | PauseMission | ResumeMission | CancelMission | RetryMission | AnswerTask
+BallotCommand = OpenBallot | CastVote | SettleBallot
+MissionCommand = (
+    SubmitMission
+    | ForkMission
+    | PauseMission
+    | ResumeMission
+    | CancelMission
+    | RetryMission
+    | AnswerTask
+    | OpenBallot
+    | CastVote
+    | SettleBallot
+)
 """What is decided upon the state of one mission."""
 
 Command = Annotated[MissionCommand | StopWork | ResumeWork, Field(discriminator="verb")]

@@ -8,6 +8,7 @@ Python's grammar for comparisons, ``and``, ``or``, ``not``, ``+ - * / %``, const
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -50,6 +51,18 @@ def holds(text: str, values: Mapping[str, Any]) -> bool:
         return bool(_value(_parsed(text), values))
     except (TypeError, KeyError, IndexError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def number_of(text: str, values: Mapping[str, Any]) -> float:
+    """What an expression of this grammar comes to, such as ``output.score``. Raises ValueError if it is no number."""
+    check_condition(text)
+    try:
+        value = _value(_parsed(text), values)
+    except (TypeError, KeyError, IndexError, ZeroDivisionError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{text!r} is {value!r}, which is no number")
+    return float(value)
 
 
 def _parsed(text: str) -> ast.expr:

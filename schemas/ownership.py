@@ -28,6 +28,7 @@ OWNERS: Mapping[str, Role] = MappingProxyType(
         "mission": Role.ORCHESTRATOR,
         "goal": Role.ORCHESTRATOR,
         "task": Role.ORCHESTRATOR,
+        "ballot": Role.ORCHESTRATOR,
         "command": Role.ORCHESTRATOR,
         "reflex": Role.ORCHESTRATOR,
         "action": Role.TASK_QUEUE_MANAGER,

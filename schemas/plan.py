@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from schemas.ballots import Settling
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
 from schemas.requirements import Value, check_requirements
@@ -83,6 +84,10 @@ class TaskSpec(Shape):
 
     ``inputs`` and ``workspace`` may hold references such as ``${analyze.output.groups}``; they are resolved when the
     task becomes ready, from the recorded outcomes of other tasks.
+
+    A task with ``settle`` is executed by nobody, and has no skill: what it comes to is voted, or chosen from what other
+    tasks came to. These are its members: they name it in ``member_of``, and are stopped when it has ended. That a
+    member fails does not count against its goal: its owner says what that means.
     """
 
     id: TaskId
@@ -106,6 +111,8 @@ class TaskSpec(Shape):
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
+    settle: Settling | None = None
+    member_of: str = ""
 
     @field_validator("requires")
     @classmethod

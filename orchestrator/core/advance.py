@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from orchestrator.core import adopting, agenda
+from orchestrator.core import adopting, agenda, balloting, members
+from orchestrator.core.choosing import chosen
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
@@ -18,6 +19,7 @@ from orchestrator.core.recovery import after_failure
 from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
 from orchestrator.core.unfold import unfold
 from schemas.attempts import Failure
+from schemas.ballots import ChoiceSpec, VoteSpec
 from schemas.claims import paths_of
 from schemas.errors import StigmergyError
 from schemas.events import Payload
@@ -72,12 +74,14 @@ def _handle(mission: Mission, kind: str, identifier: str, now: datetime, *, late
         return [MissionPaused(reason=identifier)]
     if kind == agenda.JUDGED:
         return [_judged(mission, mission.tasks[identifier], now)]
+    if kind in balloting.STEPS:
+        return balloting.STEPS[kind](mission, identifier, late)
     if mission.status is MissionStatus.PAUSED:
         return []
-    return _STEPS[kind](mission, identifier)
+    return _STEPS[kind](mission, identifier, now)
 
 
-def _free(mission: Mission, identifier: str) -> list[Payload]:
+def _free(mission: Mission, identifier: str, now: datetime) -> list[Payload]:
     task = mission.tasks[identifier]
     if task.hopeless:
         return [TaskSkipped(task=identifier, reason=task.hopeless)]
@@ -85,8 +89,16 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
         return []
     if (changed := adopting.changed(mission, task)) is not None:
         return [changed]
+    if members.is_settled(mission, task):
+        return [TaskCancelled(task=identifier, reason=_why_stopped(mission, identifier))]
+    if (owner := members.owner_of(mission, task)) is not None and (agenda.FREE, owner.spec.id) in mission.agenda:
+        return []  # what its owner comes to is certain: it may not be needed
     spec, attempt = task.spec, task.attempt + 1
+    if isinstance(spec.settle, ChoiceSpec):
+        return chosen(mission, task)
     try:
+        if isinstance(spec.settle, VoteSpec):
+            return [balloting.opened(mission, task, now)]
         inputs, workspace, expects = resolved_task(mission, task)
         writes = resolved_writes(mission, task)
     except StigmergyError as error:
@@ -123,7 +135,7 @@ def _is_given_up(mission: Mission, goal: str) -> bool:
     return any(mission.goals[name].status is GoalStatus.FAILED for name in mission.goal_path[goal])
 
 
-def _unfold(mission: Mission, identifier: str) -> list[Payload]:
+def _unfold(mission: Mission, identifier: str, now: datetime) -> list[Payload]:
     group = mission.groups[identifier]
     if group.hopeless:
         message = f"group {identifier!r} cannot unfold: {group.hopeless}"
@@ -189,6 +201,7 @@ def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | N
 def _first_failure(mission: Mission, goal: GoalState) -> Failure:
     """What a person should look at first: of the failures directly below, the earliest that is no mere consequence."""
     failed = [t for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.FAILED]
+    failed = [task for task in failed if not task.spec.member_of]
     failed.sort(key=lambda task: (str(task.ended_at), task.spec.id))
     for task in failed:
         if task.failure is not None:
@@ -209,7 +222,8 @@ def _why_stopped(mission: Mission, task: str) -> str:
     for name in mission.goal_path[mission.tasks[task].spec.goal]:
         if (failure := mission.goals[name].failure) is not None:
             return failure.message
-    return "no longer needed"
+    owner = members.owner_of(mission, mission.tasks[task])
+    return "no longer needed" if owner is None else f"no longer needed: {owner.spec.id} is settled"
 
 
-_STEPS: dict[str, Callable[[Mission, str], list[Any]]] = {agenda.FREE: _free, agenda.UNFOLD: _unfold}
+_STEPS: dict[str, Callable[[Mission, str, datetime], list[Any]]] = {agenda.FREE: _free, agenda.UNFOLD: _unfold}

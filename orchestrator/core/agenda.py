@@ -14,6 +14,9 @@ FREE = "free"  # a task's needs are all settled
 UNFOLD = "unfold"  # a group's needs are all settled
 GOAL = "goal"  # a goal may have ended
 TRIPPED = "tripped"  # a safety constraint was broken; the item is the reason
+CAST = "cast"  # a task has said how it votes
+SAID = "said"  # an agent has said how it votes; the item is the ballot and the id of the event
+COUNT = "count"  # a ballot has an outcome
 STOP = "stop"  # a task should end, because its goal or its mission has
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from orchestrator.core.balloting import decide_ballot
 from orchestrator.core.forking import Recording, fork
+from orchestrator.core.members import is_settled, to_reopen
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from orchestrator.core.sound import plan_fits
 from schemas.commands import (
     AnswerTask,
     CancelMission,
+    CastVote,
     ForkMission,
     MissionCommand,
+    OpenBallot,
     PauseMission,
     ResumeMission,
     RetryMission,
+    SettleBallot,
     SubmitMission,
 )
 from schemas.errors import Refused
@@ -69,6 +74,8 @@ def decide(
             return _retry(mission, command)
         case AnswerTask():
             return _answer(mission, command)
+        case OpenBallot() | CastVote() | SettleBallot():
+            return decide_ballot(mission, command, now)
 
 
 def _submit(mission: Mission, command: SubmitMission, now: datetime, plan: Plan | None) -> list[Payload]:
@@ -142,11 +149,15 @@ def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
             f"mission {mission.id!r} is {mission.status.value}; only a failed mission can be retried",
             hint="submit the objective again to run it anew",
         )
-    failed = sorted(name for name, task in mission.tasks.items() if task.status is TaskStatus.FAILED)
+    failed = sorted(
+        name
+        for name, task in mission.tasks.items()
+        if task.status is TaskStatus.FAILED and not is_settled(mission, task)
+    )
     unknown = [name for name in command.tasks if name not in failed]
     if unknown:
         raise Refused(f"these tasks have not failed: {', '.join(unknown)}", hint=f"failed are: {', '.join(failed)}")
-    return [MissionReopened(tasks=command.tasks or tuple(failed))]
+    return [MissionReopened(tasks=to_reopen(mission, command.tasks or failed))]
 
 
 def _answer(mission: Mission, command: AnswerTask) -> list[Payload]:

@@ -9,7 +9,9 @@ from immutables import Map
 from msgspec.structs import replace
 
 from orchestrator.core import agenda, graph, sound
+from orchestrator.core.ballots import BALLOTS, close_all
 from orchestrator.core.facts import Fact
+from orchestrator.core.members import reopens
 from orchestrator.core.mission import (
     GoalState,
     GoalStatus,
@@ -34,7 +36,7 @@ from schemas.events import world as worlds
 from schemas.events.base import TaskPayload
 from schemas.plan import ROOT_GOAL, GoalSpec
 
-GUARDED_NOUNS = ("mission", "task", "goal")
+GUARDED_NOUNS = ("mission", "task", "goal", "ballot")
 
 
 def evolve(mission: Mission, fact: Fact) -> Mission:
@@ -148,7 +150,7 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
     states, groups = mission.tasks, mission.groups
     again = {name for name, goal in mission.goals.items() if goal.status is not GoalStatus.ACHIEVED}
     for identifier, task in mission.tasks.items():
-        if identifier in event.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
+        if reopens(mission, task, event.tasks):
             fresh = TaskState(spec=task.spec, attempt=task.attempt, forgiven=task.attempt, refers=task.refers)
             states = states.set(identifier, fresh)
             again.update(mission.goal_path[task.spec.goal])
@@ -183,13 +185,13 @@ def _ended(mission: Mission, fact: Fact, status: MissionStatus, goal: GoalStatus
     if ROOT_GOAL in mission.goals:
         top = replace(mission.goals[ROOT_GOAL], status=goal)
         mission = replace(mission, goals=mission.goals.set(ROOT_GOAL, top))
-    return replace(mission, status=status, ended_at=fact.at, timers=Map(), agenda=Map(), **changes)
+    return replace(close_all(mission), status=status, ended_at=fact.at, timers=Map(), agenda=Map(), **changes)
 
 
 def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
     task = mission.tasks[event.task]
     fresh = task.status in (TaskStatus.WAITING, TaskStatus.RETRYING) and event.attempt > task.attempt
-    if not fresh or not _open(mission):
+    if not fresh or task.spec.settle is not None or not _open(mission):
         return mission  # said before, or too late: another replica has just recorded the end
     mission = agenda.take(mission, agenda.FREE, event.task)
     mission = agenda.drop_timer(mission, agenda.FREE, event.task)
@@ -342,6 +344,7 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     goals.GoalFailed: _goal_failed,
     worlds.WorldTripped: _tripped,
     **VERDICTS,
+    **BALLOTS,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))
 _FOLDED = frozenset(FOLDED_TYPES)

@@ -8,6 +8,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from orchestrator.core import agenda
+from orchestrator.core.members import may_go
 from orchestrator.core.mission import (
     GoalState,
     GoalStatus,
@@ -27,7 +28,7 @@ def index(mission: Mission) -> Mission:
     mission = replace(mission, dependents=_dependents(mission), goal_path=_goal_paths(mission.goals))
     mission = _settle_needs(mission)
     mission = replace(mission, goals=_progress(mission))
-    free = [i for i, task in mission.tasks.items() if task.status is TaskStatus.WAITING and settled(task)]
+    free = [i for i, task in mission.tasks.items() if _is_free(mission, task)]
     unfold = [i for i, group in mission.groups.items() if may_unfold(group) and settled(group)]
     goals = [i for i, goal in mission.goals.items() if goal.status is GoalStatus.OPEN and goal_may_end(goal)]
     # immutables iterate in no promised order, and two orchestrators should decide alike.
@@ -40,6 +41,10 @@ def index(mission: Mission) -> Mission:
 def settled(node: TaskState | GroupState) -> bool:
     """Whether it is known if the node can run."""
     return node.unmet == 0 or bool(node.hopeless)
+
+
+def _is_free(mission: Mission, task: TaskState) -> bool:
+    return task.status is TaskStatus.WAITING and settled(task) and may_go(mission, task)
 
 
 def may_unfold(group: GroupState) -> bool:
@@ -55,7 +60,7 @@ def goal_may_end(goal: GoalState) -> bool:
 def new_task(spec: TaskSpec) -> TaskState:
     """A task that has not begun."""
     return TaskState(
-        spec=spec, refers="${" in spec.model_dump_json(include={"inputs", "workspace", "expects", "writes"})
+        spec=spec, refers="${" in spec.model_dump_json(include={"inputs", "workspace", "expects", "writes", "settle"})
     )
 
 
@@ -133,7 +138,7 @@ def _progress(mission: Mission) -> Map[str, GoalState]:
     goals = {i: replace(g, pending=0, total=0, succeeded=0, failed=0, failures=0) for i, g in mission.goals.items()}
     for task in mission.tasks.values():
         for depth, goal in enumerate(mission.goal_path[task.spec.goal]):
-            goals[goal] = count(goals[goal], task.status, direct=depth == 0)
+            goals[goal] = count(goals[goal], task.status, direct=depth == 0 and not task.spec.member_of)
     for group in mission.groups.values():
         if may_unfold(group):  # its own goal must not end before its branches are known
             for goal in mission.goal_path[group.spec.id]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from immutables import Map
 from msgspec import Struct, field
 
 from schemas.attempts import Death, Failure
-from schemas.events.attempt import AttemptFinished
+from schemas.ballots import Terms, Vote
+from schemas.events.attempt import AttemptFinished, AttemptVoted
 from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
@@ -36,12 +37,17 @@ class MissionStatus(StrEnum):
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands. ``READY`` lasts from the announcement of an attempt to its verdict."""
+    """Where a task stands.
+
+    ``READY`` lasts from the announcement of an attempt to its verdict, ``VOTING`` from the opening of a ballot to its
+    outcome.
+    """
 
     WAITING = "waiting"
     READY = "ready"
     RETRYING = "retrying"
     ASKING = "asking"
+    VOTING = "voting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -148,6 +154,34 @@ class GroupState(Struct, frozen=True):
     pending: int = 0
 
 
+class BallotState(Struct, frozen=True):
+    """One ballot in its newest round.
+
+    Attributes:
+        task: whether it settles the task of its name.
+        opening: id of the command that opened it.
+        votes: the vote that counts, by voter.
+        cast, refused: how many were recorded; replaced ones count.
+        heard: ids of the commands that were carried out.
+        said: what agents said that is not recorded as cast or refused yet, by the id of its event.
+        status: ``asking`` where the votes decided nothing and a person is to; ``closed``: its mission ended first.
+    """
+
+    name: str
+    round: int
+    terms: Terms
+    closes_at: datetime
+    task: bool = False
+    opening: str = ""
+    votes: Map[str, Vote] = Map()
+    cast: int = 0
+    refused: int = 0
+    heard: Map[str, bool] = Map()
+    said: Map[str, AttemptVoted] = Map()
+    status: Literal["open", "asking", "decided", "lapsed", "closed"] = "open"
+    choice: str = ""
+
+
 class Mission(Struct, frozen=True):
     """A mission at some event of the log.
 
@@ -179,6 +213,7 @@ class Mission(Struct, frozen=True):
     tasks: Map[str, TaskState] = Map()
     goals: Map[str, GoalState] = Map()
     groups: Map[str, GroupState] = Map()
+    ballots: Map[str, BallotState] = Map()
     dependents: Map[str, tuple[str, ...]] = Map()
     goal_path: Map[str, tuple[str, ...]] = Map()
     branch_of: Map[str, tuple[str, str]] = Map()

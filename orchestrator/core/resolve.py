@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.core.mission import GroupState, Mission, TaskState, TaskStatus
 from orchestrator.core.references import JSON, MappingScope, Reference, resolve, split_task, walk
+from schemas.ballots import VoteSpec
 from schemas.errors import InvalidWorkflow
 from schemas.events.registry import explain
 from schemas.expectations import Expectation
@@ -60,6 +61,16 @@ def resolved_writes(mission: Mission, task: TaskState) -> tuple[str, ...]:
     if not isinstance(writes, list | tuple) or not all(isinstance(one, str) and one for one in writes):
         raise InvalidWorkflow(f"what task {task.spec.id!r} writes is no list of paths: {task.spec.writes!r}")
     return tuple(writes)
+
+
+def resolved_options(mission: Mission, task: TaskState, vote: VoteSpec) -> tuple[str, Any]:
+    """The question of a ballot and its options. Raises :class:`ReferenceMissing`."""
+    if not task.refers:
+        return vote.question, vote.options
+    scope = _Scope(mission, mission.branch_of.get(task.spec.id))
+    question: Any = resolve(vote.question, scope)
+    options: Any = resolve(vote.options, scope)
+    return question if isinstance(question, str) else str(question), options
 
 
 def group_items(mission: Mission, group: Group) -> Any:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from orchestrator.core import agenda
 from orchestrator.core.graph import goal_may_end, may_unfold, settled
+from orchestrator.core.members import may_go, member_ended
 from orchestrator.core.mission import GoalStatus, GroupState, Mission, TaskState, TaskStatus
 from schemas.attempts import Failure
 
@@ -39,7 +40,7 @@ def end_task(
     mission = _release(
         mission, identifier, succeeded=status is TaskStatus.SUCCEEDED, why=f"{identifier} {status.value}"
     )
-    return _leave_group(mission, identifier)
+    return member_ended(_leave_group(mission, identifier), ended)
 
 
 def touch_goal(mission: Mission, goal: str, at: datetime) -> Mission:
@@ -73,7 +74,7 @@ def _count(mission: Mission, task: TaskState) -> Mission:
             pending=goal.pending - 1,
             succeeded=goal.succeeded + succeeded,
             failed=goal.failed + (not succeeded),
-            failures=goal.failures + (bad and depth == 0),
+            failures=goal.failures + (bad and depth == 0 and not task.spec.member_of),
         )
         mission = report(replace(mission, goals=mission.goals.set(name, goal)), name)
     return mission
@@ -89,7 +90,7 @@ def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Missi
                 continue  # it ran before this need was reopened
             changed = replace(task, unmet=task.unmet - succeeded, hopeless=task.hopeless or ("" if succeeded else why))
             tasks = tasks.set(name, changed)
-            if changed.status is TaskStatus.WAITING and settled(changed):
+            if changed.status is TaskStatus.WAITING and settled(changed) and may_go(mission, changed):
                 free.append(name)
         else:
             group = groups[name]

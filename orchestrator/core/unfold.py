@@ -7,6 +7,7 @@ from typing import Any
 
 from orchestrator.core.mission import GroupState, Mission
 from orchestrator.core.resolve import group_items
+from schemas.ballots import ChoiceSpec, Settling, VoteSpec
 from schemas.errors import InvalidWorkflow
 from schemas.events.mission import MissionExtended
 from schemas.plan import GoalSpec, Group, TaskSpec
@@ -69,5 +70,27 @@ def _task(spec: Group, branch: str, task: TaskSpec) -> TaskSpec:
     siblings = {other.id for other in spec.tasks}
     needs = tuple(f"{spec.id}.{branch}.{need}" if need in siblings else need for need in task.needs)
     return task.model_copy(
-        update={"id": f"{spec.id}.{branch}.{task.id}", "goal": f"{spec.id}.{branch}", "needs": needs}
+        update={
+            "id": f"{spec.id}.{branch}.{task.id}",
+            "goal": f"{spec.id}.{branch}",
+            "needs": needs,
+            "member_of": f"{spec.id}.{branch}.{task.member_of}" if task.member_of else "",
+            "settle": _settle(f"{spec.id}.{branch}.", task.settle),
+        }
     )
+
+
+def _settle(prefix: str, settle: Settling | None) -> Settling | None:
+    """How a task is settled, its members called as they are in the branch."""
+    match settle:
+        case VoteSpec():
+            voters = tuple(
+                one.model_copy(update={"name": prefix + one.name}) if one.kind == "task" else one
+                for one in settle.electorate
+            )
+            return settle.model_copy(update={"electorate": voters})
+        case ChoiceSpec():
+            names = {name: prefix + value if (value := getattr(settle, name)) else "" for name in ("merged", "by")}
+            return settle.model_copy(update={"of": tuple(prefix + name for name in settle.of), **names})
+        case None:
+            return None

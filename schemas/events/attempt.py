@@ -40,6 +40,17 @@ class AttemptFinished(AttemptPayload):
     failure: Failure | None = None
 
 
+class AttemptVoted(AttemptPayload):
+    """An agent votes from within its attempt. It counts once the orchestrator has recorded it as ``ballot.cast``."""
+
+    TYPE: ClassVar[str] = "attempt.voted"
+    LOOSE: ClassVar[bool] = True
+    worker: str
+    agent: str
+    ballot: str
+    vote: dict[str, Any] = Field(description="choice, ranking or scores, and reason")
+
+
 class AttemptProgressed(AttemptPayload):
     """How far a long attempt is, for people to watch."""
 

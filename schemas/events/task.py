@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from schemas.attempts import Death, Failure
+from schemas.ballots import NotChosen, Pick
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation, Observation, Violation
 from schemas.plan import OnConflict
@@ -37,6 +38,23 @@ class TaskSucceeded(AttemptPayload):
     """The attempt counts: it finished, and the world was confirmed to be as expected."""
 
     TYPE: ClassVar[str] = "task.succeeded"
+
+
+class TaskChosen(AttemptPayload):
+    """Of parallel attempts at one thing, what one came to was taken: it is what this task came to.
+
+    Where they were put together instead (``merge``), ``winner`` is empty, and ``output`` and ``product`` are the whole.
+    """
+
+    TYPE: ClassVar[str] = "task.chosen"
+    LOOSE: ClassVar[bool] = True
+    pick: Pick
+    winner: str = ""
+    why: str = ""
+    score: float | None = None
+    others: tuple[NotChosen, ...] = ()
+    output: dict[str, Any] | None = None
+    product: dict[str, Any] | None = None
 
 
 class TaskAdopted(AttemptPayload):
