@@ -36,9 +36,9 @@ class Elector(BallotShape):
 
 
 class Quorum(BallotShape):
-    """How many must have voted before anything is decided: a share of the weight, and a number of members."""
+    """How many must have voted for anything to be decided: a share of the weight of all, and a number of members."""
 
-    share: float = Field(default=0.5, ge=0, le=1)
+    share: float = Field(default=0, ge=0, le=1)
     members: int = Field(default=0, ge=0)
 
 
@@ -55,7 +55,7 @@ class Terms(BallotShape):
     options: tuple[Option, ...] = Field(min_length=1, max_length=MOST_OPTIONS)
     electorate: tuple[Elector, ...] = Field(min_length=1, max_length=MOST_ELECTORS)
     rule: VotingRule = "simple"
-    quorum: Quorum = Quorum()
+    quorum: Quorum = Quorum(share=0.5)
     deadline_s: float = Field(default=3600.0, gt=0)
     undecided: Undecided = "fail"
     status_quo: str = ""
@@ -78,7 +78,7 @@ class VoteSpec(BallotShape):
     options: tuple[Option, ...] | str
     electorate: tuple[Elector, ...] = Field(min_length=1, max_length=MOST_ELECTORS)
     rule: VotingRule = "simple"
-    quorum: Quorum = Quorum()
+    quorum: Quorum = Quorum(share=0.5)
     deadline_s: float = Field(default=3600.0, gt=0)
     undecided: Undecided = "fail"
     status_quo: str = ""

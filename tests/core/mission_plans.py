@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, Recovery, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
+from tests.core.settled_plans import make_settled
 
 LISTS: tuple[Any, ...] = (
     [],
@@ -31,6 +32,9 @@ def make_plan(rng: Random, size: int) -> Plan:
         if rng.random() < 0.2:
             groups.append(_group(rng, f"g{number}", needs, [t.id for t in tasks if t.id in needs], names))
             nodes.append(f"g{number}")
+        elif rng.random() < 0.15:
+            tasks += make_settled(rng, f"v{number}", needs, rng.choice(names))
+            nodes.append(f"v{number}")
         else:
             tasks.append(_task(rng, f"t{number}", needs, rng.choice(names), [t.id for t in tasks if t.id in needs]))
             nodes.append(f"t{number}")
@@ -79,6 +83,8 @@ def _group(rng: Random, name: str, needs: tuple[str, ...], known: list[str], goa
         inner = tuple(task.id for task in tasks if rng.random() < 0.5)
         spec = _task(rng, f"{'s' * rng.choice((1, 1, 1, 60))}{number}", inner, ROOT_GOAL, list(inner))
         tasks.append(spec.model_copy(update={"inputs": {**spec.inputs, "item": "${item}"}}))
+    if rng.random() < 0.15:
+        tasks += make_settled(rng, "v", (), ROOT_GOAL)
     return Group(
         id=name,
         items=items,

@@ -15,12 +15,16 @@ from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from schemas.attempts import Failure
+from schemas.ballots import Elector, Terms
 from schemas.commands import (
     AnswerTask,
     CancelMission,
+    CastVote,
+    OpenBallot,
     PauseMission,
     ResumeMission,
     RetryMission,
+    SettleBallot,
     SubmitMission,
 )
 from schemas.commands import (
@@ -29,7 +33,7 @@ from schemas.commands import (
 from schemas.errors import Refused
 from schemas.events import Payload
 from schemas.events.action import ActionExpired, ActionRefused
-from schemas.events.attempt import AttemptFinished
+from schemas.events.attempt import AttemptFinished, AttemptVoted
 from schemas.events.goal import GoalAchieved, GoalFailed
 from schemas.events.mission import MissionExtended, MissionPaused, MissionReopened, MissionResumed
 from schemas.events.task import TaskCancelled, TaskReady, TaskSucceeded
@@ -38,9 +42,10 @@ from schemas.expectations import Violation
 from schemas.plan import Plan
 from tests.core.mission_laws import check_counters, check_step
 from tests.core.mission_plans import make_items
+from tests.core.settled_plans import OPTIONS, said
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-_OURS = ("mission", "task", "goal")
+_OURS = ("mission", "task", "goal", "ballot")
 
 
 def bare(mission: Mission) -> Mission:
@@ -190,16 +195,42 @@ class Play:
         commands += self.answers(number)
         if self.rng.random() < 0.1:
             commands = [CancelMission(id=number, mission="m", reason="enough")]
+        commands += self.about_ballots(number)
         self.ask(self.rng.choice(commands))
+
+    def about_ballots(self, number: str) -> list[Command]:
+        """What people may say to ballots, or try to."""
+        rng = self.rng
+        name = rng.choice([*sorted(self.state.ballots), "b0"])
+        terms = Terms(question="?", options=OPTIONS, electorate=(Elector(name="ann"), Elector(name="bob")))
+        voter = rng.choice(("ann", "bob", "w"))
+        return [
+            OpenBallot(id=number, mission="m", ballot=rng.choice(("b0", "b1")), terms=terms),
+            CastVote(id=number, mission="m", ballot=name, voter=voter, vote=said(rng)),
+            CastVote(id=number, mission="m", ballot=name, voter=voter, vote=said(rng)),
+            SettleBallot(id=number, mission="m", ballot=name, choice=rng.choice(OPTIONS)),
+        ]
 
     def answers(self, number: str) -> list[Command]:
         """What somebody says to the tasks that wait for it."""
         waiting = sorted(i for i, t in self.state.tasks.items() if t.status is TaskStatus.ASKING)
         decisions: tuple[Literal["retry", "fail"], ...] = ("retry", "fail")
-        return [
+        commands: list[Command] = [
             AnswerTask(id=f"{number}-{place}", mission="m", task=name, decision=self.rng.choice(decisions), advice="so")
             for place, name in enumerate(waiting)
         ]
+        asking = sorted(name for name, ballot in self.state.ballots.items() if ballot.status == "asking")
+        # The options of a ballot about parallel attempts are the tasks that made them.
+        for place, name in enumerate(asking):
+            choice = self.rng.choice(self.state.ballots[name].terms.options)
+            commands.append(SettleBallot(id=f"{number}-b{place}", mission="m", ballot=name, choice=choice))
+        return commands
+
+    def vote(self, name: str, attempt: int) -> None:
+        """An agent votes while it is at work."""
+        ballot = self.rng.choice([*sorted(self.state.ballots), "b0"])
+        agent = self.rng.choice(("w", "x"))
+        self.put(AttemptVoted(task=name, attempt=attempt, worker="w", agent=agent, ballot=ballot, vote=said(self.rng)))
 
     def step(self) -> None:
         """Anything at all."""
@@ -209,7 +240,10 @@ class Play:
             self.advance(cut=choice == 0)
         elif choice < 8 and waiting:
             name = self.rng.choice(waiting)
-            self.speak(name, self.state.tasks[name].attempt)
+            if self.state.ballots and self.rng.random() < 0.3:
+                self.vote(name, self.state.tasks[name].attempt)
+            else:
+                self.speak(name, self.state.tasks[name].attempt)
         elif choice == 8:
             self.now += timedelta(seconds=self.rng.choice((0.1, 1.0, 10.0, 100.0)))
         elif choice == 9:
@@ -239,7 +273,7 @@ class Play:
 
 
 def _success(rng: Random, name: str, attempt: int) -> AttemptFinished:
-    output: dict[str, Any] = {"n": rng.randint(0, 9), "items": make_items(rng)}
+    output: dict[str, Any] = {"n": rng.randint(0, 9), "items": make_items(rng), **said(rng)}
     return AttemptFinished(task=name, attempt=attempt, worker="w", outcome="succeeded", output=output)
 
 

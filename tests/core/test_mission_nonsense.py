@@ -13,9 +13,11 @@ from orchestrator.core.evolve import FOLDED_TYPES, evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission
 from schemas.attempts import Failure
+from schemas.ballots import ChoiceSpec, Elector, Terms, Turnout, VoteSpec
 from schemas.events import Payload
 from schemas.events import action as actions
 from schemas.events import attempt as attempts
+from schemas.events import ballot as ballots
 from schemas.events import goal as goals
 from schemas.events import mission as missions
 from schemas.events import task as tasks
@@ -24,6 +26,7 @@ from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 from tests.core.mission_plans import make_plan
+from tests.core.settled_plans import OPTIONS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORIGIN = ForkedFrom(mission="other", at=3)
@@ -74,10 +77,34 @@ def anything(rng: Random, mission: Mission) -> Payload:
             tasks.TaskAnswered(task=task, attempt=attempt, decision=rng.choice(("retry", "fail"))),
             actions.ActionExpired(task=task, attempt=attempt, failure=failure),
             actions.ActionRefused(task=task, attempt=attempt, failure=failure),
+            *about_ballots(rng, mission, task, attempt),
         )
     }
     assert tuple(sorted(facts)) == FOLDED_TYPES, "a type that is folded is not tried here"
     return facts[rng.choice(FOLDED_TYPES)]
+
+
+def about_ballots(rng: Random, mission: Mission, task: str, attempt: int) -> tuple[Payload, ...]:
+    """Some facts about a ballot, or a choice."""
+    name, number = rng.choice([*sorted(mission.ballots), task, "nobody"]), max(1, attempt)
+    voter = rng.choice(("ann", "w", task, f"{name}.1"))
+    electors = (Elector(name="ann"), Elector(name="nobody", kind="task"), Elector(name="w", kind="agent"))
+    terms = Terms(question="?", options=OPTIONS, electorate=electors, undecided=rng.choice(("ask", "fail")))
+    seen = Turnout(voted=1, members=3, weight=1, of=3)
+    winner = rng.choice([*sorted(mission.tasks), ""])
+    output = rng.choice((None, {"n": 1}))
+    round_ = rng.randint(1, 2)
+    return (
+        ballots.BallotOpened(ballot=name, round=round_, terms=terms, closes_at=NOW, task=rng.random() < 0.5),
+        ballots.BallotCast(ballot=name, round=round_, voter=voter, ranking=("a",), number=number, task=task),
+        ballots.BallotRefused(ballot=name, round=round_, voter=voter, why="?", number=number, task=task, said="e5"),
+        ballots.BallotDecided(ballot=name, round=round_, choice=rng.choice(("a", "z")), turnout=seen),
+        ballots.BallotLapsed(ballot=name, round=round_, why="?", turnout=seen, then=rng.choice(("ask", "fail"))),
+        attempts.AttemptVoted(
+            task=task, attempt=attempt, worker="w", agent="w", ballot=name, vote=rng.choice(({"choice": "a"}, {}))
+        ),
+        tasks.TaskChosen(task=task, attempt=attempt, pick="first", winner=winner, output=output),
+    )
 
 
 def _results(rng: Random, task: str) -> tuple[RecordedResult, ...]:
@@ -94,7 +121,21 @@ def _plan(rng: Random) -> Plan:
             GoalSpec(id=rng.choice(names), parent=rng.choice([*names, None])) for _ in range(rng.randint(0, 3))
         ),
         tasks=tuple(
-            TaskSpec(id=rng.choice(names), skill="s", goal=rng.choice(names), needs=(rng.choice(names),))
+            TaskSpec(
+                id=rng.choice(names),
+                skill="s",
+                goal=rng.choice(names),
+                needs=(rng.choice(names),),
+                settle=rng.choice(
+                    (
+                        None,
+                        ChoiceSpec(of=(rng.choice(names),), pick="vote", by="h"),
+                        ChoiceSpec(of=(rng.choice(names),), pick="ballot", by=rng.choice(names)),
+                        VoteSpec(question="?", options=("a",), electorate=(Elector(name="g", kind="task"),)),
+                    )
+                ),
+                member_of=rng.choice(("", *names)),
+            )
             for _ in range(rng.randint(0, 3))
         ),
         groups=tuple(Group(id=rng.choice(names), items="${x", tasks=(), goal=rng.choice(names)) for _ in range(1)),
