@@ -195,7 +195,12 @@ def _united(mission: Mission, spec: ChoiceSpec) -> dict[str, Any]:
         united = unite(united, part.finished.output)
     if spec.merged:  # what is put together are parts already
         return dict(united)
-    return {**united, "parts": [{"task": part.spec.id, "workspace": _product(part)} for part in parts]}
+    return {**united, "parts": [_part(part) for part in parts]}
+
+
+def _part(part: TaskState) -> dict[str, Any]:
+    output = part.finished.output if part.finished is not None else {}
+    return {"task": part.spec.id, "workspace": _product(part), "output": output}
 
 
 def unite(one: Any, other: Any) -> Any:

@@ -96,8 +96,15 @@ class _Scope:
     def __init__(self, mission: Mission, place: tuple[str, str] | None) -> None:
         self._tasks = mission.tasks
         self._names = _Names(mission, place)
+        self._members: dict[str, str] = {}
+        if place is not None:  # members of siblings, whose short names hold dots
+            specs = mission.groups[place[0]].spec.tasks
+            self._members = {spec.id: f"{place[0]}.{place[1]}.{spec.id}" for spec in specs if "." in spec.id}
 
     def lookup(self, path: Reference) -> JSON:
+        if self._members and (member := split_task(path, self._members)) is not None:
+            state = self._tasks[self._members[member[0]]]
+            return walk(_view(state), path, len(path.steps) - len(member[1]))
         if not self._names.is_near(path.head):
             found = split_task(path, self._tasks)
             if found is not None:
@@ -166,5 +173,5 @@ def _branches(mission: Mission, group: GroupState) -> Iterator[dict[str, Any]]:
     """The branches all of whose tasks succeeded, in order."""
     for branch, item in zip(group.branches or (), group.items, strict=True):
         tasks = {spec.id: mission.tasks[f"{group.spec.id}.{branch}.{spec.id}"] for spec in group.spec.tasks}
-        if all(task.status is TaskStatus.SUCCEEDED for task in tasks.values()):
+        if all(task.status is TaskStatus.SUCCEEDED for task in tasks.values() if not task.spec.member_of):
             yield {"item": item, "branch": branch, **{name: _view(task) for name, task in tasks.items()}}

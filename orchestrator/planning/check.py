@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
 from orchestrator.planning.findings import ENOUGH, Finding, Path, report, suggestion
 from orchestrator.planning.graph import Ancestry, Needs, find_cycle, shown_cycle
+from orchestrator.planning.members import settled_findings, waits_for, written
 from orchestrator.planning.names import TASKS_CAP, goal_findings, name_findings
 from orchestrator.planning.targets import View, check_sole, referring_fields, targets_in
 from schemas.expectations import FilesChangedWithin, TestsNoWorse
@@ -31,12 +32,13 @@ def plan_findings(plan: Plan, inputs: Collection[str] | None = None) -> list[Fin
         return found
     found += islice(goal_findings(plan), ENOUGH)
     view = View.of(plan, inputs)
-    outer = _Level(view, {t.id: t.needs for t in plan.tasks} | {g.id: g.needs for g in plan.groups})
-    places: dict[str, Path] = {t.id: ("tasks", t.id) for t in plan.tasks}
+    outer = _Level(view, {t.id: waits_for(t, view.tasks) for t in plan.tasks} | {g.id: g.needs for g in plan.groups})
+    places: dict[str, Path] = {t.id: ("tasks", written(t)) for t in plan.tasks}
     places |= {g.id: ("groups", g.id) for g in plan.groups}
     found += islice(outer.need_findings(places), ENOUGH)
     for task in plan.tasks:
-        outer.task_references(task, ("tasks", task.id), found)
+        outer.task_references(task, ("tasks", written(task)), found)
+    found += islice(settled_findings(plan.tasks, ("tasks",)), ENOUGH)
     for group in plan.groups:
         _check_group(group, outer, found)
     for name, value in plan.result.items():
@@ -49,9 +51,15 @@ def _check_group(group: Group, outer: _Level, found: list[Finding]) -> None:
     check_sole(group.items, (*path, "for_each"), found, "the list to go through")
     outer.references(group.id, group.items, (*path, "for_each"), found)
     inner = outer.inside(group)
-    found += islice(inner.need_findings({task.id: (*path, "tasks", task.id) for task in group.tasks}), ENOUGH)
+    found += islice(inner.need_findings({task.id: (*path, "tasks", written(task)) for task in group.tasks}), ENOUGH)
     for task in group.tasks:
-        inner.task_references(task, (*path, "tasks", task.id), found)
+        inner.task_references(task, (*path, "tasks", written(task)), found)
+    found += islice(settled_findings(group.tasks, (*path, "tasks")), ENOUGH)
+
+
+def _waiting(tasks: Sequence[TaskSpec]) -> Needs:
+    names = {task.id for task in tasks}
+    return {task.id: waits_for(task, names) for task in tasks}
 
 
 class _Level:
@@ -62,7 +70,7 @@ class _Level:
 
     def inside(self, group: Group) -> _Level:
         """The level below this one: the tasks of ``group``."""
-        return _Level(self._view.within(group), {task.id: task.needs for task in group.tasks}, self, group.id)
+        return _Level(self._view.within(group), _waiting(group.tasks), self, group.id)
 
     def need_findings(self, places: dict[str, Path]) -> Iterator[Finding]:
         """One cycle, and needs that lead nowhere or to oneself."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from orchestrator.planning.findings import Finding
+from orchestrator.planning.members import with_members_needs
 from orchestrator.planning.targets import Target, View, referring_fields, targets_in
 from schemas.plan import Group, Plan, TaskSpec
 
@@ -17,7 +18,8 @@ def derive_needs(plan: Plan, inputs: Collection[str] | None = None) -> Plan:
     """
     view = View.of(plan, inputs, helpful=False)
     tasks = tuple(_with(task, (target.outer for target in _targets(task, view))) for task in plan.tasks)
-    return plan.model_copy(update={"tasks": tasks, "groups": tuple(_group(group, view) for group in plan.groups)})
+    groups = tuple(_group(group, view) for group in plan.groups)
+    return plan.model_copy(update={"tasks": with_members_needs(tasks), "groups": groups})
 
 
 def _group(group: Group, view: View) -> Group:
@@ -33,7 +35,7 @@ def _group(group: Group, view: View) -> Group:
         task = task.model_copy(update={"needs": kept})
         tasks.append(_with(task, (target.sibling for target in targets)))
     needs = _merged(group.needs, (need for need in outside if need != group.id))
-    return group.model_copy(update={"needs": needs, "tasks": tuple(tasks)})
+    return group.model_copy(update={"needs": needs, "tasks": with_members_needs(tasks)})
 
 
 def _is_outside(need: str, view: View) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from orchestrator.core.references import sole_reference
-from orchestrator.planning.fields import NAME, FieldReader, Key
+from orchestrator.planning.fields import NAME, Key
 from orchestrator.planning.findings import Path
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
+from orchestrator.planning.settled import SettledReader
 from orchestrator.planning.shorthand import duration, expectation
 from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 from schemas.safety import Safety
@@ -93,7 +95,7 @@ class Draft:
     plan: Plan
 
 
-class Reader(FieldReader):
+class Reader(SettledReader):
     """Reads one document; ``findings`` holds what is wrong with it, and makes the draft worthless unless empty."""
 
     def read(self, root: Node) -> Draft:
@@ -106,7 +108,7 @@ class Reader(FieldReader):
             self.note(("workflow",), f"{name!r} cannot be a name", "use a letter, then letters, digits, '-' and '_'")
         plan = Plan(
             goals=tuple(self.entries(top, ("goals",), self._goal)),
-            tasks=tuple(self.entries(top, ("tasks",), self._task)),
+            tasks=tuple(chain.from_iterable(self.entries(top, ("tasks",), self._task))),
             groups=tuple(self.entries(top, ("groups",), self._group)),
             result=self.mapping(top, ("result",)),
             deadline_s=self.converted(top["deadline"], _duration, ("deadline",)) if "deadline" in top else None,
@@ -116,22 +118,33 @@ class Reader(FieldReader):
         inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
         return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
 
-    def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, "expects", "retry", "recover"], path, f"task {id_!r}")
+    def _task(self, id_: str, node: Node, path: Path) -> list[TaskSpec] | None:
+        """The task, or the tasks that it is made of."""
+        known = [*_TASK, "expects", "retry", "recover", "vote", "attempts"]
+        entries = self.known_keys(node, known, path, f"task {id_!r}")
         if entries is None:
             return None
-        if "skill" not in entries:
+        several = "vote" in entries or "skills" in (entries["attempts"].mapping or {} if "attempts" in entries else {})
+        if "vote" in entries and ("skill" in entries or "attempts" in entries):
+            self.note(path, f"{id_!r} is a vote, and nobody executes that", "give the skill to its voters")
+            return None
+        if "skill" not in entries and not several:
             if len(node.mapping or ()) == len(entries):  # else a misspelt key is what is missing
                 self.note(path, f"task {id_!r} has no skill", "say who does it: skill: echo")
             return None
-        extra: dict[str, Any] = {"id": id_}
+        extra: dict[str, Any] = {"id": id_} if "skill" in entries else {"id": id_, "skill": ""}
         if "expects" in entries:
             extra["expects"] = self._expects(entries["expects"], (*path, "expects"))
         if "retry" in entries:
             extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
         if "recover" in entries:
             extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
-        return self.made(TaskSpec, entries, _TASK, extra, path)
+        task = self.made(TaskSpec, entries, _TASK, extra, path)
+        if task is not None and "vote" in entries:
+            return self.vote(task, entries["vote"], (*path, "vote"))
+        if task is not None and "attempts" in entries:
+            return self.attempts(task, entries["attempts"], (*path, "attempts"))
+        return None if task is None else [task]
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
         listed = node.value if isinstance(node.value, list) else [node]
@@ -196,7 +209,7 @@ class Reader(FieldReader):
             return None
         if "as" in entries and not NAME.fullmatch(str(entries["as"].value)):
             self.note((*path, "as"), f"{entries['as'].plain!r} cannot be a name", "write a word: as: item")
-        tasks = tuple(self.entries(entries, (*path, "tasks"), self._task))
+        tasks = tuple(chain.from_iterable(self.entries(entries, (*path, "tasks"), self._task)))
         return self.made(Group, entries, _GROUP, {"id": id_, "tasks": tasks}, path)
 
     def _input(self, name: str, node: Node, path: Path) -> InputSpec | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.core.references import EVERY, JSON, Reference, Step, references, sole_reference, spell, split_task
 from orchestrator.planning.findings import ENOUGH, Finding, Path, suggestion
+from schemas.ballots import VoteSpec
 from schemas.errors import InvalidWorkflow
 from schemas.plan import Group, Plan, TaskSpec
 
@@ -63,9 +64,9 @@ class View:
             return self._input(reference, rest)
         if self.inside is not None and head == self.inside.variable:
             return Target()
-        if head in self.siblings:
-            _check_part(reference, head, rest)
-            return Target(sibling=head)
+        if (sibling := split_task(reference, self.siblings)) is not None:
+            _check_part(reference, *sibling)
+            return Target(sibling=sibling[0])
         task = self._task(reference, rest)
         if task is not None:
             _check_part(reference, *task)
@@ -123,6 +124,9 @@ def referring_fields(task: TaskSpec) -> Iterator[tuple[Path, JSON]]:
         yield ("inputs", name), value
     if task.workspace is not None:
         yield ("workspace",), task.workspace
+    if isinstance(task.settle, VoteSpec):
+        yield ("vote", "question"), task.settle.question
+        yield ("vote", "options"), task.settle.options
     if task.writes:
         yield ("writes",), task.writes
     for number, expectation in enumerate(task.expects):

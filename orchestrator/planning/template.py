@@ -11,6 +11,7 @@ from orchestrator.planning.check import plan_findings
 from orchestrator.planning.document import read_document
 from orchestrator.planning.findings import Finding, Path, report, suggestion
 from orchestrator.planning.inputs import InputSpec, complete, input_findings
+from orchestrator.planning.members import written
 from orchestrator.planning.needs import derive_needs
 from orchestrator.planning.node import Node
 from orchestrator.planning.reader import Reader
@@ -62,7 +63,7 @@ class Template:
     @property
     def skills(self) -> frozenset[str]:
         """All skills that its tasks ask for."""
-        return frozenset(task.skill for _, task in _all_tasks(self._draft))
+        return frozenset(task.skill for _, task in _all_tasks(self._draft) if task.skill)
 
     def _place(self, finding: Finding) -> str:
         return _place(self.source, self._document, finding)
@@ -91,15 +92,15 @@ def _place(source: str, document: Node, finding: Finding) -> str:
 
 def _all_tasks(plan: Plan) -> Iterator[tuple[Path, TaskSpec]]:
     for task in plan.tasks:
-        yield ("tasks", task.id), task
+        yield ("tasks", written(task)), task
     for group in plan.groups:
         for task in group.tasks:
-            yield ("groups", group.id, "tasks", task.id), task
+            yield ("groups", group.id, "tasks", written(task)), task
 
 
 def _skill_findings(plan: Plan, known: Collection[str]) -> Iterator[Finding]:
     mends: dict[str, str] = {}
     for path, task in _all_tasks(plan):
-        if task.skill not in known:
+        if task.skill and task.skill not in known:
             mend = mends.setdefault(task.skill, suggestion(task.skill, known, "no worker offers any skill"))
             yield Finding((*path, "skill"), f"no worker has the skill {task.skill!r}", mend)
