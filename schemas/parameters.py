@@ -65,9 +65,14 @@ class CommandParameters(Parameters):
 
 
 class MergeParameters(Parameters):
-    """Put the products of several tasks together and prove the whole."""
+    """Put the products of several tasks together and prove the whole.
+
+    ``groups`` says of each side which fixes it is, so that one that conflicts can be made anew; ``names`` what it is
+    called, where there are no groups: then a side that conflicts is left out.
+    """
 
     sides: tuple[dict[str, Any], ...] = ()
+    names: tuple[str, ...] = ()
     groups: tuple[FixGroup, ...] = ()
     baseline: TestReport | None = None
     project: dict[str, Any] | None = None

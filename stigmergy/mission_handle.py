@@ -15,6 +15,7 @@ from schemas.envelope import Event
 from schemas.errors import TimedOut
 from schemas.ids import process_name, uuid7
 from schemas.subjects import mission_filter, noun_filter
+from stigmergy.ballots import MissionBallots
 from stigmergy.missions import MissionFold, MissionView, no_mission, read_mission
 
 if TYPE_CHECKING:
@@ -107,6 +108,11 @@ class MissionHandle:
         """Say what to do about a task that waits for a person. Raises :class:`Refused` if it does not."""
         decision: Literal["retry", "fail"] = "retry" if retry else "fail"
         await self._client.command(AnswerTask(**self._address(), task=task, decision=decision, advice=advice))
+
+    @property
+    def ballots(self) -> MissionBallots:
+        """Its decisions by vote: look at them, open them, vote."""
+        return MissionBallots(self._client, self.id)
 
     @property
     def _tenant(self) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from events.port import Log, Window
 from orchestrator.core.evolve import evolved
-from orchestrator.core.mission import Mission, MissionStatus, TaskState
+from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
 from schemas.attempts import Failure
 from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
@@ -63,6 +63,18 @@ class GoalView(_View):
     progress: float
 
 
+class BallotLine(_View):
+    """One ballot in its newest round; :meth:`MissionHandle.ballots` has its votes."""
+
+    id: str
+    round: int
+    question: str
+    status: str
+    choice: str
+    voted: int
+    members: int
+
+
 class MissionView(_View):
     """One mission as it is at ``sequence``."""
 
@@ -81,6 +93,7 @@ class MissionView(_View):
     forked_from: str | None = None
     goals: tuple[GoalView, ...]
     tasks: tuple[TaskView, ...]
+    ballots: tuple[BallotLine, ...] = ()
 
     @property
     def ended(self) -> bool:
@@ -147,6 +160,7 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
         forked_from=str(state.forked_from) if state.forked_from is not None else None,
         goals=_goals(state),
         tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
+        ballots=tuple(_ballot(state.ballots[name]) for name in sorted(state.ballots)),
     )
 
 
@@ -222,6 +236,18 @@ def _task(task: TaskState) -> TaskView:
         ended_at=task.ended_at,
         output=task.finished.output if task.finished is not None else {},
         reused_from=task.adopted or None,
+    )
+
+
+def _ballot(ballot: BallotState) -> BallotLine:
+    return BallotLine(
+        id=ballot.name,
+        round=ballot.round,
+        question=ballot.terms.question,
+        status=ballot.status,
+        choice=ballot.choice,
+        voted=len(ballot.votes),
+        members=len(ballot.terms.electorate),
     )
 
 

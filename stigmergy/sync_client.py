@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from projections.analytics.queries.port import ROWS, Answer
 from schemas.envelope import NO_MISSION, Event
 from schemas.plan import Plan
+from stigmergy.ballots import BallotView
 from stigmergy.client import Client
 from stigmergy.mission_handle import MissionHandle
 from stigmergy.missions import MissionRow, MissionView
@@ -81,6 +82,20 @@ class SyncClient:
     def missions(self) -> list[MissionRow]:
         """All missions, newest first."""
         return self._wait(self._client.missions())
+
+    def ballots(self, mission: str) -> list[BallotView]:
+        """The ballots of a mission, every round of each."""
+        return self._wait(self._client.mission(mission).ballots.all())
+
+    def open_ballot(
+        self, mission: str, ballot: str, question: str, options: Sequence[str], electorate: Sequence[str], **terms: Any
+    ) -> None:
+        """Put a question to a vote. Takes and raises as :meth:`MissionBallots.open`."""
+        self._wait(self._client.mission(mission).ballots.open(ballot, question, options, electorate, **terms))
+
+    def vote(self, mission: str, ballot: str, voter: str, choice: str | None = None, **said: Any) -> None:
+        """Vote as a person; without anything said this is an abstention. Raises as :meth:`MissionBallots.vote`."""
+        self._wait(self._client.mission(mission).ballots.vote(ballot, voter, choice, **said))
 
     def publish(self, type: str, data: Mapping[str, Any], *, mission: str = NO_MISSION) -> Event:
         """Publish one event and wait until the log has it. Raises as :meth:`Client.publish`."""

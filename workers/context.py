@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,7 @@ from schemas.attempts import AttemptOrder
 from schemas.errors import Cancelled, Forbidden, StigmergyError
 from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought
-from schemas.events.attempt import AttemptProgressed
+from schemas.events.attempt import AttemptProgressed, AttemptVoted
 from schemas.events.llm import LlmCompleted
 from schemas.events.tool import ToolCalled
 from schemas.events.workspace import WorkspaceConflicted
@@ -151,8 +151,40 @@ class Context:
             )
         )
 
+    def vote(
+        self,
+        ballot: str,
+        choice: str | None = None,
+        *,
+        ranking: Sequence[str] = (),
+        scores: Mapping[str, float] | None = None,
+        reason: str = "",
+    ) -> None:
+        """Vote in a ballot of this mission: as the task that votes in it, or as the agent, if the electorate has it.
+
+        It counts once the orchestrator has recorded it (``ballot.cast``, or ``ballot.refused`` with the reason).
+
+        Args:
+            choice: an option; None abstains. Or a ``ranking``, the best first. Or ``scores``, option to number.
+        """
+        said: dict[str, Any] = {"reason": reason}
+        if ranking:
+            said["ranking"] = list(ranking)
+        elif scores is not None:
+            said["scores"] = dict(scores)
+        else:
+            said["choice"] = choice
+        voted = AttemptVoted(**self._who(), worker=self._reporter.worker, agent=self.agent, ballot=ballot, vote=said)
+        self._reporter.emit(self.order, voted)
+
     def emit(self, payload: Payload) -> None:
-        """Record any fact that workers may write."""
+        """Record any fact that workers may write.
+
+        Raises:
+            Forbidden: a vote under the name of another agent.
+        """
+        if isinstance(payload, AttemptVoted):
+            raise Forbidden("an agent votes by context.vote, under its own name")
         self._reporter.emit(self.order, payload)
 
     @contextmanager

@@ -29,11 +29,11 @@ def _texts(node: Node) -> Any:
     return tuple(plain) if isinstance(plain, list) else plain
 
 
-def _quorum(node: Node) -> Quorum:
-    """``2`` members; ``60%`` or ``2/3`` of the weight; or ``{share: 0.5, members: 2}``."""
-    plain, match = node.plain, _SHARE.fullmatch(str(node.plain))
+def quorum_of(plain: Any) -> Quorum:
+    """``2`` members; ``60%`` or ``2/3`` of the weight; or ``{share: 0.5, members: 2}``. Raises InvalidWorkflow."""
+    match = _SHARE.fullmatch(str(plain))
     if isinstance(plain, dict) and plain.keys() <= {"share", "members"}:
-        share = _quorum(Node(plain.get("share", "0%"), node.mark)).share
+        share = quorum_of(plain.get("share", "0%")).share
         members = plain.get("members", 0)
         if isinstance(members, int) and members >= 0:
             return Quorum(share=share, members=members)
@@ -59,7 +59,7 @@ def _condition(node: Node) -> str:
 _VOTE: dict[str, Key] = {
     **{name: Key(name) for name in ("question", "rule", "undecided", "status_quo")},
     "options": Key("options", _texts),
-    "quorum": Key("quorum", _quorum),
+    "quorum": Key("quorum", lambda node: quorum_of(node.plain)),
     "deadline": Key("deadline_s", lambda node: duration(node.plain)),
 }
 _ATTEMPTS: dict[str, Key] = {

@@ -7,7 +7,7 @@ passed over. Types that this release does not know, and data that do not fit, ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,8 +18,12 @@ from projections.world.suites import tested
 from schemas.envelope import NO_MISSION, Event
 from schemas.errors import InvalidEvent
 from schemas.events import parse
+from schemas.events.ballot import BallotOpened
 from schemas.events.mission import MissionExtended, MissionPlanned, MissionReopened, MissionSubmitted
 from schemas.plan import TaskSpec
+
+_MOST_ABOVE = 10
+"""How far the owners of a task are followed; plans that are checked nest less."""
 
 
 def evolve(world: World, event: Event) -> World:
@@ -105,7 +109,14 @@ def _extended(mission: Mission, event: Event, payload: MissionExtended) -> Missi
 
 def _with_tasks(mission: Mission, specs: Iterable[TaskSpec]) -> Mission:
     fresh = {
-        spec.id: TaskState(id=spec.id, skill=spec.skill, title=spec.title, goal=spec.goal, needs=spec.needs)
+        spec.id: TaskState(
+            id=spec.id,
+            skill=spec.skill,
+            title=spec.title,
+            goal=spec.goal,
+            needs=spec.needs,
+            owner=spec.member_of,
+        )
         for spec in specs
         if spec.id not in mission.tasks
     }
@@ -133,12 +144,37 @@ def _reopened(mission: Mission, event: Event, payload: MissionReopened) -> Missi
     if mission.state.status != "failed" or any(task not in mission.tasks for task in payload.tasks):
         return mission
     mission = replace(mission, state=replace(mission.state, status="running", ended_at="", reason=""))
-    for identifier, task in list(mission.tasks.items()):
-        again = identifier in payload.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
-        if again:
+    before = mission.tasks
+    for task in list(before.values()):
+        if _waits_again(before, task, payload.tasks):
             fresh = replace(task, status=TaskStatus.PLANNED, word=None, worker="", reason="", ended_at="")
             mission = tasks.put(mission, fresh)
     return mission
+
+
+def _waits_again(tasks: Mapping[str, TaskState], task: TaskState, named: tuple[str, ...]) -> bool:
+    """Also a member that its owner had no use for, if the owner waits again."""
+    for _ in range(_MOST_ABOVE):
+        if task.id in named:
+            return True
+        if task.status in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
+            return False
+        owner = tasks.get(task.owner) if task.owner else None
+        if owner is None:
+            return True
+        task = owner
+    return False
+
+
+def _voting(mission: Mission, event: Event, payload: BallotOpened) -> Mission:
+    """A task of the plan is put to a vote."""
+    task = mission.tasks.get(payload.ballot) if payload.task else None
+    if task is None or task.status is not TaskStatus.PLANNED or mission.state.ended:
+        return mission
+    attempt = tasks.bounded(payload.round)
+    begun = task.started_at or event.time
+    voting = replace(task, status=TaskStatus.VOTING, attempt=attempt, started_at=begun, sequence=event.sequence)
+    return tasks.put(mission, voting)
 
 
 def _of_task(world: World, event: Event, mission: Mission) -> World:
@@ -166,6 +202,7 @@ _OF_MISSIONS: dict[str, Callable[[Mission, Event, Any], Mission]] = {
     "mission.completed": _status("completed"),
     "mission.failed": _status("failed"),
     "mission.cancelled": _status("cancelled"),
+    "ballot.opened": _voting,
 }
 _OF_TASKS = tasks.FOLDS
 FOLDED_TYPES = frozenset({"mission.submitted", *_OF_MISSIONS, *_OF_TASKS, *fleet.FOLDS, *budgets.TYPES})

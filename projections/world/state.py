@@ -41,6 +41,7 @@ class TaskStatus(StrEnum):
     REPORTED = "reported"
     JUDGED = "judged"
     RETRYING = "retrying"
+    VOTING = "voting"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -89,7 +90,7 @@ class Word(Struct, frozen=True, array_like=True):
 
 class TaskState(Struct, frozen=True, array_like=True):
     """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
-    made of the same files merged into it; ``word`` waits for its verdict."""
+    made of the same files merged into it; ``word`` waits for its verdict. ``owner`` is the task that is settled by it."""
 
     id: str
     skill: str = ""
@@ -110,6 +111,7 @@ class TaskState(Struct, frozen=True, array_like=True):
     ended_at: str = ""
     sequence: int = 0
     onto: tuple[tuple[str, str], ...] = ()
+    owner: str = ""
 
 
 class FileWrite(Struct, frozen=True, array_like=True):

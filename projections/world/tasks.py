@@ -13,7 +13,7 @@ from projections.world.state import Mission, TaskState, TaskStatus, Word, bounde
 from schemas.envelope import Event
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.task import TaskAdopted, TaskReady, TaskRetried
+from schemas.events.task import TaskAdopted, TaskChosen, TaskReady, TaskRetried
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.events.world import WorldConfirmed, WorldViolated
 
@@ -170,6 +170,24 @@ def _adopted(mission: Mission, task: TaskState, event: Event, payload: TaskAdopt
     return mission if failed else workspaces.confirmed(mission, replace(ended, word=_word(payload, event)), event)
 
 
+def _chosen(mission: Mission, task: TaskState, event: Event, payload: TaskChosen) -> Mission:
+    """One of parallel attempts was taken: the task is what that one is."""
+    if mission.state.ended or task.status is not TaskStatus.PLANNED:
+        return mission
+    winner = mission.tasks.get(payload.winner)
+    chosen = replace(
+        task,
+        status=TaskStatus.JUDGED,
+        attempt=bounded(payload.attempt),
+        skill=winner.skill if winner is not None else task.skill,
+        worker=winner.worker if winner is not None else "",
+        agent=winner.agent if winner is not None else "",
+        started_at=task.started_at or event.time,
+        sequence=event.sequence,
+    )
+    return put(mission, chosen)
+
+
 def _word(payload: AttemptFinished | TaskAdopted, event: Event) -> Word:
     seen, product = payload.observation, payload.product or {}
     return Word(
@@ -218,6 +236,7 @@ FOLDS: dict[str, Callable[[Mission, TaskState, Event, Any], Mission]] = {
     "action.refused": _given_up,
     "task.retried": _retried,
     "task.adopted": _adopted,
+    "task.chosen": _chosen,
     "task.succeeded": _ended(TaskStatus.SUCCEEDED),
     "task.failed": _ended(TaskStatus.FAILED),
     "task.skipped": _ended(TaskStatus.SKIPPED),

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from schemas.errors import StigmergyError
 from stigmergy.cli import (
     archive,
+    ballot,
     dev,
     doctor,
     events,
@@ -51,7 +52,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "events",
+    "run", "mission", "ballot", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "events",
     "dev", "status", "down", "workers", "serve", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -68,6 +69,7 @@ app.command("dev", short_help="Start everything on this machine.")(dev.dev)
 app.command("status")(dev.status)
 app.command("down")(dev.down)
 app.add_typer(mission.app, name="mission")
+app.add_typer(ballot.app, name="ballot")
 app.command("explain", short_help="Say why a task went to which worker.")(explain.explain)
 app.command("stop", short_help="Stop work at once, everywhere or in a scope.")(stop.stop)
 app.command("resume", short_help="Lift emergency stops.")(stop.resume)

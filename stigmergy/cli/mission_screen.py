@@ -36,6 +36,9 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
     console.print(_tasks(view, moment))
     if len(view.tasks) > _MOST_TASKS:
         console.print(f"[dim]  … and {counted(len(view.tasks) - _MOST_TASKS, 'more task')}: --json shows all[/]")
+    if view.ballots:
+        console.print()
+        console.print(_ballots(view))
     if view.result:
         console.print("\n[dim]result[/]")
         for name, value in view.result.items():
@@ -72,6 +75,14 @@ def _tasks(view: MissionView, now: datetime) -> object:
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
         rows.add_row(plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), _why(task))
+    return rows
+
+
+def _ballots(view: MissionView) -> object:
+    rows = table("ballot", "status", "choice", "votes", "question", right=("votes",))
+    for ballot in view.ballots:
+        voted = f"{ballot.voted}/{ballot.members}"
+        rows.add_row(plain(ballot.id), ballot.status, plain(ballot.choice), voted, short(ballot.question, 80))
     return rows
 
 

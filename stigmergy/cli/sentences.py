@@ -39,6 +39,12 @@ STATE_CHANGES = frozenset(
         "workspace.conflicted",
         "action.refused",
         "action.expired",
+        "ballot.opened",
+        "ballot.cast",
+        "ballot.refused",
+        "ballot.decided",
+        "ballot.lapsed",
+        "task.chosen",
     }
 )
 """What a mission's progress consists of when it is told line by line."""
@@ -58,6 +64,9 @@ STEPS = frozenset(
         "action.refused",
         "note.posted",
         "mission.extended",
+        "ballot.decided",
+        "ballot.lapsed",
+        "task.chosen",
     }
 )
 """What is worth a line below a progress that is drawn."""
@@ -113,10 +122,31 @@ def _called(data: Data) -> str:
     return f"{_task(data)} [dim]used[/] {plain(str(data.get('tool')))}{failed} [dim]{took}[/]{tail}"
 
 
+def _voted(data: Data) -> str:
+    said = " > ".join(data.get("ranking") or ()) or "abstains"
+    why = f" [dim]{short(data['reason'])}[/]" if data.get("reason") else ""
+    return f"{plain(data['ballot'])}: {plain(data['voter'])} votes {plain(said)}{why}"
+
+
+def _decided(data: Data) -> str:
+    dissent = ", ".join(one["voter"] for one in data.get("dissent", ()))
+    tail = f" [dim]against {plain(dissent)}[/]" if dissent else ""
+    how = {"status_quo": ", the status quo", "person": " by a person"}.get(data.get("how", ""), "")
+    return (
+        f"{plain(data['ballot'])} is decided{how}: {plain(data['choice'])} [dim]{short(data.get('why', ''))}[/]{tail}"
+    )
+
+
+def _chosen(data: Data) -> str:
+    what = f"takes {plain(data['winner'])}" if data.get("winner") else "is put together"
+    return f"{_task(data)} {what}: {short(data.get('why', ''))}"
+
+
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
     "failed": "[red]✗[/]", "violated": "[red]✗[/]", "tripped": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
     "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
+    "decided": "[green]✓[/]", "lapsed": "[red]✗[/]", "chosen": "[green]✓[/]", "cast": "[cyan]▸[/]",
     "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
     "started": "[cyan]▸[/]", "submitted": "[cyan]▸[/]", "forked": "[cyan]⑂[/]", "adopted": "[cyan]⑂[/]",
 }  # fmt: skip
@@ -153,6 +183,21 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "task.asked": lambda d: f"{_task(d)} asks: {short(d['question'])}",
     "task.answered": lambda d: f"{_task(d)} is answered: {plain(d['decision'])} {short(d.get('advice', ''))}",
     "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
+    "task.chosen": _chosen,
+    "ballot.opened": lambda d: (
+        f"{plain(d['ballot'])} is put to a vote: {short(d['terms']['question'])} "
+        f"[dim]{plain(', '.join(d['terms']['options'][:8]))}[/]"
+    ),
+    "ballot.cast": _voted,
+    "ballot.refused": lambda d: (
+        f"{plain(d['ballot'])}: the vote of {plain(d['voter'])} does not count: {short(d['why'])}"
+    ),
+    "ballot.decided": _decided,
+    "ballot.lapsed": lambda d: (
+        f"{plain(d['ballot'])} is undecided: {short(d['why'])}"
+        + (" [dim]a person is asked[/]" if d["then"] == "ask" else "")
+    ),
+    "attempt.voted": lambda d: f"{_task(d)} [dim]votes in[/] {plain(d['ballot'])}",
     "task.skipped": lambda d: f"{_task(d)} skipped: {short(d['reason'])}",
     "task.cancelled": lambda d: f"{_task(d)} cancelled",
     "action.dispatched": lambda d: f"{_task(d)} sent to {plain(d['queue'])}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -20,6 +20,13 @@ from workers.suites import environment_for, observe_suite, summary_of
 from workers.tools.python_code import apply_group
 
 
+class Side(NamedTuple):
+    """What one of the sides is: its name, and the group of fixes it was made by, if it was."""
+
+    id: str
+    group: FixGroup | None = None
+
+
 class Integrator(Agent):
     """Merges the sides onto the base; a side that conflicts is made anew on top of the others.
 
@@ -27,7 +34,8 @@ class Integrator(Agent):
     dropped (as many suite runs as there are sides; halving would need fewer, but fewer sides would survive when two of
     them do not get on).
 
-    Inputs: ``sides`` (snapshots), ``groups`` (the group of each side), ``baseline`` (test report), ``project``.
+    Inputs: ``sides`` (snapshots), ``groups`` (the group of fixes that each side is) or ``names`` (what each is called;
+    one that conflicts cannot be made anew then, and is left out), ``baseline`` (test report), ``project``.
     Output: ``patch``, ``kept``, ``dropped`` with reasons, ``conflicts``, ``tests``.
     """
 
@@ -45,7 +53,7 @@ class Integrator(Agent):
         return self._deliver(context, merged, groups, conflicts, dropped)
 
     def _merge(
-        self, context: Context, sides: list[Snapshot], groups: list[FixGroup]
+        self, context: Context, sides: list[Snapshot], groups: list[Side]
     ) -> tuple[Snapshot, list[dict[str, Any]], dict[str, str]]:
         """All sides in one tree, what conflicted on the way, and what had to be left out."""
         assert context.base is not None
@@ -75,8 +83,11 @@ class Integrator(Agent):
         )
         return current, conflicts, dropped
 
-    def _again(self, context: Context, current: Snapshot, group: FixGroup) -> Snapshot | None:
+    def _again(self, context: Context, current: Snapshot, side: Side) -> Snapshot | None:
         """The group applied to the merged tree: it looks for the flaws anew, so lines that moved do not matter."""
+        group = side.group
+        if group is None:
+            return None
         folder = _laid_out(context, current, f"again-{group.id}")
         applied = apply_group(folder, group)
         return context.bench.workspaces.snapshot(folder, base=current) if applied.changed else None
@@ -86,7 +97,7 @@ class Integrator(Agent):
         context: Context,
         merged: Snapshot,
         sides: list[Snapshot],
-        groups: list[FixGroup],
+        groups: list[Side],
         baseline: TestReport,
         environment: Environment,
         dropped: dict[str, str],
@@ -122,7 +133,7 @@ class Integrator(Agent):
         self,
         context: Context,
         merged: Snapshot,
-        groups: list[FixGroup],
+        groups: list[Side],
         conflicts: list[dict[str, Any]],
         dropped: dict[str, str],
     ) -> dict[str, Any]:
@@ -140,15 +151,17 @@ class Integrator(Agent):
         }
 
 
-def _sides(context: Context) -> tuple[list[Snapshot], list[FixGroup]]:
+def _sides(context: Context) -> tuple[list[Snapshot], list[Side]]:
+    names = [str(name) for name in context.inputs.get("names", ())]
     try:
-        sides = [Snapshot.model_validate(side) for side in context.inputs.get("sides", ())]
+        sides = [Snapshot.model_validate(side) for side in context.inputs.get("sides", ()) if side is not None]
         groups = [FixGroup.model_validate(group) for group in context.inputs.get("groups", ())]
     except ValidationError as error:
         raise Permanent(f"the sides cannot be read: {explain(error)}") from error
-    if len(sides) != len(groups):
-        raise Permanent(f"there are {len(sides)} sides for {len(groups)} groups")
-    return sides, groups
+    what = [Side(group.id, group) for group in groups] or [Side(name) for name in names]
+    if len(sides) != len(what):
+        raise Permanent(f"there are {len(sides)} sides for {len(what)} {'groups' if groups else 'names'}")
+    return sides, what
 
 
 def _laid_out(context: Context, tree: Snapshot, name: str) -> Path:
