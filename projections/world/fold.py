@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from projections.world import budgets, fleet, tasks, workspaces
-from projections.world.state import Mission, MissionState, TaskState, TaskStatus, World
+from projections.world.state import Mission, MissionState, TaskState, TaskStatus, World, bounded
 from projections.world.suites import tested
 from schemas.envelope import NO_MISSION, Event
 from schemas.errors import InvalidEvent
@@ -171,7 +171,7 @@ def _voting(mission: Mission, event: Event, payload: BallotOpened) -> Mission:
     task = mission.tasks.get(payload.ballot) if payload.task else None
     if task is None or task.status is not TaskStatus.PLANNED or mission.state.ended:
         return mission
-    attempt = tasks.bounded(payload.round)
+    attempt = bounded(payload.round)
     begun = task.started_at or event.time
     voting = replace(task, status=TaskStatus.VOTING, attempt=attempt, started_at=begun, sequence=event.sequence)
     return tasks.put(mission, voting)

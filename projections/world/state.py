@@ -90,7 +90,7 @@ class Word(Struct, frozen=True, array_like=True):
 
 class TaskState(Struct, frozen=True, array_like=True):
     """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
-    made of the same files merged into it; ``word`` waits for its verdict. ``owner`` is the task that is settled by it."""
+    made of the same files merged into it; ``word`` waits for its verdict. ``owner``: the task that is settled by it."""
 
     id: str
     skill: str = ""
