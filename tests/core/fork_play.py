@@ -14,7 +14,7 @@ from orchestrator.core.facts import Fact
 from orchestrator.core.forking import Recording, recall
 from orchestrator.core.mission import Mission, TaskStatus
 from orchestrator.core.resolve import resolved_task
-from schemas.commands import ForkMission
+from schemas.commands import ForkMission, SettleBallot
 from schemas.events import Payload
 from schemas.events.attempt import AttemptFinished
 from schemas.events.task import TaskAdopted, TaskReady
@@ -81,7 +81,13 @@ class ForkPlay:
             waiting = [name for name, task in self.state.tasks.items() if task.status is TaskStatus.READY]
             for name in sorted(waiting):
                 self._execute(name)
-            if not payloads and not waiting:
+            asking = [ballot for ballot in self.state.ballots.values() if ballot.status == "asking"]
+            for ballot in asking:
+                choice = ballot.terms.options[0]
+                wish = SettleBallot(id=f"s{len(self.facts)}", mission=self.state.id, ballot=ballot.name, choice=choice)
+                for payload in decide(self.state, wish, self.now):
+                    self.put(payload, wish.id)
+            if not payloads and not waiting and not asking:
                 due = self.state.next_timer
                 assert due is not None, f"stuck: {self.state.agenda}"
                 self.now = max(self.now, due)

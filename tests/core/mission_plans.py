@@ -84,7 +84,9 @@ def _group(rng: Random, name: str, needs: tuple[str, ...], known: list[str], goa
         spec = _task(rng, f"{'s' * rng.choice((1, 1, 1, 60))}{number}", inner, ROOT_GOAL, list(inner))
         tasks.append(spec.model_copy(update={"inputs": {**spec.inputs, "item": "${item}"}}))
     if rng.random() < 0.15:
-        tasks += make_settled(rng, "v", (), ROOT_GOAL)
+        for spec in make_settled(rng, "v", (), ROOT_GOAL):
+            item = {"item": "${item}"} if spec.skill else {}
+            tasks.append(spec.model_copy(update={"inputs": {**spec.inputs, **item}}))
     return Group(
         id=name,
         items=items,

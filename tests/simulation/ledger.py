@@ -120,14 +120,21 @@ class Book:
     def reopen(self, named: tuple[str, ...]) -> None:
         """What has not succeeded may be tried again."""
         self.ended, self.ended_at, self.paused_at = "", (0, 0), None
-        for name, task in self.tasks.items():
-            if name in named or task.ended not in ("succeeded", "failed"):
-                task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
-                task.verdicts.setdefault(task.attempt, Failure(code="reopened", message="it was reopened"))
+        again = [task for name, task in self.tasks.items() if self._waits_again(name, named)]
+        for task in again:
+            task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
+            task.verdicts.setdefault(task.attempt, Failure(code="reopened", message="it was reopened"))
         for goal in self.goals.values():
             # A failed goal is open again; of the achieved ones, those with something open below.
             if goal.ended != "achieved" or not self._at_rest(goal.spec.id):
                 goal.ended = ""
+
+    def _waits_again(self, name: str, named: tuple[str, ...]) -> bool:
+        """A member that was not needed any more waits again only with its owner."""
+        task = self.tasks[name]
+        if name in named or task.ended in ("succeeded", "failed"):
+            return name in named
+        return task.spec.member_of not in self.tasks or self._waits_again(task.spec.member_of, named)
 
     def _at_rest(self, goal: str) -> bool:
         groups = (group for group in self.groups if group not in self.branches and goal in self.path(group))
@@ -152,7 +159,8 @@ class Book:
 
     def failures(self, goal: str) -> int:
         """What failed directly below."""
-        bad = sum(t.spec.goal == goal and t.ended in ("failed", "skipped") for t in self.tasks.values())
+        direct = (task for task in self.tasks.values() if task.spec.goal == goal and not task.spec.member_of)
+        bad = sum(task.ended in ("failed", "skipped") for task in direct)
         required = (g for g in self.goals.values() if g.spec.parent == goal and not g.spec.optional)
         return bad + sum(g.ended == "failed" for g in required)
 
