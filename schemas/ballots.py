@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 VotingRule = Literal["simple", "two_thirds", "weighted", "unanimous", "plurality", "ranked", "schulze"]
 """When an option wins, by the weight of the votes for it. Abstentions count for the quorum and not here.
@@ -70,7 +77,14 @@ class Terms(BallotShape):
         return self
 
 
-class VoteSpec(BallotShape):
+class _Settling(BallotShape):
+    @model_serializer(mode="wrap")
+    def _with_kind(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Defaults are left out on the wire, but the kind is what tells one from the other.
+        return {"kind": getattr(self, "kind"), **plain(self)}  # noqa: B009 - declared by every subclass
+
+
+class VoteSpec(_Settling):
     """A node of a plan that is settled by a ballot: :class:`Terms` whose options may be a reference to a list."""
 
     kind: Literal["vote"] = "vote"
@@ -83,11 +97,16 @@ class VoteSpec(BallotShape):
     undecided: Undecided = "fail"
     status_quo: str = ""
 
+    def terms(self, question: str, options: Any) -> Terms:
+        """The terms of the ballot, once its options are known. Raises ``ValidationError`` if they make none."""
+        given = {name: getattr(self, name) for name in Terms.model_fields if name not in ("question", "options")}
+        return Terms.model_validate({**given, "question": question, "options": options})
+
 
 Pick = Literal["first", "best", "vote", "merge", "ballot"]
 
 
-class ChoiceSpec(BallotShape):
+class ChoiceSpec(_Settling):
     """A node of a plan that takes over what one of several parallel tasks came to, or puts together what all did.
 
     Attributes:

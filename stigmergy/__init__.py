@@ -12,6 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from schemas.ballots import ChoiceSpec as ChoiceSpec
+    from schemas.ballots import Elector as Elector
+    from schemas.ballots import Quorum as Quorum
+    from schemas.ballots import VoteSpec as VoteSpec
     from schemas.envelope import Event as Event
     from schemas.errors import Permanent as Permanent
     from schemas.errors import Retryable as Retryable
@@ -31,8 +35,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Agent": "workers.agents.base",
+    "ChoiceSpec": "schemas.ballots",
     "Client": "stigmergy.client",
     "Context": "workers.context",
+    "Elector": "schemas.ballots",
     "Event": "schemas.envelope",
     "GoalSpec": "schemas.plan",
     "Group": "schemas.plan",
@@ -40,12 +46,14 @@ _HOMES = {
     "Payload": "schemas.events",
     "Permanent": "schemas.errors",
     "Plan": "schemas.plan",
+    "Quorum": "schemas.ballots",
     "Retryable": "schemas.errors",
     "RetryPolicy": "schemas.plan",
     "Settings": "stigmergy.settings",
     "StigmergyError": "schemas.errors",
     "SyncClient": "stigmergy.sync_client",
     "TaskSpec": "schemas.plan",
+    "VoteSpec": "schemas.ballots",
 }
 __all__ = sorted(_HOMES)
 

@@ -36,9 +36,8 @@ def opened(mission: Mission, task: TaskState, now: datetime) -> BallotOpened:
     spec = task.spec.settle
     assert isinstance(spec, VoteSpec)
     question, options = resolved_options(mission, task, spec)
-    given = spec.model_dump(exclude={"kind", "question", "options"})
     try:
-        terms = Terms.model_validate({**given, "question": question, "options": options})
+        terms = spec.terms(question, options)
     except ValidationError as error:
         raise InvalidWorkflow(f"task {task.spec.id!r} makes no ballot: {explain(error)}") from error
     return _open(task.spec.id, task.attempt + 1, terms, now, task=True)

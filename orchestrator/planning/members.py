@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 from orchestrator.planning.findings import Finding, Path
-from schemas.ballots import ChoiceSpec, Terms, VoteSpec
+from schemas.ballots import ChoiceSpec, VoteSpec
 from schemas.plan import TaskSpec
 
 MOST_ABOVE = 5
@@ -93,7 +93,7 @@ def _terms(vote: VoteSpec, place: Path) -> Iterator[Finding]:
     """What can be said of the terms before the options are known."""
     static = vote.options if not isinstance(vote.options, str) else (vote.status_quo or "?",)
     try:
-        Terms.model_validate({**vote.model_dump(exclude={"kind", "options"}), "options": static})
+        vote.terms(vote.question, static)
     except ValueError as error:
         lines = str(error).splitlines()
         yield Finding((*place, "vote"), next((line.strip() for line in lines if "Value error" in line), lines[-1]), "")

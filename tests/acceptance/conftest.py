@@ -19,8 +19,9 @@ _SHOWN = 12_000
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack for all tests that leave it as they found it, with agents that misbehave on demand."""
-    mine = str(ROOT / "examples" / "my_agents.py")
-    yield from _stack(tmp_path_factory.mktemp("shared"), imports=(MISBEHAVING, mine), grace_s=2.0)
+    mine = [str(ROOT / "examples" / name) for name in ("my_agents.py", "voters.py")]
+    deciders = str(ROOT / "tests" / "acceptance" / "deciders.py")
+    yield from _stack(tmp_path_factory.mktemp("shared"), imports=(MISBEHAVING, *mine, deciders), grace_s=2.0)
 
 
 @pytest.fixture(scope="session")
