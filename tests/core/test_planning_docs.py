@@ -51,3 +51,12 @@ def test_its_python_runs(text: str) -> None:
 def test_its_limits_are_the_real_ones() -> None:
     assert f"at most {NAME_CAP} characters" in PAGE
     assert f"at most {TASKS_CAP:_}".replace("_", " ") in PAGE
+
+
+COORDINATION = (Path(__file__).parents[2] / "docs" / "coordination.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", re.findall(r"^```yaml\n(.*?)^```$", COORDINATION, re.MULTILINE | re.DOTALL))
+def test_the_workflows_about_coordination_load(text: str) -> None:
+    template = load_template(text, "example.yaml")
+    assert template.plan({name: {} for name in template.inputs})
