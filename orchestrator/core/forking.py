@@ -20,12 +20,15 @@ from orchestrator.core.sound import plan_fits
 from schemas.commands import ForkMission
 from schemas.errors import Refused
 from schemas.events import Payload
+from schemas.events.ballot import BallotDecided
 from schemas.events.mission import MissionForked, MissionPlanned, MissionSubmitted
-from schemas.events.task import TaskAdopted, TaskFailed, TaskReady, TaskSucceeded
+from schemas.events.task import TaskAdopted, TaskChosen, TaskFailed, TaskReady, TaskSucceeded
 from schemas.expectations import Observation
 from schemas.forks import ForkedFrom, RecordedResult
 
 LABEL = "forked_from"
+DECIDED = ""
+"""In place of a fingerprint: it was given nothing and follows from other tasks, so that a fork decides it anew."""
 _JUDGED = (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
 
 
@@ -75,6 +78,10 @@ def recall(mission: Mission, facts: Iterable[tuple[int, Fact | None]], at: int) 
                     given[event.task, event.attempt] = event.fingerprint
                     ended[event.task] = number
                     changed |= {event.task} if event.changed else set()
+                case TaskChosen() as event:
+                    given[event.task, event.attempt] = DECIDED
+                case BallotDecided() as event:
+                    given[event.ballot, event.round] = DECIDED
                 case TaskSucceeded() | TaskFailed() as event:
                     ended[event.task] = number
                 case MissionPlanned():
@@ -178,5 +185,5 @@ def _kept(results: dict[str, RecordedResult], new: Changed, rerun: tuple[str, ..
         if identifier in new.outputs:
             base = result or RecordedResult(task=identifier, attempt=1, fingerprint="")
             yield base.model_copy(update={"output": new.outputs[identifier], "changed": True, "failure": None})
-        elif result is not None and identifier not in rerun:
+        elif result is not None and result.fingerprint != DECIDED and identifier not in rerun:
             yield result

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from schemas.ballots import Elector, Terms
-from schemas.commands import CancelMission, CastVote, OpenBallot, PauseMission, RetryMission, SettleBallot
+from schemas.commands import CancelMission, CastVote, ForkMission, OpenBallot, PauseMission, RetryMission, SettleBallot
 from schemas.errors import Refused
 from schemas.events.ballot import BallotCast, BallotDecided, BallotLapsed, BallotOpened, BallotRefused
 from schemas.events.task import TaskReady
+from schemas.forks import ForkChange
+from tests.core.fork_play import ForkPlay, recording_of
 from tests.core.settled_play import Drive
 
 THREE = """
@@ -256,3 +258,23 @@ tasks:
     drive.done("list", {"options": ["a", 3]})
     assert drive.status("v") == "failed"
     assert "makes no ballot" in drive.state.tasks["v"].reason
+
+
+def test_a_fork_counts_the_same_votes_anew_and_an_outcome_can_be_changed() -> None:
+    drive = Drive(THREE)
+    for name, choice in (("v.1", "wait"), ("v.2", "ship"), ("v.3", "ship")):
+        drive.done(name, {"choice": choice})
+    drive.done("use")
+    origin = recording_of(drive.facts, 2)
+    same = ForkPlay(ForkMission(id="f", mission="f", origin="m", at=2), origin).to_the_end()
+    assert same.executed == {}
+    assert same.state.ballots["v"].choice == "ship"
+    change = (ForkChange(path="task.v.output.choice", value="wait"),)
+    other = ForkPlay(ForkMission(id="g", mission="g", origin="m", at=2, changes=change), origin).to_the_end()
+    assert [ready.inputs for ready in other.executed.values()] == [{"how": "wait"}]
+    assert not other.state.ballots
+    voted = ForkMission(
+        id="h", mission="h", origin="m", at=2, changes=(ForkChange(path="task.v.3.output.choice", value="wait"),)
+    )
+    recount = ForkPlay(voted, origin).to_the_end()
+    assert recount.state.ballots["v"].choice == "wait"
