@@ -61,6 +61,7 @@ class Checker:
                 self._laws.setdefault(kind, []).append(law)
         self.followed: dict[Key, Followed] = {}
         self.places: dict[str, Place] = {}
+        self._tenants: dict[str, str] = {}
         self.lines: list[tuple[Key, str]] = []
         self.events = 0
         self._digest = hashlib.sha256()
@@ -96,6 +97,10 @@ class Checker:
         if event.id in self.places:
             raise Broken("no id comes twice", key, f"{event.type} {event.id} at {place}")
         self.places[event.id] = place
+        tenant = self._tenants.setdefault(event.causationid or event.id, event.tenant)
+        if event.tenant != tenant:
+            raise Broken("no tenant's events lead to another's", key, f"{event.type} at {place} is because of {tenant}")
+        self._tenants[event.id] = event.tenant
         if event.mission == _NO_MISSION:
             self._ask(Fact.of(event), Book(key), place)
             return
