@@ -20,8 +20,9 @@ from schemas.envelope import Event
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
 from schemas.events import Payload
 from schemas.events.action import ActionExpired
-from tests.simulation.laws import LAWS, Said
-from tests.simulation.ledger import Book, Broken, Place
+from tests.simulation.laws import LAWS
+from tests.simulation.ledger import Book, Broken, Place, Span
+from tests.simulation.said import Said
 
 _COMPARED_EVERY = 16
 _NO_MISSION = "_"
@@ -60,11 +61,13 @@ class Checker:
                 self._laws.setdefault(kind, []).append(law)
         self.followed: dict[Key, Followed] = {}
         self.places: dict[str, Place] = {}
+        self._tenants: dict[str, str] = {}
         self.lines: list[tuple[Key, str]] = []
         self.events = 0
         self._digest = hashlib.sha256()
         self.broken: Broken | None = None
         self.expired: list[tuple[Key, str]] = []
+        self.spans: list[Span] = []
 
     @property
     def digest(self) -> str:
@@ -94,6 +97,10 @@ class Checker:
         if event.id in self.places:
             raise Broken("no id comes twice", key, f"{event.type} {event.id} at {place}")
         self.places[event.id] = place
+        tenant = self._tenants.setdefault(event.causationid or event.id, event.tenant)
+        if event.tenant != tenant:
+            raise Broken("no tenant's events lead to another's", key, f"{event.type} at {place} is because of {tenant}")
+        self._tenants[event.id] = event.tenant
         if event.mission == _NO_MISSION:
             self._ask(Fact.of(event), Book(key), place)
             return

@@ -25,7 +25,8 @@ from tests.simulation.scenario import Scenario, Script, Wish
 
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet
-    from tests.simulation.laws import Said
+    from tests.simulation.said import Said
+    from workers.bench import Bench
     from workers.context import Context
 
 type Mutant = Callable[[], AbstractContextManager[Any]]
@@ -55,7 +56,7 @@ class Part:
 
     Attributes:
         laws: type of event to a law, asked before the book takes the event in; raise with
-            :meth:`~tests.simulation.laws.Said.need`. A part may keep books of its own.
+            :meth:`~tests.simulation.said.Said.need`. A part may keep books of its own.
         verbs: verb of a wish to what carries it out.
     """
 
@@ -78,6 +79,9 @@ class Part:
 
     def act(self, deed: Deed) -> None:
         """Add to what an agent does."""
+
+    def prepare(self, bench: Bench) -> None:
+        """Put something on a worker's bench."""
 
     def heartbeat(self, node: Node, beat: Heartbeat) -> Heartbeat:
         """Change what a worker says of itself."""

@@ -24,7 +24,7 @@ from schemas.plan import ROOT_GOAL, Plan, TaskSpec
 from tests.core.settled_plans import OPTIONS, make_settled
 from tests.core.settled_plans import said as some_vote
 from tests.simulation.feature import Deed, Feature, Part
-from tests.simulation.laws import Said
+from tests.simulation.said import Said
 from tests.simulation.scenario import Script, Wish
 
 _PERSON = "ann"
