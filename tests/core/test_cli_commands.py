@@ -28,9 +28,10 @@ COMMANDS = [
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
     ("archive", "repair"), ("archive", "retention"),
     ("projections",), ("projections", "list"), ("projections", "rebuild"),
+    ("ballot",), ("ballot", "list"), ("ballot", "show"), ("ballot", "open"), ("ballot", "vote"), ("ballot", "settle"),
     ("world",), ("world", "show"), ("world", "files"), ("world", "tests"), ("world", "agents"), ("world", "check"),
 ]  # fmt: skip
-GROUPS = {(), ("mission",), ("events",), ("workers",), ("schema",), ("archive",), ("projections",), ("world",)}
+GROUPS = {(), ("mission",), ("ballot",), ("events",), ("workers",), ("schema",), ("archive",), ("projections",), ("world",)}
 
 
 @pytest.fixture(autouse=True)
