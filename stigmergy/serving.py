@@ -16,7 +16,7 @@ from schemas.ids import process_name
 from stigmergy.local import report_ready
 from stigmergy.roles import Role, Runs, role_named
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, open_bus
+from stigmergy.wiring import Bus, open_bus, with_one_reader
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ def serve(roles: Sequence[str], settings: Settings, *, stay: bool = False) -> No
 async def _serve(roles: Sequence[Role], settings: Settings, *, stay: bool) -> None:
     names = [role.name for role in roles]
     async with open_bus(settings, name="+".join(names), migrate=True) as bus:
+        if any(role.decides for role in roles):
+            bus = with_one_reader(bus)
         ready = [asyncio.Event() for _ in roles]
         made = [_hosted(role, bus, settings, alone=len(roles) == 1 and not stay) for role in roles]
         tasks = [asyncio.create_task(one.run(event)) for one, event in zip(made, ready, strict=True)]
