@@ -14,9 +14,10 @@ from projections.hosting import Hosted, cause_of
 from projections.port import Projection
 from schemas.ids import process_name
 from stigmergy.local import report_ready
+from stigmergy.one_reader import with_one_reader
 from stigmergy.roles import Role, Runs, role_named
 from stigmergy.settings import Settings
-from stigmergy.wiring import Bus, open_bus, with_one_reader
+from stigmergy.wiring import Bus, open_bus
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from events.jetstream.keeping import EventsStream
 from events.port import Log
 from events.replay import EventSource, MissionSource
 from events.services import NatsServices
-from events.sharing import SharedLog
 from events.signals import NatsSignals
 from schemas.errors import InvalidInput, StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
@@ -53,7 +52,7 @@ class Bus:
     """One connection to NATS and what is spoken over it.
 
     Attributes:
-        shared: the log for roles that decide; :func:`with_one_reader` makes those of a process share a reader.
+        shared: the log for roles that decide; :mod:`stigmergy.one_reader` makes those of a process share a reader.
     """
 
     nc: NatsClient
@@ -123,16 +122,6 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
     finally:
         if not nc.is_closed:
             await nc.close()
-
-
-def with_one_reader(bus: Bus) -> Bus:
-    """The bus for a process that hosts deciding roles: they follow the log with one reader between them."""
-    from orchestrator.recording import filters_for
-    from orchestrator.service import MissionRules
-    from orchestrator.task_queue.rules import DispatchRules
-
-    subjects = dict.fromkeys((*MissionRules.subjects, *DispatchRules.subjects))
-    return replace(bus, shared=SharedLog(bus.log, filters_for(subjects)))
 
 
 def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrator:
