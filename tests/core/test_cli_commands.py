@@ -31,7 +31,17 @@ COMMANDS = [
     ("ballot",), ("ballot", "list"), ("ballot", "show"), ("ballot", "open"), ("ballot", "vote"), ("ballot", "settle"),
     ("world",), ("world", "show"), ("world", "files"), ("world", "tests"), ("world", "agents"), ("world", "check"),
 ]  # fmt: skip
-GROUPS = {(), ("mission",), ("ballot",), ("events",), ("workers",), ("schema",), ("archive",), ("projections",), ("world",)}
+GROUPS = {
+    (),
+    ("mission",),
+    ("ballot",),
+    ("events",),
+    ("workers",),
+    ("schema",),
+    ("archive",),
+    ("projections",),
+    ("world",),
+}
 
 
 @pytest.fixture(autouse=True)
