@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -71,27 +70,27 @@ async def test_a_deadline_passes_the_straggler_is_stopped_and_a_person_decides(c
       options: [ship, wait]
       voters: [{skill: elect, count: 2}]
       quorum: 2
-      deadline: 2s
+      deadline: 6s
       undecided: ask
     inputs: {votes: [ship, sleep]}
 """,
     )
     await until(mission, of("ballot.lapsed"))
     ballot = await mission.ballots.one("v")
-    assert (ballot.status, ballot.why) == ("asking", "no quorum: 1 of at least 2 members voted")
+    assert ballot.status == "asking"
+    assert ballot.why.startswith("no quorum: ")
     await mission.ballots.settle("v", "wait", reason="too early", by="ann")
-    begun = time.monotonic()
     outcome = await mission.outcome(timeout_s=30)
     assert outcome.status == "completed"
+    assert task(outcome, "v.2").status == "cancelled"
     ballot = await mission.ballots.one("v")
     assert (ballot.choice, ballot.how, ballot.by, ballot.why) == ("wait", "person", "ann", "too early")
-    stopped = await until(mission, of("attempt.finished", "v.2"))
-    assert data(stopped)["outcome"] == "cancelled"
-    assert time.monotonic() - begun < 45  # it would have slept for a minute
+    if "v.2" in {event.subject for event in await history(mission) if event.type == "attempt.started"}:
+        assert data(await until(mission, of("attempt.finished", "v.2")))["outcome"] == "cancelled"
 
 
 async def test_people_open_a_ballot_and_vote_by_command(client: Client, shared: Stack) -> None:
-    mission = await submitted(client, "  work: {skill: make, inputs: {does: [{sleep_s: 30}]}}\n")
+    mission = await submitted(client, "  work: {skill: make, inputs: {does: [{sleep_s: 600}]}}\n")
     opening = ["-q", "Release today?", "-o", "yes", "-o", "no", "-v", "ann", "-v", "bob=2", "--rule", "two_thirds"]
     said = stig(shared, "ballot", "open", mission.id, "release", *opening)
     assert said.startswith("ballot release is open")
