@@ -148,7 +148,10 @@ class Checker:
         self.compare()
         if untroubled and self.expired:
             raise Broken("where nothing goes wrong nothing expires", *self.expired[0])
+        oldest, _ = await log.oldest()
         for key, seen in self.followed.items():
+            if seen.missions and min(seen.missions)[0] < oldest:
+                continue  # it has ended, and the log has forgotten it
             mission, floor = Mission(tenant=key[0], id=key[1]), Floor(*key)
             async for event in log.read(_window(key)):
                 try:
