@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.core.recovery import QUARANTINED
+from orchestrator.core.recovery import QUARANTINED, WORKER_LOST
 from schemas.attempts import Failure
 from schemas.errors import Cancelled, Stopped
 from schemas.events import Payload
@@ -64,6 +64,8 @@ def _retried(said: Said) -> None:
         task.skill = rule.skill or task.skill
         spared = True
     elif not spared:
+        deadly = failure.code == WORKER_LOST and len(task.deaths) >= task.spec.retry.max_deaths
+        said.need(not deadly, "what has killed its share of workers kills no more", str(task.deaths))
         said.need(not event.recovery, "a rule is followed only where it fits", event.recovery)
         said.need(failure.retryable, "only what may succeed is tried again", failure.code)
         said.need(task.made < task.most(failure.code), "the budget of attempts is kept", f"made {task.made}")
