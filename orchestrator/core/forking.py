@@ -27,7 +27,7 @@ from schemas.expectations import Observation
 from schemas.forks import ForkedFrom, RecordedResult
 
 LABEL = "forked_from"
-DECIDED = ""
+DECIDED = "decided"
 """In place of a fingerprint: it was given nothing and follows from other tasks, so that a fork decides it anew."""
 _JUDGED = (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
 
@@ -185,5 +185,5 @@ def _kept(results: dict[str, RecordedResult], new: Changed, rerun: tuple[str, ..
         if identifier in new.outputs:
             base = result or RecordedResult(task=identifier, attempt=1, fingerprint="")
             yield base.model_copy(update={"output": new.outputs[identifier], "changed": True, "failure": None})
-        elif result is not None and result.fingerprint != DECIDED and identifier not in rerun:
+        elif result is not None and identifier not in rerun and (result.changed or result.fingerprint != DECIDED):
             yield result
