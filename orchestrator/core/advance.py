@@ -107,6 +107,7 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
         priority=spec.priority,
         timeout_s=spec.timeout_s,
         requires=spec.requires,
+        prefer=spec.prefer or mission.plan.prefer,
     )
     return [adopting.recorded(mission, task, ready) or ready]
 

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.core.references import sole_reference
 from orchestrator.planning.fields import NAME, FieldReader, Key
 from orchestrator.planning.findings import Path
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
 from orchestrator.planning.shorthand import duration, expectation
-from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
+from schemas.errors import InvalidWorkflow
+from schemas.events.registry import explain
+from schemas.plan import GoalSpec, Group, Plan, Prefer, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 from schemas.safety import Safety
 
 
@@ -31,10 +35,22 @@ def _paths(node: Node) -> Any:
     return plain if isinstance(plain, str) and sole_reference(plain) is not None else _names(node)
 
 
+def _weights(node: Node) -> Any:
+    """Weights of ``prefer``; a whole number is one, too."""
+    plain = node.plain
+    if not isinstance(plain, dict):
+        raise InvalidWorkflow("'prefer' is not a mapping", hint="write weights: prefer: {quality: 1, speed: 0.5}")
+    try:
+        return Prefer.model_validate(plain)
+    except ValidationError as error:
+        raise InvalidWorkflow(f"'prefer': {explain(error)}", hint="weights of quality, cost and speed, 0 to 100") from error
+
+
 _TASK: dict[str, Key] = {
     **{name: Key(name) for name in ("skill", "intent", "title", "workspace", "goal", "priority")},
     "inputs": Key("inputs"),
     "requires": Key("requires"),
+    "prefer": Key("prefer", _weights),
     "needs": Key("needs", _names),
     "writes": Key("writes", _paths),
     "on_conflict": Key("on_conflict"),
@@ -75,6 +91,7 @@ _TOP = (
     "deadline",
     "safety",
     "recover",
+    "prefer",
     "goals",
     "tasks",
     "groups",
@@ -112,6 +129,7 @@ class Reader(FieldReader):
             deadline_s=self.converted(top["deadline"], _duration, ("deadline",)) if "deadline" in top else None,
             recover=self._recover(top["recover"], ("recover",)) if "recover" in top else (),
             safety=self._safety(top["safety"]) if "safety" in top else Safety(),
+            prefer=self.converted(top["prefer"], _weights, ("prefer",)) if "prefer" in top else None,
         )
         inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
         return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)

@@ -124,7 +124,7 @@ class DispatchRules:
             return None
         ready = opened.ready
         waited_s = min((now - opened.since).total_seconds(), self._listening_s())
-        chosen = allocate(ready, self._situation, waited_s)
+        chosen = allocate(ready, self._situation, waited_s, now.timestamp())
         if chosen is None:
             return None
         if isinstance(chosen, Failure):
@@ -187,6 +187,8 @@ def _order(
         order=order,
         queue=chosen.queue,
         priority=chosen.priority,
+        candidates=chosen.candidates,
+        warning=chosen.warning,
         because=f"{chosen.because}; builds on {', '.join(one.task for one in onto)}" if onto else chosen.because,
     )
 

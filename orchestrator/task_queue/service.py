@@ -131,7 +131,7 @@ class TaskQueueManager:
                 self.desks.touch(desk)
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
-        learn(self.situation, floor, fact.payload)
+        learn(self.situation, floor, fact)
         match fact.payload:
             case AttemptStarted() as event:
                 self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
@@ -200,7 +200,7 @@ class TaskQueueManager:
         if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
             return
         for opened in unclaimed(desk.state, now, self._unread_s()):
-            if opened.ready.requires and not self.situation.reading(opened.queue):
+            if self._nobody_reads(opened):
                 await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
         for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
@@ -215,6 +215,11 @@ class TaskQueueManager:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _nobody_reads(self, opened: OpenAttempt) -> bool:
+        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill."""
+        elsewhere = "@" in opened.queue or bool(self.situation.offering(opened.ready.skill))
+        return elsewhere and not self.situation.reading(opened.queue)
 
     def _unread_s(self) -> float:
         """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""
