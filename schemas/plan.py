@@ -85,7 +85,7 @@ class Prefer(Shape):
     """What matters where several kinds of workers could make an attempt: weights, 0 for "not at all".
 
     Attributes:
-        quality: the share of attempts that succeed. Weight 1: a tenth more of them outweighs a tenth of an attempt of load.
+        quality: the share of attempts that succeed; with weight 1, all instead of none outweigh one attempt of load.
         cost: how cheap they are, in money, else tokens, else seconds, compared with the cheapest.
         speed: how quick they are, compared with the quickest.
     """

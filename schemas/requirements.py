@@ -11,8 +11,7 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -73,7 +72,7 @@ def profile(
     host: str,
     labels: Mapping[str, str],
     versions: Mapping[str, str],
-    deprecated: Mapping[str, str] = MappingProxyType({}),
+    deprecated: Iterable[str] = (),
 ) -> str:
     """What workers have in common that fulfil the same requirements: a token of 12 characters.
 
@@ -82,7 +81,8 @@ def profile(
         deprecated: skills that the agents would rather not do any more; they are asked last.
     """
     what: list[Any] = [host, sorted(labels.items()), sorted(versions.items())]
-    text = json.dumps([*what, sorted(deprecated)] if deprecated else what, ensure_ascii=False)
+    old = sorted(deprecated)
+    text = json.dumps([*what, old] if old else what, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

@@ -35,6 +35,7 @@ from schemas.errors import StigmergyError
 from schemas.ids import process_name
 from workers.bench import Bench
 from workers.board import Board
+from workers.notebook import Notebook
 from workers.pool_step import PoolStep
 from workers.process import WorkerProcess, WorkerSettings
 from workers.registry import Registry
@@ -46,13 +47,18 @@ EXIT_OVERDUE = 76
 _LOOK_S = 0.25
 _LAST_WORDS_S = 5.0
 _board = Board()
+_notebook = Notebook()
 _members: list[WorkerProcess] = []
 _free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
 """The workers of this process that have nothing in hand: one, or in a pool of threads as many as there are threads."""
 
 
-def make_app(settings: WorkerSettings) -> Celery:
-    """The Celery application of a pool; pool children find their settings in the environment."""
+def make_app(settings: WorkerSettings, profile: str) -> Celery:
+    """The Celery application of a pool; pool children find their settings in the environment.
+
+    Args:
+        profile: of its workers; what they learn is read from a queue of it, too.
+    """
     app = Celery("stigmergy", set_as_current=True)
     app.conf.update(celery_settings(settings.redis_url))
     app.conf.update(
@@ -70,6 +76,7 @@ def make_app(settings: WorkerSettings) -> Celery:
     )
     app.task(name=ATTEMPTS_TASK, ignore_result=True)(_attempts)
     PoolStep.board, PoolStep.memory_mb = _board, settings.memory_mb
+    PoolStep.notebook, PoolStep.profile = _notebook, profile
     app.steps["worker"].add(PoolStep)
     return app
 
@@ -102,7 +109,7 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     _leave_when_told()
-    app = make_app(settings)
+    app = make_app(settings, registry.profile(settings.labels))
     queues = ",".join(registry.queues(settings.labels))
     arguments = [
         "worker",
@@ -149,7 +156,7 @@ def _join(**_: object) -> None:
     settings = _settings()
     try:
         for _number in range(settings.size if settings.kind == "threads" else 1):
-            member = WorkerProcess(settings, _board)
+            member = WorkerProcess(settings, _board, _notebook)
             member.join()
             _members.append(member)
             _free.put(member)

@@ -43,7 +43,9 @@ def _weights(node: Node) -> Any:
     try:
         return Prefer.model_validate(plain)
     except ValidationError as error:
-        raise InvalidWorkflow(f"'prefer': {explain(error)}", hint="weights of quality, cost and speed, 0 to 100") from error
+        raise InvalidWorkflow(
+            f"'prefer': {explain(error)}", hint="weights of quality, cost and speed, 0 to 100"
+        ) from error
 
 
 _TASK: dict[str, Key] = {

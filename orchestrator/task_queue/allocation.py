@@ -34,9 +34,7 @@ class Allocation:
 _MOST_TOLD = 5
 
 
-def allocate(
-    ready: TaskReady, situation: Situation, waited_s: float, now: float = 0.0
-) -> Allocation | Failure | None:
+def allocate(ready: TaskReady, situation: Situation, waited_s: float, now: float = 0.0) -> Allocation | Failure | None:
     """Choose queue and priority of an attempt.
 
     A further attempt goes one step before first attempts of the same priority: it has waited already, and what depends
@@ -83,7 +81,7 @@ def _current(skill: str, fitting: list[Worker]) -> tuple[list[Worker], str]:
 
 
 def _is_choice(ready: TaskReady, situation: Situation, fitting: list[Worker]) -> bool:
-    """Whether there are several profiles, and something may speak for one of them. Asked for every task, hence quick."""
+    """Whether there are several profiles, and something may speak for one. Asked for every task, hence quick."""
     if ready.prefer is None and not situation.experience.warm(ready.workspace):
         return False
     profiles = {worker.beat.profile for worker in fitting}

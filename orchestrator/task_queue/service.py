@@ -21,6 +21,7 @@ from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
+from orchestrator.task_queue.recalling import recall
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
@@ -91,6 +92,7 @@ class TaskQueueManager:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
+        upto = await self._log.last_sequence()
         await self.desks.load_open()
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
@@ -99,6 +101,7 @@ class TaskQueueManager:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
                 group.create_task(self._tick())
+                group.create_task(recall(self._log, self.situation, upto))
                 if ready is not None:
                     ready.set()
         finally:

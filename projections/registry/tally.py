@@ -147,4 +147,4 @@ class Tally:
 
 
 def _faded(age_s: float) -> float:
-    return 0.5 ** (max(0.0, age_s) / HALF_LIFE_S)
+    return float(0.5 ** (max(0.0, age_s) / HALF_LIFE_S))
