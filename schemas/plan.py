@@ -20,6 +20,7 @@ let one wait and build on what the other made."""
 
 
 StrategyName = Literal["hierarchical", "peer"]
+StrategyWish = Literal["auto", "hierarchical", "peer"]
 
 
 class Shape(BaseModel):
