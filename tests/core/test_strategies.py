@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
+from events.commands import MemoryCommands
+from events.memory import MemoryLog
+from events.port import Window
 from orchestrator.coordination.complexity import Complexity, complexity
 from orchestrator.coordination.pace import Pace
 from orchestrator.coordination.strategy import select
+from orchestrator.core.facts import Fact
+from orchestrator.core.mission import Mission
 from orchestrator.planning import TemplatePlanner, check_plan, load_template
+from orchestrator.service import Orchestrator
+from schemas.commands import SubmitMission
 from schemas.errors import InvalidWorkflow
-from schemas.plan import Group, Plan, StrategyName, TaskSpec
+from schemas.events import parse
+from schemas.events.attempt import AttemptFinished
+from schemas.events.mission import MissionPlanned
+from schemas.expectations import Observation
+from schemas.ids import uuid7
+from schemas.plan import Group, Plan, Strategy, StrategyName, TaskSpec
 
 TEXT = """
 workflow: pages
@@ -198,3 +216,63 @@ async def test_a_strategy_that_is_not_there_is_refused() -> None:
     with pytest.raises(InvalidWorkflow, match="has no strategy 'peer'") as caught:
         await planner.plan("x", "pages", {"pages": []}, strategy="peer")
     assert caught.value.hint == "it has: hierarchical"
+
+
+# the orchestrator
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_an_orchestrator_chooses_by_what_it_has_seen_and_obeys_the_submission() -> None:
+    log = MemoryLog()
+    planner = TemplatePlanner({"pages": load_template(TEXT.replace("deadline: 5m", "deadline: 90s"), "pages.yaml")})
+    orchestrator = Orchestrator(
+        log, MemoryCommands(), planner, name="o", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC)
+    )
+
+    async def planned(mission: str, **fields: Any) -> Strategy | None:
+        command = SubmitMission(
+            id=uuid7(), mission=mission, objective="x", workflow="pages", inputs={"pages": [1, 2]}, **fields
+        )
+        reply = await orchestrator.handle(command)
+        if not reply.accepted:
+            return None
+        [event] = [e async for e in log.read(Window((f"events.default.{mission}.mission.planned",)))]
+        payload = parse(event)
+        assert isinstance(payload, MissionPlanned)
+        return payload.plan.strategy
+
+    ready = asyncio.Event()
+    async with asyncio.timeout(30), running(orchestrator.run(ready)):
+        await ready.wait()
+        unknown = await planned("m1")
+        assert unknown is not None
+        assert (unknown.name, "urgency" in unknown.because) == ("hierarchical", False)
+        for skill, seconds in (("write", 60.0), ("join", 60.0)):
+            done = AttemptFinished(
+                task="t",
+                attempt=1,
+                worker="w",
+                skill=skill,
+                outcome="succeeded",
+                observation=Observation(duration_s=seconds),
+            )
+            before = Mission(tenant="default", id="m0")
+            orchestrator.desks._rules.read(before, Fact(done, datetime(2026, 1, 1, tzinfo=UTC)))
+        urgent = await planned("m2")  # writing and joining take 120 s one after the other, and there are 90
+        assert urgent is not None
+        assert (urgent.name, "urgency -2" in urgent.because) == ("peer", True)
+        asked = await planned("m3", strategy="hierarchical")
+        assert asked is not None
+        assert (asked.name, asked.chosen) == ("hierarchical", "submission")
+        by_hand = SubmitMission(id=uuid7(), mission="m4", objective="x", plan=chain(1), strategy="peer")
+        assert (await orchestrator.handle(by_hand)).reason == "a plan made by hand has no strategies"
