@@ -37,7 +37,8 @@ class Barrier(BaseModel):
     def _hangs_together(self) -> Self:
         if self.at_least is None and self.until_s is None:
             raise ValueError("a barrier says at_least, or until, or both")
-        if self.until_s is None and self.model_fields_set & {"then_at_least", "since"}:
+        # By value: what has been written and read again has all its fields set.
+        if self.until_s is None and (self.then_at_least != 1 or self.since != "first_begun"):
             raise ValueError("then_at_least and since only mean something together with until")
         if self.until_s is not None and self.at_least is not None and self.then_at_least > self.at_least:
             raise ValueError("then_at_least is more than at_least")

@@ -17,7 +17,7 @@ from orchestrator.core.mission import (
     TaskState,
     TaskStatus,
 )
-from schemas.plan import ROOT_GOAL, GoalSpec, Plan, TaskSpec
+from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, TaskSpec
 
 
 def index(mission: Mission) -> Mission:
@@ -52,8 +52,9 @@ def borne(mission: Mission, task: str) -> bool:
 
 def borne_groups(plan: Plan) -> frozenset[str]:
     """The groups of a plan for which nothing but barriers waits."""
-    patient = {need for node in (*plan.tasks, *plan.groups) if node.barrier is not None for need in node.needs}
-    strict = {need for node in (*plan.tasks, *plan.groups) if node.barrier is None for need in node.needs}
+    nodes: list[TaskSpec | Group] = [*plan.tasks, *plan.groups]
+    patient = {need for node in nodes if node.barrier is not None for need in node.needs}
+    strict = {need for node in nodes if node.barrier is None for need in node.needs}
     return frozenset(group.id for group in plan.groups if group.id in patient - strict)
 
 

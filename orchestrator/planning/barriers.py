@@ -22,7 +22,7 @@ def barrier_findings(node: TaskSpec | Group, path: Path, tasks: Collection[str])
     countable = all(need in tasks for need in node.needs)
     for name in ("at_least", "then_at_least"):
         wanted = getattr(node.barrier, name)
-        if countable and wanted is not None and wanted > count and name in node.barrier.model_fields_set:
+        if countable and wanted is not None and wanted > count:
             mend = f"it needs {', '.join(node.needs[:8])}"
             yield Finding((*place, name), f"{name!r} is {wanted}, and {node.id!r} needs only {count}", mend)
     if isinstance(node, Group):

@@ -33,7 +33,8 @@ def plan_findings(plan: Plan, inputs: Collection[str] | None = None) -> list[Fin
         return found
     found += islice(goal_findings(plan), ENOUGH)
     view = View.of(plan, inputs)
-    patient = {node.id: node for node in (*plan.tasks, *plan.groups) if node.barrier is not None}
+    patient: dict[str, TaskSpec | Group] = {task.id: task for task in plan.tasks if task.barrier is not None}
+    patient |= {group.id: group for group in plan.groups if group.barrier is not None}
     outer = _Level(view, {t.id: t.needs for t in plan.tasks} | {g.id: g.needs for g in plan.groups}, patient)
     places: dict[str, Path] = {t.id: ("tasks", t.id) for t in plan.tasks}
     places |= {g.id: ("groups", g.id) for g in plan.groups}

@@ -261,8 +261,13 @@ def test_a_goal_of_the_group_may_have_a_barrier_above_it_and_fail() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"rest": "cancel"}, {"at_least": 2, "then_at_least": 1}, {"at_least": 1, "until_s": 5, "then_at_least": 2}],
+    [{}, {"rest": "cancel"}, {"at_least": 2, "then_at_least": 0}, {"at_least": 1, "until_s": 5, "then_at_least": 2}],
 )
 def test_parts_of_a_barrier_that_do_not_go_together_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Barrier(**fields)
+
+
+def test_a_barrier_can_be_written_and_read_again() -> None:
+    for barrier in (Barrier(at_least=2), Barrier(until_s=5), _from_start()):
+        assert Barrier.model_validate_json(barrier.model_dump_json()) == barrier

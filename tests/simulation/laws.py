@@ -74,7 +74,8 @@ def _ready(said: Said) -> None:
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
     task.attempt = event.attempt
     said.need(task.made <= task.spec.retry.max_attempts, "the budget of attempts is kept", f"made {task.made}")
-    _may_begin(said, task.spec, event.needs_met, "no task starts before")
+    if task.spec.barrier is None or event.task not in book.begun:  # its time has passed once, by whoever's clock
+        _may_begin(said, task.spec, event.needs_met, "no task starts before")
     book.begin_task(event.task, said.at)
 
 
