@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from events.port import Log, Window
 from orchestrator.core.evolve import evolved
 from orchestrator.core.mission import Mission, MissionStatus, TaskState
-from schemas.attempts import Failure
+from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
 from schemas.plan import ROOT_GOAL, Strategy
 from schemas.subjects import mission_filter
+from stigmergy.waiting import waits_for
 
 _STATUS = {
     "mission.submitted": "running",
@@ -48,6 +49,8 @@ class TaskView(_View):
     ended_at: datetime | None
     output: dict[str, Any]
     reused_from: str | None = None
+    waits_for: str = ""
+    deaths: tuple[Death, ...] = ()
 
 
 class GoalView(_View):
@@ -148,7 +151,7 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
         forked_from=str(state.forked_from) if state.forked_from is not None else None,
         strategy=state.plan.strategy,
         goals=_goals(state),
-        tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
+        tasks=tuple(_task(state, state.tasks[name]) for name in _in_plan_order(state)),
     )
 
 
@@ -211,7 +214,7 @@ def _in_plan_order(state: Mission) -> list[str]:
     return sorted(known, key=lambda name: (begun[name] is None, str(begun[name]), order.index(name)))
 
 
-def _task(task: TaskState) -> TaskView:
+def _task(state: Mission, task: TaskState) -> TaskView:
     return TaskView(
         id=task.spec.id,
         skill=task.spec.skill,
@@ -224,6 +227,8 @@ def _task(task: TaskState) -> TaskView:
         ended_at=task.ended_at,
         output=task.finished.output if task.finished is not None else {},
         reused_from=task.adopted or None,
+        waits_for=waits_for(state, task),
+        deaths=task.deaths,
     )
 
 

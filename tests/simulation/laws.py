@@ -11,6 +11,7 @@ who has not read it yet, records that a task is ready. That is no harm, and the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from orchestrator.core.recovery import QUARANTINED
@@ -22,15 +23,17 @@ from schemas.events import goal as goals
 from schemas.events import mission as missions
 from schemas.events import task as tasks
 from schemas.events import world as worlds
-from schemas.plan import ROOT_GOAL
+from schemas.plan import ROOT_GOAL, Group, TaskSpec
+from tests.simulation import waits
 from tests.simulation.ledger import Book, Broken, Place, TaskBook, holds
 
 
 class Said:
     """One event as the laws see it: ``known`` is the place of the newest event that its author knew."""
 
-    def __init__(self, book: Book, payload: Any, place: Place, known: Place | None, cause: str) -> None:
+    def __init__(self, book: Book, payload: Any, place: Place, known: Place | None, cause: str, at: datetime) -> None:
         self.book, self.payload, self.place, self.known, self.cause = book, payload, place, known, cause
+        self.at = at
 
     def need(self, good: bool, law: str, detail: str = "") -> None:
         """Raise :class:`Broken` unless it is good."""
@@ -71,8 +74,18 @@ def _ready(said: Said) -> None:
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
     task.attempt = event.attempt
     said.need(task.made <= task.spec.retry.max_attempts, "the budget of attempts is kept", f"made {task.made}")
-    missing = [need for need in task.spec.needs if not book.came_about(need)]
-    said.need(not missing, "no task starts before what it needs", ", ".join(missing))
+    if task.spec.barrier is None or event.task not in book.begun:  # its time has passed once, by whoever's clock
+        _may_begin(said, task.spec, event.needs_met, "no task starts before")
+    book.begin_task(event.task, said.at)
+
+
+def _may_begin(said: Said, spec: TaskSpec | Group, met: tuple[str, ...] | None, law: str) -> None:
+    if spec.barrier is not None:
+        lacking = waits.lacking(said.book, spec, met, said.at)
+        said.need(not lacking, f"{law} its barrier holds", lacking)
+        return
+    missing = [need for need in spec.needs if not said.book.came_about(need)]
+    said.need(not missing, f"{law} what it needs", ", ".join(missing))
 
 
 def _retried(said: Said) -> None:
@@ -116,10 +129,9 @@ def _adopted(said: Said) -> None:
     _still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
     said.need(task.attempt == 0, "what was begun here is not taken over")
-    missing = [need for need in task.spec.needs if not book.came_about(need)]
-    said.need(
-        event.failure is not None or not missing, "nothing is taken over before what it needs", ", ".join(missing)
-    )
+    if event.failure is None:
+        _may_begin(said, task.spec, event.needs_met or None, "nothing is taken over before")
+    book.begin_task(event.task, said.at)
     task.attempt = event.attempt
     task.ended = "succeeded" if event.failure is None else "failed"
 
@@ -145,7 +157,11 @@ def _skipped(said: Said) -> None:
     task = said.task()
     _still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
-    said.need(any(said.book.lost(need) for need in task.spec.needs), "nothing is skipped that could run")
+    if task.spec.barrier is not None:
+        lost = waits.hopeless(said.book, task.spec)
+    else:
+        lost = any(said.book.lost(need) for need in task.spec.needs)
+    said.need(lost, "nothing is skipped that could run")
     task.ended = "skipped"
 
 
@@ -249,15 +265,14 @@ def _submitted(said: Said) -> None:
 def _planned(said: Said) -> None:
     said.need(bool(said.book.submission) and said.book.plan is None, "a mission is planned once")
     said.book.begin(said.payload.plan)
+    said.book.began = said.payload.planned_at
 
 
 def _extended(said: Said) -> None:
     book, event = said.book, said.payload
     _open(said)
     said.need(event.group in book.groups and event.group not in book.branches, "a group unfolds once")
-    needs = book.groups[event.group].needs
-    missing = [need for need in needs if not book.came_about(need)]
-    said.need(not missing, "no group unfolds before what it needs", ", ".join(missing))
+    _may_begin(said, book.groups[event.group], None, "no group unfolds before")
     if (given_up := book.given_up(event.group)) is not None:
         said.need(not said.knew(given_up.ended_at), "no group unfolds below a goal that has failed")
         return  # it came too late, and the fold leaves it out
@@ -288,6 +303,7 @@ def _reopened(said: Said) -> None:
     said.need(said.book.ended == "failed", "only a failed mission is reopened", said.book.ended)
     _once(said)
     said.book.reopen(said.payload.tasks)
+    said.book.began = said.at
 
 
 def _once(said: Said) -> None:
