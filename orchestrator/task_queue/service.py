@@ -22,9 +22,11 @@ from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG
+from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
@@ -40,6 +42,7 @@ _UNCLAIMED_S = 3.0
 _RESEND_S = 2.0
 _IDLE_S = 2.0
 _MOST_RESENT = 5
+_ADOPT_S = 60.0
 _stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
@@ -82,9 +85,11 @@ class TaskQueueManager:
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
-        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s, self.stops.holds)
+        self._sightings = Sightings(monotonic)
+        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
+        self._adopted_at = monotonic()
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -109,7 +114,7 @@ class TaskQueueManager:
 
     async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
         floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
-        yield msgspec.json.encode(backlog(floors, self.situation, self._clock()))
+        yield msgspec.json.encode(backlog(floors, self.situation, self._sightings))
 
     def _listening_s(self) -> float:
         return self._monotonic() - self.situation.since
@@ -134,7 +139,7 @@ class TaskQueueManager:
         learn(self.situation, floor, fact.payload)
         match fact.payload:
             case AttemptStarted() as event:
-                self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
+                self._claimed(floor, event)
                 self.situation.holds(Running(floor.tenant, floor.mission, event.task, event.attempt), self._monotonic())
                 self.situation.active(event.worker, self._monotonic())
             case AttemptFinished() as event:
@@ -142,6 +147,8 @@ class TaskQueueManager:
                 self.situation.active(event.worker, self._monotonic())
                 if event.outcome == "succeeded":
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)
+            case ActionExpired() as event:
+                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
                 self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
@@ -151,6 +158,11 @@ class TaskQueueManager:
             case MissionCancelled() | MissionFailed():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
+
+    def _claimed(self, floor: Floor, event: AttemptStarted) -> None:
+        opened = floor.attempts.get(event.task)
+        queue, priority = (opened.queue, opened.priority) if opened is not None else ("", 0)
+        self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
 
     def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:
         """What was not claimed yet need not be sent any more."""
@@ -166,14 +178,14 @@ class TaskQueueManager:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            now, monotonic = self._clock(), self._monotonic()
+            monotonic = self._monotonic()
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
             for desk in self.desks.all():
                 ending = partial(
                     expired,
                     situation=self.situation,
-                    now=now,
+                    sightings=self._sightings,
                     monotonic=monotonic,
                     stopped=self.stops.holds(desk.tenant, desk.mission) is not None,
                 )
@@ -181,7 +193,11 @@ class TaskQueueManager:
                     await self.desks.decide(desk, ending)
                 elif desk.state.agenda:
                     self.desks.touch(desk)
-                await self._resend(desk, now, monotonic)
+                await self._resend(desk, monotonic)
+            if monotonic - self._adopted_at > _ADOPT_S:
+                self._adopted_at = monotonic
+                self._adopt()
+            self._sightings.forget()
             self._stop_strays()
 
     async def _note_lost(self, worker: str, silent_s: float) -> None:
@@ -191,18 +207,18 @@ class TaskQueueManager:
         await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
         _log.warning("worker %s fell silent %.1f s ago; its attempts go to others", worker, silent_s)
 
-    async def _resend(self, desk: Desk[Floor], now: datetime, monotonic: float) -> None:
+    async def _resend(self, desk: Desk[Floor], monotonic: float) -> None:
         """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
 
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
-        if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
+        if self._at_rest(desk):
             return
-        for opened in unclaimed(desk.state, now, self._unread_s()):
+        for opened in unclaimed(desk.state, self._sightings, self._unread_s()):
             if opened.ready.requires and not self.situation.reading(opened.queue):
                 await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
-        for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
+        for opened in unclaimed(desk.state, self._sightings, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
             if opened.order is None or monotonic - last < _RESEND_S or not self._idle(opened):
@@ -215,6 +231,21 @@ class TaskQueueManager:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _adopt(self) -> None:
+        """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
+
+        The sender passes over what it knows. What another manager is just about to send goes twice, which is harmless.
+        """
+        for desk in self.desks.all():
+            if self._at_rest(desk):
+                continue
+            for opened in unclaimed(desk.state, self._sightings, _ADOPT_S):
+                if opened.order is not None:
+                    self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _at_rest(self, desk: Desk[Floor]) -> bool:
+        return desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None
 
     def _unread_s(self) -> float:
         """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""

@@ -69,6 +69,8 @@ class Situation:
 
     def sweep(self, now: float) -> Iterator[tuple[str, float]]:
         """Workers that have just become lost, with the seconds of their silence; long-lost ones are forgotten."""
+        for attempt in [attempt for attempt, at in self._held_at.items() if now - at > _FORGET_S]:
+            del self._held_at[attempt]  # it came to an end that nobody told; whoever still has it says so all the time
         for name, worker in list(self.workers.items()):
             silent = now - worker.heard_at
             if silent > _FORGET_S:

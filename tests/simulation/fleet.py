@@ -24,6 +24,7 @@ from tests.simulation.scenario import SKILLS, Scenario
 from tests.simulation.worker import Worker
 
 _SKEW_S = 1.5
+_FAR_S = 3600.0
 _DRIFT = 1e-4
 _JUMP_S = 20.0
 
@@ -82,9 +83,12 @@ class Fleet:
     def _node(self, kind: str) -> Node:
         self._count += 1
         skewed = bool(self.scenario.rates)
-        offset = (self._chance.random() * 2 - 1) * _SKEW_S * skewed
+        # Deciders of missions reckon with instants on the log, so an hour would only make missions an hour longer.
+        most = _FAR_S if self.scenario.far and kind in "qw" else _SKEW_S
+        offset = (self._chance.random() * 2 - 1) * most * skewed
         drift = (self._chance.random() * 2 - 1) * _DRIFT * skewed
         node = Node(f"{kind}{self._count}", self._true, offset=offset, drift=drift)
+        node.wrong_s = most
         node.die = lambda: self._die(node.name)
         self.nodes[node.name] = node
         self._ears[node.name] = Ears(self._air)
@@ -171,10 +175,10 @@ class Fleet:
         await self.log.store(f"events.{script.tenant}.{script.mission}.{noun}", b"no event at all", uuid7())
 
     def calm_down(self) -> None:
-        """No misfortune from now on: clocks are set right, whoever is frozen comes back."""
+        """No misfortune from now on: clocks that have jumped are set right, whoever is frozen comes back."""
         self.fates.calm = True
         for node in self.nodes.values():
-            node.offset = max(-_SKEW_S, min(_SKEW_S, node.offset))
+            node.offset = max(-node.wrong_s, min(node.wrong_s, node.offset))
             node.frozen_until = min(node.frozen_until, node.monotonic() + 1.0)
 
     def replace_deciders(self) -> None:

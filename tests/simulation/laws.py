@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.core.recovery import QUARANTINED
+from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
 from schemas.events import Payload
 from schemas.events import action as actions
@@ -25,11 +26,18 @@ from schemas.events import world as worlds
 from schemas.plan import ROOT_GOAL
 from tests.simulation.ledger import Book, Broken, Place, TaskBook, holds
 
+_PACE = 0.999
+"""Monotonic clocks do not run at quite the right pace."""
+
 
 class Said:
-    """One event as the laws see it: ``known`` is the place of the newest event that its author knew."""
+    """One event as the laws see it: ``known`` is the place of the newest event that its author knew, ``at`` the true time
+    at which the log took it, in seconds."""
 
-    def __init__(self, book: Book, payload: Any, place: Place, known: Place | None, cause: str) -> None:
+    def __init__(
+        self, book: Book, payload: Any, place: Place, known: Place | None, cause: str, at: float = 0.0
+    ) -> None:
+        self.at = at
         self.book, self.payload, self.place, self.known, self.cause = book, payload, place, known, cause
 
     def need(self, good: bool, law: str, detail: str = "") -> None:
@@ -70,6 +78,7 @@ def _ready(said: Said) -> None:
     said.need(event.attempt == task.attempt + 1, "attempts count one by one", f"after {task.attempt}")
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
     task.attempt = event.attempt
+    task.ready_at[event.attempt] = said.at
     said.need(task.made <= task.spec.retry.max_attempts, "the budget of attempts is kept", f"made {task.made}")
     missing = [need for need in task.spec.needs if not book.came_about(need)]
     said.need(not missing, "no task starts before what it needs", ", ".join(missing))
@@ -168,6 +177,7 @@ def _started(said: Said) -> None:
     said.need(event.attempt in task.dispatched, "nobody starts what is not on record as dispatched")
     said.need(event.attempt not in task.workers, "an attempt has one worker")
     task.workers[event.attempt] = event.worker
+    task.began_at[event.attempt] = said.at
 
 
 def _finished(said: Said) -> None:
@@ -200,6 +210,12 @@ def _violated(said: Said) -> None:
 def _action_failed(said: Said) -> None:
     task, event = said.task(), said.payload
     said.need(0 < event.attempt <= task.attempt, "only what was announced can fail")
+    if event.failure.code == "timed_out":
+        ran_s = said.at - task.began_at[event.attempt]
+        said.need(ran_s >= task.spec.timeout_s, "no time is up before its time, whatever the calendars say", f"{ran_s:.1f} s")
+    if event.failure.code == "unknown_skill":
+        waited_s = said.at - task.ready_at[event.attempt]
+        said.need(waited_s >= GRACE_S * _PACE, "a task waits out its grace, whatever the calendars say", f"{waited_s:.1f} s")
     task.judge(event.attempt, event.failure)
 
 
