@@ -159,7 +159,11 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         bus.log,
         bus.signals,
         lambda spread: CelerySender(
-            url, spread, rates=parse_rates(settings.rates), tenant_weights=parse_weights(settings.tenant_weights)
+            url,
+            spread,
+            rates=parse_rates(settings.rates),
+            tenant_weights=parse_weights(settings.tenant_weights),
+            priority_step=settings.priority_step,
         ),
         name=process_name(),
         clock=now,

@@ -219,7 +219,7 @@ def expired(
         if opened.stage is not Stage.STARTED or opened.worker is None:
             continue
         if situation.is_lost(opened.worker, monotonic):
-            message = f"worker {opened.worker} fell silent for more than {situation.lease_s:g} s"
+            message = situation.how_lost(opened.worker)
             failure = Failure(code="worker_lost", message=message, retryable=True)
         elif situation.has_dropped(Running(state.tenant, state.mission, task, opened.ready.attempt), monotonic):
             message = f"worker {opened.worker} no longer has the attempt in hand, and its report has not come"

@@ -43,6 +43,7 @@ _RESEND_S = 2.0
 _IDLE_S = 2.0
 _MOST_RESENT = 5
 _ADOPT_S = 60.0
+_LATE_S = 0.1
 _stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
@@ -89,7 +90,8 @@ class TaskQueueManager:
         rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
-        self._adopted_at = monotonic()
+        self._adopted_at = self._ticked_at = monotonic()
+        self._deaf = False
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -127,7 +129,7 @@ class TaskQueueManager:
             return
         known = self.situation.workers.get(beat.worker)
         self.situation.hear(beat, self._monotonic())
-        if known is None or known.lost:
+        if known is None or known.lost or beat.gone:
             self._touch_waiting()
 
     def _touch_waiting(self) -> None:
@@ -179,6 +181,7 @@ class TaskQueueManager:
         while True:
             await asyncio.sleep(_TICK_S)
             monotonic = self._monotonic()
+            self._excuse_own_silence(monotonic)
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
             for desk in self.desks.all():
@@ -200,12 +203,26 @@ class TaskQueueManager:
             self._sightings.forget()
             self._stop_strays()
 
+    def _excuse_own_silence(self, monotonic: float) -> None:
+        """What was not heard because this process had no turn, or no connection, was not silence.
+
+        It comes before anybody is called lost: the heartbeats of that time may still wait to be read.
+        """
+        late_s = monotonic - self._ticked_at - _TICK_S
+        self._ticked_at = monotonic
+        if not self._signals.connected:
+            self._deaf, late_s = True, late_s + _TICK_S
+        elif self._deaf:  # whoever lost the same server is just coming back
+            self._deaf, late_s = False, self.situation.lease_s
+        if late_s > _LATE_S:
+            self.situation.excuse(late_s, monotonic)
+
     async def _note_lost(self, worker: str, silent_s: float) -> None:
         """Record the loss once, whichever manager notices it first."""
         payload = FleetLost(worker=worker, silent_s=round(silent_s, 3))
         event = self._recorder.event(self._tenant, "_", payload, uuid7(), None)
         await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
-        _log.warning("worker %s fell silent %.1f s ago; its attempts go to others", worker, silent_s)
+        _log.warning("%s (heard %.1f s ago); its attempts go to others", self.situation.how_lost(worker), silent_s)
 
     async def _resend(self, desk: Desk[Floor], monotonic: float) -> None:
         """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
