@@ -95,7 +95,7 @@ class WorkerProcess:
         self.registry = Registry(settings.imports, settings.skills)
         self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
-        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge)
+        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge, began=self._began)
         bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox, alone=settings.kind != "threads")
         self._reporter = Reporter(self._bus, self.name)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
@@ -213,10 +213,16 @@ class WorkerProcess:
 
     def _heartbeat(self) -> bytes:
         beat = _beats.encode(self._present())
-        if self._vouching is not None:
-            alone = self._settings.may_exit
-            self._vouching.tell(told(self.name, beat, self._watch.deadline, alone=alone))
+        self._tell_witness(beat, self._watch.deadline)
         return beat
+
+    def _began(self, deadline: float) -> None:
+        """The agent may hold the interpreter until the end: the witness has to know before how long that may take."""
+        self._tell_witness(b"", deadline)
+
+    def _tell_witness(self, beat: bytes, deadline: float | None) -> None:
+        if self._vouching is not None:
+            self._vouching.tell(told(self.name, beat, deadline, alone=self._settings.may_exit))
 
 
 @cache

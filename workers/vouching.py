@@ -36,7 +36,7 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
         at: when, on the machine's monotonic clock in seconds, which all its processes share.
         until: for so long the witness may speak for it.
         alone: its process makes one attempt at a time, so it may be ended when it hangs beyond ``until``.
-        beat: the heartbeat as it is sent.
+        beat: the heartbeat as it is sent; empty where an attempt begins between two of them.
     """
 
     worker: str

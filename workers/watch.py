@@ -43,12 +43,21 @@ class Watch:
         worker: whose watch it is; stops may name a worker.
         acknowledge: told of every emergency stop that was heard, and of the end of what it stopped; called from any
             thread, it must be quick.
+        began: told of the deadline of each attempt before its agent has a turn; in its thread.
     """
 
-    def __init__(self, *, may_exit: bool, worker: str = "", acknowledge: Acknowledge = lambda _, __: None) -> None:
+    def __init__(
+        self,
+        *,
+        may_exit: bool,
+        worker: str = "",
+        acknowledge: Acknowledge = lambda _, __: None,
+        began: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._may_exit = may_exit
         self._worker = worker
         self._acknowledge = acknowledge
+        self._began = began
         self._lock = threading.Lock()
         self._stops = Stops()
         self._held: dict[Running, str] = {}
@@ -131,6 +140,8 @@ class Watch:
             self._told_at, self._interrupted = None, False
             if attempt in self._stopped:
                 _tell(flag, self._stopped[attempt])
+            deadline = self._current[3]
+        self._began(deadline)
         try:
             flag.check()
             return work()

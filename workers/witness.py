@@ -81,10 +81,10 @@ class Witness:
                 _log.warning("not a word of a worker: %s", error)
                 continue
             known = self._workers.get(word.worker)
-            if known is None:
+            if known is not None:
+                known.word = word if word.beat else msgspec.structs.replace(word, beat=known.word.beat)
+            elif word.beat:
                 self._workers[word.worker] = _Worker(word, _pidfd(word.pid))
-            else:
-                known.word = word
 
     async def _look(self, worker: _Worker, now: float) -> None:
         word, silent_s = worker.word, now - worker.word.at

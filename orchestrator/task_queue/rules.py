@@ -205,6 +205,11 @@ def _judged(state: Floor, opened: OpenAttempt) -> Payload | None:
     )
 
 
+def running(state: Floor, opened: OpenAttempt) -> Running:
+    """How the attempt appears in heartbeats."""
+    return Running(state.tenant, state.mission, opened.ready.task, opened.ready.attempt)
+
+
 def expired(
     state: Floor, situation: Situation, sightings: Sightings, monotonic: float, *, stopped: bool = False
 ) -> list[Payload]:
@@ -221,7 +226,7 @@ def expired(
         if situation.is_lost(opened.worker, monotonic):
             message = situation.how_lost(opened.worker)
             failure = Failure(code="worker_lost", message=message, retryable=True)
-        elif situation.has_dropped(Running(state.tenant, state.mission, task, opened.ready.attempt), monotonic):
+        elif situation.has_dropped(running(state, opened), opened.worker, monotonic):
             message = f"worker {opened.worker} no longer has the attempt in hand, and its report has not come"
             failure = Failure(code="report_lost", message=message, retryable=True)
         elif sightings.age_s(state, opened) > opened.ready.timeout_s + TIMEOUT_MARGIN_S:

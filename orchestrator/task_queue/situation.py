@@ -62,8 +62,14 @@ class Situation:
         """Take note that an attempt has ended."""
         self._held_at.pop(attempt, None)
 
-    def has_dropped(self, attempt: Running, now: float) -> bool:
-        """Whether no worker has had the attempt in hand for a whole lease: it was made, but its report was lost."""
+    def has_dropped(self, attempt: Running, worker: str, now: float) -> bool:
+        """Whether no worker has had the attempt in hand for a whole lease: it was made, but its report was lost.
+
+        A witness only repeats what the worker said before it began, so it is no witness to that.
+        """
+        known = self.workers.get(worker)
+        if known is not None and known.beat.vouched:
+            self._held_at[attempt] = now
         return now - self._held_at.setdefault(attempt, now) > self.lease_s
 
     def active(self, name: str, now: float) -> None:

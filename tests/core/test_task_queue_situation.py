@@ -76,9 +76,19 @@ def test_silence_while_nobody_listened_is_excused() -> None:
     situation.holds(BUSY[0], 100.0)
     situation.excuse(4.0, 104.5)
     assert list(situation.sweep(104.5)) == []
-    assert not situation.has_dropped(BUSY[0], 104.5)
+    assert not situation.has_dropped(BUSY[0], "w", 104.5)
     assert not situation.is_lost("stranger", 104.5)
     assert [name for name, _ in situation.sweep(107.5)] == ["w"]
+
+
+def test_a_witness_does_not_know_what_is_in_hand() -> None:
+    situation = heard(Heartbeat(worker="w"))
+    situation.holds(BUSY[0], 100.0)
+    situation.hear(Heartbeat(worker="w", vouched=True), 104.0)
+    assert not situation.has_dropped(BUSY[0], "w", 104.0)
+    situation.hear(Heartbeat(worker="w"), 105.0)
+    assert not situation.has_dropped(BUSY[0], "w", 107.0)
+    assert situation.has_dropped(BUSY[0], "w", 107.1)
 
 
 def test_expected_time_follows_what_was_seen() -> None:
