@@ -208,7 +208,7 @@ class Observation(_Shape):
         duration_s: wall time of the attempt.
         tools: how often each tool was called.
         unreadable: path to what is wrong with it, for changed Python files that no parser takes; None if nobody looked.
-        peak_memory_bytes: the most that the programs of one sandboxed run held together, or by which the agent's process
+        peak_memory_bytes: the most that the programs of one sandboxed run held together, or by which the process
             grew; None where nobody could measure.
         cpu_s: processor time of the attempt: of its programs and the agent itself; None in events of older releases.
     """

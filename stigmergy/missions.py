@@ -35,7 +35,8 @@ class _View(BaseModel):
 
 
 class TaskView(_View):
-    """One task, for people and programs. ``cpu_s`` and ``peak_memory_bytes`` are of its last attempt, as the system saw it."""
+    """One task, for people and programs. ``cpu_s`` and ``peak_memory_bytes`` are of its last attempt, as seen by the
+    system."""
 
     id: str
     skill: str

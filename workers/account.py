@@ -3,11 +3,13 @@
 Programs in a sandbox are accounted for by the sandbox (:mod:`workers.sandboxes.supervise`). For agents that compute in
 the worker itself, the process is measured where it hosts one attempt at a time: its processor time and that of the
 children it waited for (``getrusage``), and how far its memory has grown beyond what it held when the attempt began (the
-kernel's high-water mark, reset through ``/proc/self/clear_refs``; where that is refused, the looks of the watch). In a pool
-of threads only the processor time of the attempt's own thread can be told from that of others, and no memory at all.
+kernel's high-water mark, reset through ``/proc/self/clear_refs``; where that is refused, the looks of the watch). In a
+pool of threads only the processor time of the attempt's own thread can be told from that of others, and no memory at
+all.
 
-Roads not taken: a control group for each attempt counts exactly, but an ordinary user may not make one, nor a container.
-``ru_maxrss`` of a finished child begins with what its parent held before ``exec``, so it says too much of small programs.
+Roads not taken: a control group for each attempt counts exactly, but an ordinary user may not make one, nor a
+container. ``ru_maxrss`` of a finished child begins with what its parent held before ``exec``, so it says too much of
+small programs.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ class Account:
 
     @property
     def peak_memory_bytes(self) -> int | None:
-        """The most so far: of one sandboxed run, or by which the worker's process has grown; None if nobody measured."""
+        """The most so far: of one sandboxed run, or by which the process has grown; None if nobody measured."""
         self._look_at_memory()
         return self._peak if self._peak or self._rss is not None else None
 

@@ -88,14 +88,14 @@ class WorkerProcess:
         InvalidInput: the agents cannot be found.
     """
 
-    def __init__(
-        self, settings: WorkerSettings, board: Board | None = None, vouching: Vouching | None = None
-    ) -> None:
+    def __init__(self, settings: WorkerSettings, board: Board | None = None, vouching: Vouching | None = None) -> None:
         self._settings = settings
         self.registry = Registry(settings.imports, settings.skills)
         self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
-        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge, began=self._began)
+        self._watch = Watch(
+            may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge, began=self._began
+        )
         bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox, alone=settings.kind != "threads")
         self._reporter = Reporter(self._bus, self.name)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)

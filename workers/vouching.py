@@ -1,15 +1,17 @@
 """What workers tell the witness of their pool: their heartbeats, and how long it may speak for them.
 
-An agent that holds the interpreter in C for seconds (a long regular expression, a sort, a library that does not let go of
-the lock) leaves no thread of its process a turn, so its heartbeats stop though it works. The witness
-(:mod:`workers.witness`) is a process of its own beside the pool. It hears every heartbeat as well, and goes on with the last
-one of a worker that has gone quiet, as long as its process is there and not stopped. When a process ends it says so at once.
+An agent that holds the interpreter in C for seconds (a long regular expression, a sort, a library that does not let go
+of the lock) leaves no thread of its process a turn, so its heartbeats stop though it works. The witness
+(:mod:`workers.witness`) is a process of its own beside the pool. It hears every heartbeat as well, and goes on with the
+last one of a worker that has gone quiet, as long as its process is there and not stopped. When a process ends it says
+so at once.
 
 A datagram socket that children inherit: no connection to make after a fork, a word is whole or is not there, and who
 cannot send (the witness has ended, its buffer is full) goes on without.
 
-Roads not taken: a thread in the main process of the pool, because a process with threads should not fork; a process for each
-worker, of which a machine may have a hundred; heartbeats by the witness alone, because then its end would be that of all.
+Roads not taken: a thread in the main process of the pool, because a process with threads should not fork; a process for
+each worker, of which a machine may have a hundred; heartbeats by the witness alone, because then its end would be that
+of all.
 """
 
 from __future__ import annotations
@@ -25,7 +27,12 @@ import msgspec
 
 _log = logging.getLogger(__name__)
 _BUFFER = 1024 * 1024
-FD, URL, BEAT, PARENT = "STIGMERGY_WITNESS_FD", "STIGMERGY_WITNESS_NATS", "STIGMERGY_WITNESS_BEAT_S", "STIGMERGY_WITNESS_OF"
+FD, URL, BEAT, PARENT = (
+    "STIGMERGY_WITNESS_FD",
+    "STIGMERGY_WITNESS_NATS",
+    "STIGMERGY_WITNESS_BEAT_S",
+    "STIGMERGY_WITNESS_OF",
+)
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True):

@@ -36,7 +36,8 @@ class Watch:
 
     An attempt that is to stop is told by its flag. If it goes on for a second, an exception is raised inside it; if
     that does not end it either, and the process is ours alone, the process ends: the lease gives the task to another.
-    An emergency stop has less patience, and so has a limit of memory or processor time. While one is in force, what it covers is not begun.
+    An emergency stop has less patience, and so has a limit of memory or processor time. While one is in force, what it
+    covers is not begun.
 
     Args:
         may_exit: whether the process may be ended as a last resort.

@@ -1,7 +1,7 @@
 """The witness of a pool: ``python -m workers.witness``, started by :class:`~workers.vouching.Vouching`.
 
-It speaks for workers that cannot speak although they work, says at once when one has died, and ends the process of one that
-hangs beyond its deadline with the interpreter's lock in hand, which nothing inside that process could do.
+It speaks for workers that cannot speak although they work, says at once when one has died, and ends the process of one
+that hangs beyond its deadline with the interpreter's lock in hand, which nothing inside that process could do.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def after_failure(mission: Mission, task: TaskState, failure: Failure, now: date
 
 
 def _differences(task: TaskState, failure: Failure) -> tuple[Violation, ...]:
-    """What was not as expected. An attempt that was ended at a limit has nothing more to show, but that is a difference."""
+    """What was not as expected; that an attempt was ended at a limit is a difference as well."""
     if task.verdict is not None and task.verdict.violations:
         return task.verdict.violations
     if failure.code == LimitExceeded.code:

@@ -79,7 +79,7 @@ class Sender(Protocol):
         """Nobody claims it although somebody is idle: what was sent may be lost."""
 
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
-        """Told that an attempt was claimed, from this queue and with this priority, or that nobody needs to claim it."""
+        """Told that an attempt was claimed, from this queue and with this priority, or need not be any more."""
 
     def close(self) -> None:
         """Stop. What was not sent yet is sent by whoever finds it unclaimed on the log."""

@@ -5,14 +5,14 @@ Stride scheduling (Waldspurger and Weihl, "Stride Scheduling: Deterministic Prop
 Who comes, or comes back, starts at the time of the others, so that nobody can save up turns. Attempts of one queue are
 worth the same; with unequal ones the clock would advance by their length.
 
-Priorities take turns as well, each with ``step`` times the turns of the one below, so a stream of urgent work leaves the
-rest a share of the fleet, however small: nothing starves. Within a share everything is as urgent as ever. A level that
-comes has to wait for its first turn, so whoever is more urgent goes first unless it has had its turns.
+Priorities take turns as well, each with ``step`` times the turns of the one below, so a stream of urgent work leaves
+the rest a share of the fleet, however small: nothing starves. A level that comes has to wait for its first turn, so
+whoever is more urgent goes first unless it has had its turns.
 
 Roads not taken: priorities that rise with the time waited (ageing; Silberschatz, Galvin and Gagne, "Operating System
 Concepts", section 5.3) turn into first come, first served once a backlog is older than the ageing: ten thousand old
-background attempts would then stand before everything urgent. Deficit round-robin gives the same shares, in bursts of one mission after another; a limit for each
-mission leaves workers idle when only one mission is there.
+background attempts would then stand before everything urgent. Deficit round-robin gives the same shares, in bursts of
+one mission after another; a limit for each mission leaves workers idle when only one mission is there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Turns[K: Hashable]:
     """The order in which members take turns.
 
     Args:
-        waiting: whoever comes waits for as long as one turn of its is worth before the first; so the heavier goes first.
+        waiting: who comes waits for as long as one turn of its is worth before the first; so the heavier goes first.
     """
 
     def __init__(self, *, waiting: bool = False) -> None:
@@ -94,8 +94,8 @@ class FairQueue(Generic[W]):  # noqa: UP046 - a bound by a protocol with propert
     """What waits for one queue: priorities in turns, the higher the more, and within a priority everybody in turn.
 
     Of n attempts that are taken while priorities p and q wait all the time, q gets ``step ** (q - p)`` times as many.
-    So the k-th of those that wait with a priority p is taken at the latest as the (k + 1) · Σ ``step ** (q - p)``-th, with
-    q over all ten priorities: an attempt of priority 1 behind a stream of priority 9 waits for 256 of those.
+    So the k-th of those that wait with a priority p is taken at the latest as the (k + 1) · Σ ``step ** (q - p)``-th,
+    with q over all ten priorities: an attempt of priority 1 behind a stream of priority 9 waits for 256 of those.
 
     Args:
         tenant_weight: the share of a tenant among all.

@@ -1,9 +1,9 @@
 """What lies in Redis unclaimed: how much of it, and who was passed over there too often.
 
-Redis serves lists strictly: as long as there is something in a higher one, nothing is taken from a lower one. The sender
-chooses in turns, but what it sent low when nothing else waited may meet a stream of higher messages afterwards. So the
-turns go on here: each attempt that is claimed from a higher list costs those below it the share of a turn that it is
-worth (:func:`~orchestrator.task_queue.fairness.turns`). Who has lost a whole turn goes next.
+Redis serves lists strictly: as long as there is something in a higher one, nothing is taken from a lower one. The
+sender chooses in turns, but what it sent low when nothing else waited may meet a stream of higher messages afterwards.
+So the turns go on here: each attempt that is claimed from a higher list costs those below it the share of a turn that
+it is worth (see :mod:`~orchestrator.task_queue.fairness`). Who has lost a whole turn goes next.
 """
 
 from __future__ import annotations

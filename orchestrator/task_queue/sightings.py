@@ -1,9 +1,10 @@
 """How long this manager has known an open attempt at its stage, by its own monotonic clock.
 
-The instants on the log are those of other machines' calendars: a worker's for the begin of an attempt, an orchestrator's
-or another manager's for what came before. Clocks of machines differ, by an hour where a time zone is wrong, and jump when
-they are set right. So no lease is judged by the difference of two calendars; what counts is the time since this manager
-has seen the fact. A manager that has just come begins to count anew, which can only make it more patient.
+The instants on the log are those of other machines' calendars: a worker's for the begin of an attempt, an
+orchestrator's or another manager's for what came before. Clocks of machines differ, by an hour where a time zone is
+wrong, and jump when they are set right. So no lease is judged by the difference of two calendars; what counts is the
+time since this manager has seen the fact. A manager that has just come begins to count anew, which can only make it
+more patient.
 
 Roads not taken: the instants that JetStream stamps on messages are of one clock, but that clock is another machine's,
 and another server's after an election. Instants that workers measure on their own monotonic clock ("running for 12 s")
@@ -51,7 +52,7 @@ class Sightings:
         return now - seen.since
 
     def forget(self) -> None:
-        """Drop what nobody has asked for in a minute: it is no longer open. Open attempts are asked for all the time."""
+        """Drop what nobody has asked for in a minute: open attempts are asked for all the time."""
         before = self._monotonic() - _FORGET_S
         for key in [key for key, seen in self._seen.items() if seen.asked_at < before]:
             del self._seen[key]

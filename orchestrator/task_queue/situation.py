@@ -15,8 +15,8 @@ _SMOOTHING = 0.2
 
 @dataclass
 class Worker:
-    """One worker process; times are monotonic seconds. ``active_at``: when it was last seen with work in hand; ``gone``:
-    its process has ended, says the witness of its pool."""
+    """One worker process; times are monotonic seconds. ``active_at``: when it was last seen with work in hand;
+    ``gone``: its process has ended, says the witness of its pool."""
 
     beat: Heartbeat
     heard_at: float

@@ -68,11 +68,15 @@ def _goals(view: MissionView) -> object:
 
 
 def _tasks(view: MissionView, now: datetime) -> object:
-    rows = table("task", "skill", "status", "attempt", "took", "cpu", "memory", "", right=("attempt", "took", "cpu", "memory"))
+    rows = table(
+        "task", "skill", "status", "attempt", "took", "cpu", "memory", "", right=("attempt", "took", "cpu", "memory")
+    )
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
         used = (span(task.cpu_s) if task.cpu_s else "", size(task.peak_memory_bytes) if task.peak_memory_bytes else "")
-        rows.add_row(plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), *used, _why(task))
+        rows.add_row(
+            plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), *used, _why(task)
+        )
     return rows
 
 

@@ -46,7 +46,9 @@ def mission(answer: Answer[dict[str, Any]]) -> None:
     if state.suite is not None:
         suite = state.suite
         typer.echo(f"tests: {suite.outcome}, {suite.passed} passed, {suite.failed} failed, by {suite.task}")
-    table = screen.table("task", "status", "attempt", "skill", "worker", "took", "cpu", "memory", "reason", right=_NUMBERS)
+    table = screen.table(
+        "task", "status", "attempt", "skill", "worker", "took", "cpu", "memory", "reason", right=_NUMBERS
+    )
     for task in answer.value["tasks"]:
         table.add_row(*_task(task))
     console.print(table)

@@ -1,4 +1,4 @@
-"""Nobody who works is called lost, however busy; who has died is noticed at once, and who is frozen within the lease."""
+"""Nobody who works is called lost, however busy; a death is noticed at once, a frozen worker within the lease."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -63,7 +64,7 @@ class Beats:
 
     def longest_gap_s(self, worker: str) -> float:
         at = self.heard[worker]
-        return max(later - earlier for earlier, later in zip(at, at[1:], strict=False))
+        return max(later - earlier for earlier, later in pairwise(at))
 
 
 async def listening(client: Client) -> Beats:

@@ -36,7 +36,11 @@ async def reports(mission: MissionHandle) -> list[AttemptFinished]:
 
 @pytest.mark.parametrize(
     ("program", "limit", "ended_by"),
-    [(EATS, MaxMemory(megabytes=100), "memory"), (BURNS, MaxCpu(seconds=1), "cpu"), (BURNS_IN_TWO, MaxCpu(seconds=1), "cpu")],
+    [
+        (EATS, MaxMemory(megabytes=100), "memory"),
+        (BURNS, MaxCpu(seconds=1), "cpu"),
+        (BURNS_IN_TWO, MaxCpu(seconds=1), "cpu"),
+    ],
 )
 async def test_a_program_is_killed_at_the_limit(
     client: Client, program: str, limit: Expectation, ended_by: str

@@ -46,7 +46,6 @@ class Queue:
             assert time.monotonic() < deadline, f"{seen} is not {wanted}"
             time.sleep(0.01)
 
-
     def until_count(self, count: int, within_s: float = 10.0) -> None:
         deadline = time.monotonic() + within_s
         while len(self.messages()) != count:
@@ -98,9 +97,7 @@ def test_what_came_later_with_a_higher_priority_goes_first(
     queue.until([["urgent"], ["first"], ["second"]])
 
 
-def test_whoever_had_no_turn_for_long_is_sent_as_urgent(
-    queue: Queue, sender: Callable[[Spread], CelerySender]
-) -> None:
+def test_whoever_had_no_turn_for_long_is_sent_as_urgent(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
     one = sender(lambda skill, queue: (None, 1))
     one.send(dispatch("u0", priority=9))
     one.send(dispatch("u1", priority=9))

@@ -31,8 +31,8 @@ _PACE = 0.999
 
 
 class Said:
-    """One event as the laws see it: ``known`` is the place of the newest event that its author knew, ``at`` the true time
-    at which the log took it, in seconds."""
+    """One event as the laws see it: ``known`` is the place of the newest event that its author knew, ``at`` the true
+    time at which the log took it, in seconds."""
 
     def __init__(
         self, book: Book, payload: Any, place: Place, known: Place | None, cause: str, at: float = 0.0
@@ -212,10 +212,14 @@ def _action_failed(said: Said) -> None:
     said.need(0 < event.attempt <= task.attempt, "only what was announced can fail")
     if event.failure.code == "timed_out":
         ran_s = said.at - task.began_at[event.attempt]
-        said.need(ran_s >= task.spec.timeout_s, "no time is up before its time, whatever the calendars say", f"{ran_s:.1f} s")
+        said.need(
+            ran_s >= task.spec.timeout_s, "no time is up before its time, whatever the calendars say", f"{ran_s:.1f} s"
+        )
     if event.failure.code == "unknown_skill":
         waited_s = said.at - task.ready_at[event.attempt]
-        said.need(waited_s >= GRACE_S * _PACE, "a task waits out its grace, whatever the calendars say", f"{waited_s:.1f} s")
+        said.need(
+            waited_s >= GRACE_S * _PACE, "a task waits out its grace, whatever the calendars say", f"{waited_s:.1f} s"
+        )
     task.judge(event.attempt, event.failure)
 
 

@@ -18,8 +18,9 @@ MIB = 1024 * 1024
 class Limits:
     """What one run may use.
 
-    ``memory_bytes``, ``processes`` and ``cpu_s`` hold for the whole tree of processes; ``file_bytes`` for each file. ``scratch_bytes`` is the size
-    of the private /tmp, where a backend has one. ``output_bytes`` is what is kept of each stream; the rest is dropped.
+    ``memory_bytes``, ``processes`` and ``cpu_s`` hold for the whole tree of processes; ``file_bytes`` for each file.
+    ``scratch_bytes`` is the size of the private /tmp, where a backend has one. ``output_bytes`` is what is kept of each
+    stream; the rest is dropped.
     """
 
     wall_s: float = 60.0

@@ -92,7 +92,8 @@ def _argv(command: Sequence[str], limits: Limits, *, namespaces: bool) -> list[s
 
 
 def _kernel_limits(limits: Limits, *, own_count: bool) -> dict[str, tuple[int, int]]:
-    """Soft and hard limits of each process. Those of memory and processor time are backstops: the watch on the tree names the reason."""
+    """Soft and hard limits of each process. Those of memory and processor time are backstops: the watch on the tree
+    names the reason."""
     cpu_s = ceil(limits.cpu_s) + 1
     kernel = {
         "RLIMIT_CPU": (cpu_s, cpu_s + 2),

@@ -139,7 +139,7 @@ class _Watch:
         streams.selector.close()
 
     def _has_ended(self) -> bool:
-        """Whether the process has ended; before it is reaped, the kernel tells what it and its descendants have used."""
+        """Whether the process has ended; before it is reaped, the kernel tells what all of it has used."""
         if hasattr(os, "waitid") and os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             self.cpu_s = max(self.cpu_s, tree.cpu_s([psutil.Process(self.process.pid)]))
         return self.process.poll() is not None
