@@ -5,9 +5,12 @@ again where nobody else would: one worker process, the processes with the roles 
 server (with its append-only file). For each: how many tasks finished, how many were counted twice, how many began
 twice, and when the last one ended after the kill.
 
-Celery runs late acknowledgements; with its defaults what a dead worker held comes back after an hour, so it is also
-shown with a visibility timeout of 5 seconds and its queue looked at every second, which it leaves to the user. That
-takes two settings: ``unacked_restore_interval`` alone still looks only every tenth time (``unacked_restore_throttle``).
+Celery runs late acknowledgements. With its defaults its main process acknowledges what a killed child had in hand, as
+failed, so the task is lost for good and no visibility timeout brings it back: ``task_reject_on_worker_lost`` is for
+that. What is lost with the main process comes back after the visibility timeout of an hour. So Celery is also shown
+with rejection, a visibility timeout of 5 seconds and its queue looked at every second, all of which it leaves to the
+user. The last takes two settings: ``unacked_restore_interval`` alone still looks only every tenth time
+(``unacked_restore_throttle``).
 """
 
 from __future__ import annotations
@@ -144,7 +147,7 @@ async def _mission(settings: Settings, what: str, kill: Callable[[], None], wait
 
 def _celery(folder: Path, what: str, visibility_s: int, wait_s: float) -> Outcome:
     side = "Celery, late acks" + (
-        "" if visibility_s == 3600 else f", visibility {visibility_s} s, restored every second"
+        "" if visibility_s == 3600 else f", reject on worker lost, visibility {visibility_s} s, restored every second"
     )
     place = folder / f"celery-{visibility_s}-{what.replace(' ', '-')}"
     place.mkdir()
@@ -208,7 +211,7 @@ def make_app(url: str, visibility_s: int) -> Celery:
     app.conf.update(broker_connection_retry_on_startup=True)
     if visibility_s != 3600:
         options = {"visibility_timeout": visibility_s, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
-        app.conf.update(broker_transport_options=options)
+        app.conf.update(broker_transport_options=options, task_reject_on_worker_lost=True)
 
     def nap(task: str) -> None:
         with Path(os.environ[RECORD]).open("a", encoding="utf-8", buffering=1) as record:
