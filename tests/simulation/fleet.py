@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from events.port import Log
 from orchestrator.desks import Desk
 from orchestrator.service import Orchestrator
@@ -15,6 +17,7 @@ from schemas.commands import Command, CommandReply
 from schemas.errors import TimedOut
 from schemas.ids import uuid7
 from schemas.plan import Plan
+from schemas.signals import Heartbeat, heartbeat_subject
 from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
 from tests.simulation.fates import Fates
@@ -139,10 +142,20 @@ class Fleet:
         node = self.nodes.get(name)
         if node is None or node.dead:
             return
+        ears = self._ears[name]
         self._end(node)
+        if name.startswith("w") and self.fates.stream("witness").random() < 0.5:
+            self._bear_witness(name, ears)
         start = self._starts[name]
         later = 0.05 if self.fates.calm else self._chance.random() * self._chance.choice((0.2, 3.0))
         asyncio.get_running_loop().call_later(later, start)
+
+    def _bear_witness(self, name: str, ears: Ears) -> None:
+        """The witness of the pool says that a worker has died; what it wrote last may still be on its way."""
+        gone = msgspec.json.encode(Heartbeat(worker=name, leaving=True, gone=True))
+        saying = asyncio.create_task(ears.send(heartbeat_subject(name), gone))
+        self._burials.add(saying)
+        saying.add_done_callback(self._burials.discard)
 
     def _end(self, node: Node) -> None:
         node.dead = True
