@@ -98,6 +98,7 @@ class TaskQueueManager:
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
         await self.desks.load_open()
+        self._adopt(after_s=-1.0)  # at once: whoever recorded it has most likely died
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
@@ -248,7 +249,7 @@ class TaskQueueManager:
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
-    def _adopt(self) -> None:
+    def _adopt(self, after_s: float = _ADOPT_S) -> None:
         """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
 
         The sender passes over what it knows. What another manager is just about to send goes twice, which is harmless.
@@ -256,7 +257,7 @@ class TaskQueueManager:
         for desk in self.desks.all():
             if self._at_rest(desk):
                 continue
-            for opened in unclaimed(desk.state, self._sightings, _ADOPT_S):
+            for opened in unclaimed(desk.state, self._sightings, after_s):
                 if opened.order is not None:
                     self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
