@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -24,6 +24,7 @@ from schemas.celery_wire import celery_settings, wire_priority
 
 _log = logging.getLogger(__name__)
 _MOST_IN_MESSAGE = 50
+_MOST_STANDING_BY = 10_000
 _AHEAD = 2
 """Unclaimed messages a worker: one that it takes next, one that covers the time until this sender hears of it."""
 _WORTH_S = 0.05
@@ -81,6 +82,9 @@ class Sender(Protocol):
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Told that an attempt was claimed, from this queue and with this priority, or need not be any more."""
 
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Told that a worker has reported an attempt, and which queues it reads."""
+
     def close(self) -> None:
         """Stop. What was not sent yet is sent by whoever finds it unclaimed on the log."""
 
@@ -105,6 +109,8 @@ class CelerySender:
         rates: attempts a second by skill, where there is a limit.
         tenant_weights: the shares of tenants; 1 where there is none.
         priority_step: how many times the turns of the priority below each priority has.
+        standby: whether workers that will find nothing else to do are told to stand by: see
+            :mod:`orchestrator.task_queue.standby`.
     """
 
     def __init__(
@@ -115,7 +121,9 @@ class CelerySender:
         rates: Mapping[str, float] = MappingProxyType({}),
         tenant_weights: Mapping[str, float] = MappingProxyType({}),
         priority_step: float = PRIORITY_STEP,
+        standby: bool = False,
     ) -> None:
+        self._standby = standby
         app = Celery("stigmergy.dispatch", set_as_current=False)
         app.conf.update(celery_settings(redis_url))
         self._factory = MessageFactory(app)
@@ -133,6 +141,7 @@ class CelerySender:
         self._hurt: list[Message] = []
         self._to_front = self._redis.register_script(_TO_FRONT)
         self._priority_step = priority_step
+        self._standing_by: dict[AttemptKey, bool] = {}
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._thread.start()
 
@@ -144,6 +153,23 @@ class CelerySender:
 
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self._news.put(_News("settled", attempt, None, queue, priority))
+
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Nothing to do: what counts here is the claim."""
+
+    def quiet(self, dispatch: Dispatch) -> bool:
+        """Whether an order could go past this sender without going past others."""
+        name = dispatch.queue
+        return (
+            self._news.empty()
+            and name not in self._backlog
+            and not self._sent.count(name)
+            and dispatch.order.skill not in self._buckets
+        )
+
+    def stands_by(self, attempt: AttemptKey) -> bool:
+        """Whether the message of this attempt told its worker to stand by. Asked once."""
+        return self._standing_by.pop(attempt, False)
 
     def close(self) -> None:
         self._news.put(None)
@@ -209,8 +235,19 @@ class CelerySender:
                 if (bucket := self._buckets.get(first.order.skill)) is not None:
                     bucket.take(len(taken))
                 self._remember(message, taken)
-                self._persist(taken, message)
+                self._persist(taken, message, standby=self._may_stand_by(name, taken, workers))
         del self._backlog[name]
+
+    def _may_stand_by(self, name: str, message: Sequence[Dispatch], workers: int) -> bool:
+        """Whether the worker that takes this message will find nothing else to do: a single attempt, none behind it,
+        and a worker for each message."""
+        alone = len(message) == 1 and not len(self._backlog[name]) and self._sent.count(name) <= max(1, workers)
+        if not self._standby or not alone or message[0].order.skill in self._buckets:
+            return False
+        if len(self._standing_by) >= _MOST_STANDING_BY:
+            self._standing_by.clear()
+        self._standing_by[key_of(message[0].order)] = True
+        return True
 
     def _allowed(self, skill: str) -> int:
         """How many attempts of the skill may go now; if none, it is looked at again when one may."""
@@ -227,11 +264,11 @@ class CelerySender:
         self._waiting.difference_update(keys)
         self._sent.add(message, keys)
 
-    def _persist(self, orders: Sequence[Dispatch], message: Message) -> None:
+    def _persist(self, orders: Sequence[Dispatch], message: Message, *, standby: bool = False) -> None:
         """Publish until it succeeds; Redis may be away for a while."""
         delay = 0.05
         texts = [dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in orders]
-        message.place, message.raw = self._factory.make(texts, message.queue, message.priority)
+        message.place, message.raw = self._factory.make(texts, message.queue, message.priority, standby=standby)
         while True:
             try:
                 self._redis.lpush(message.place, message.raw)

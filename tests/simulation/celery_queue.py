@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.sent import AttemptKey
@@ -37,6 +37,9 @@ class Queue:
 
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Nothing is kept back here."""
+
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Nobody stands by here."""
 
     def close(self) -> None:
         """Nothing to let go."""
