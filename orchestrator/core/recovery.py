@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
+from orchestrator.core.barriers import LONGEST_S
 from orchestrator.core.mission import Mission, TaskState
-from orchestrator.core.settle import LONGEST_S
 from schemas.attempts import Failure
 from schemas.errors import LimitExceeded, Stopped
 from schemas.events import Payload

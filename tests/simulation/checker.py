@@ -97,7 +97,8 @@ class Checker:
             seen.missions[place], seen.floors[place] = seen.mission, seen.floor
             return
         if (law := LAWS.get(type(fact.payload))) is not None:
-            law(Said(seen.book, fact.payload, place, self.places.get(fact.cause), fact.cause, monotonic()))
+            known = self.places.get(fact.cause)
+            law(Said(seen.book, fact.payload, place, known, fact.cause, fact.at, monotonic()))
         if isinstance(fact.payload, ActionExpired):
             self.expired.append((key, fact.payload.failure.message))
         seen.mission, seen.floor = evolve(seen.mission, fact), floors.evolve(seen.floor, fact)

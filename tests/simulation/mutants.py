@@ -12,18 +12,21 @@ from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
 from events.memory import MemoryLog
 from orchestrator.core import advance as advancing
+from orchestrator.core import barriers, graph, verdicts
 from orchestrator.core import decide as deciding
 from orchestrator.core import evolve as folding
-from orchestrator.core import graph, verdicts
-from orchestrator.core.mission import Mission, MissionStatus, TaskState
+from orchestrator.core.mission import Mission, MissionStatus, Tally, TaskState
 from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue import rules
 from orchestrator.task_queue import service as managing
 from orchestrator.task_queue.sightings import Sightings
 from schemas.attempts import Failure
+from schemas.barriers import Barrier
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
 from tests.simulation.play import Outcome, play
@@ -162,6 +165,15 @@ def _with(state: Any, **changes: Any) -> Any:
     return folding.replace(state, **changes)
 
 
+def _barriers_let_pass_too_early() -> Any:
+    sound = barriers.holds
+
+    def holds(barrier: Barrier, tally: Tally, *, late: bool = False) -> bool:
+        return sound(barrier, msgspec.structs.replace(tally, met=tally.met + 1), late=late)
+
+    return patch.object(barriers, "holds", holds)
+
+
 MUTANTS: dict[str, Mutant] = {
     "guards are ignored": _guards_ignored,
     "late words count": _late_words_count,
@@ -170,6 +182,7 @@ MUTANTS: dict[str, Mutant] = {
     "one attempt too many": _one_attempt_too_many,
     "one attempt too few": _one_attempt_too_few,
     "needs are not awaited": _needs_are_not_awaited,
+    "barriers let pass too early": _barriers_let_pass_too_early,
     "commands are not recognised": _commands_are_not_recognised,
     "retries are not folded": _retries_are_not_folded,
     "reports are not folded": _reports_are_not_folded,

@@ -9,6 +9,7 @@ from typing import Any
 from schemas.expectations import ExitCode, Expectation, MaxDuration, OutputHas
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RetryPolicy, TaskSpec
 from tests.simulation.fates import RATES, Fate
+from tests.simulation.waits import with_barriers
 
 SKILLS = ("s", "t")
 _WEIGHTS = (0.5, 1.0, 1.0, 4.0)
@@ -74,6 +75,11 @@ def make_scenario(seed: int) -> Scenario:
     calm = rng.choice((0.0, 0.3, 1.0, 1.0, 2.0))
     chosen = [kind for kind in sorted(RATES) if rng.random() < 0.8]
     scripts = tuple(_script(rng, number) for number in range(rng.choice((1, 2, 2, 3))))
+    patient = Random(f"{seed}/barriers")
+    scripts = tuple(
+        replace(script, plan=with_barriers(patient, script.plan)) if patient.random() < 0.5 else script
+        for script in scripts
+    )
     return Scenario(
         seed=seed,
         scripts=scripts,
