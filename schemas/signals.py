@@ -51,6 +51,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
         profile: what it has in common with all who fulfil the same requirements; it also reads the queues of it.
         deprecated: skills among them that its agent would rather not do any more, and what to use instead; it reads
             only the queue of its profile for them.
+        vouched: the witness of its pool says it, because its process is there and works, but cannot say it itself.
+        gone: the witness says that its process has ended without a goodbye.
         held: skills that it would take, were it or its agent not stopped; they are not among ``skills``.
     """
 
@@ -74,6 +76,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     profile: str = ""
     held: tuple[str, ...] = ()
     deprecated: dict[str, str] = {}
+    vouched: bool = False
+    gone: bool = False
 
     @property
     def available(self) -> bool:

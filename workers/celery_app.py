@@ -41,6 +41,7 @@ from workers.notebook import Notebook
 from workers.pool_step import PoolStep
 from workers.process import WorkerProcess, WorkerSettings
 from workers.registry import Registry
+from workers.vouching import Vouching
 from workers.workspaces import MemoryBlobs
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ _LOOK_S = 0.25
 _LAST_WORDS_S = 5.0
 _board = Board()
 _notebook = Notebook()
+_vouching: list[Vouching] = []
 _members: list[WorkerProcess] = []
 _free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
 """The workers of this process that have nothing in hand: one, or in a pool of threads as many as there are threads."""
@@ -110,6 +112,8 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     # Celery tells of every message at INFO; what an attempt did is on the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _vouching[:] = [Vouching()]
+    _vouching[0].start(settings.nats_url, settings.heartbeat_s)
     _leave_when_told()
     app = make_app(settings, registry.profile(settings.labels))
     queues = ",".join(registry.queues(settings.labels))
@@ -158,7 +162,7 @@ def _join(**_: object) -> None:
     settings = _settings()
     try:
         for _number in range(settings.size if settings.kind == "threads" else 1):
-            member = WorkerProcess(settings, _board, _notebook)
+            member = WorkerProcess(settings, _board, *_vouching, notebook=_notebook)
             member.join()
             _members.append(member)
             _free.put(member)

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.core.recovery import QUARANTINED
+from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
 from schemas.events import Payload
 from schemas.events import action as actions
@@ -27,11 +28,18 @@ from schemas.plan import ROOT_GOAL, Group, TaskSpec
 from tests.simulation import waits
 from tests.simulation.ledger import Book, Broken, Place, TaskBook, holds
 
+_PACE = 0.999
+"""Monotonic clocks do not run at quite the right pace."""
+
 
 class Said:
-    """One event as the laws see it: ``known`` is the place of the newest event that its author knew."""
+    """One event as the laws see it: ``known`` is the place of the newest event that its author knew, ``at``
+    what its author's clock said, ``true_s`` the true time at which the log took it, in seconds."""
 
-    def __init__(self, book: Book, payload: Any, place: Place, known: Place | None, cause: str, at: datetime) -> None:
+    def __init__(
+        self, book: Book, payload: Any, place: Place, known: Place | None, cause: str, at: datetime, true_s: float
+    ) -> None:
+        self.true_s = true_s
         self.book, self.payload, self.place, self.known, self.cause = book, payload, place, known, cause
         self.at = at
 
@@ -73,6 +81,7 @@ def _ready(said: Said) -> None:
     said.need(event.attempt == task.attempt + 1, "attempts count one by one", f"after {task.attempt}")
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
     task.attempt = event.attempt
+    task.ready_at[event.attempt] = said.true_s
     said.need(task.made <= task.spec.retry.max_attempts, "the budget of attempts is kept", f"made {task.made}")
     if task.spec.barrier is None or event.task not in book.begun:  # its time has passed once, by whoever's clock
         _may_begin(said, task.spec, event.needs_met, "no task starts before")
@@ -184,6 +193,7 @@ def _started(said: Said) -> None:
     said.need(event.attempt in task.dispatched, "nobody starts what is not on record as dispatched")
     said.need(event.attempt not in task.workers, "an attempt has one worker")
     task.workers[event.attempt] = event.worker
+    task.began_at[event.attempt] = said.true_s
 
 
 def _finished(said: Said) -> None:
@@ -216,6 +226,16 @@ def _violated(said: Said) -> None:
 def _action_failed(said: Said) -> None:
     task, event = said.task(), said.payload
     said.need(0 < event.attempt <= task.attempt, "only what was announced can fail")
+    if event.failure.code == "timed_out":
+        ran_s = said.true_s - task.began_at[event.attempt]
+        said.need(
+            ran_s >= task.spec.timeout_s, "no time is up before its time, whatever the calendars say", f"{ran_s:.1f} s"
+        )
+    if event.failure.code == "unknown_skill":
+        waited_s = said.true_s - task.ready_at[event.attempt]
+        said.need(
+            waited_s >= GRACE_S * _PACE, "a task waits out its grace, whatever the calendars say", f"{waited_s:.1f} s"
+        )
     task.judge(event.attempt, event.failure)
 
 

@@ -43,6 +43,7 @@ class TaskBook:
             a retry has allowed.
         verdicts: attempt to its first verdict: None if it is confirmed, else why it failed.
         reports: attempt to its first report.
+        ready_at, began_at: attempt to the true time at which the log took the fact, in seconds.
     """
 
     spec: TaskSpec
@@ -54,6 +55,8 @@ class TaskBook:
     verdicts: dict[int, Failure | None] = field(default_factory=dict)
     dispatched: set[int] = field(default_factory=set)
     workers: dict[int, str] = field(default_factory=dict)
+    ready_at: dict[int, float] = field(default_factory=dict)
+    began_at: dict[int, float] = field(default_factory=dict)
     counted: set[int] = field(default_factory=set)
 
     def judge(self, attempt: int, failure: Failure | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -23,6 +24,7 @@ from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue import rules
 from orchestrator.task_queue import service as managing
+from orchestrator.task_queue.sightings import Sightings
 from schemas.attempts import Failure
 from schemas.barriers import Barrier
 from schemas.events import attempt as attempts
@@ -52,6 +54,14 @@ def _late_words_count() -> Any:
 
 def _leases_never_end() -> Any:
     return patch.object(managing, "expired", lambda *_, **__: [])
+
+
+def _silences_by_the_calendar() -> Any:
+    def age_s(self: Any, _floor: Any, opened: Any) -> float:
+        now: datetime = self._monotonic.__self__.clock()
+        return (now - opened.since).total_seconds()
+
+    return patch.object(Sightings, "age_s", age_s)
 
 
 def _one_attempt_too_many() -> Any:
@@ -168,6 +178,7 @@ MUTANTS: dict[str, Mutant] = {
     "guards are ignored": _guards_ignored,
     "late words count": _late_words_count,
     "leases never end": _leases_never_end,
+    "silences by the calendar": _silences_by_the_calendar,
     "one attempt too many": _one_attempt_too_many,
     "one attempt too few": _one_attempt_too_few,
     "needs are not awaited": _needs_are_not_awaited,
