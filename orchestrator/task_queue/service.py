@@ -146,11 +146,15 @@ class TaskQueueManager:
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
-                self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
+                # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
+                if attempt := floor.newest.get(event.task, 0):
+                    self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
             case WorldTripped() as event:
                 reason = f"safety: {event.message}"
                 self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
-            case MissionCancelled() | MissionFailed():
+            case MissionFailed():  # its tasks were cancelled one by one
+                self._settle(floor, list(floor.attempts))
+            case MissionCancelled():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
 
