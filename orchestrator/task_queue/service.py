@@ -158,11 +158,15 @@ class TaskQueueManager:
                 self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
-                self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
+                # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
+                if attempt := floor.newest.get(event.task, 0):
+                    self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
             case WorldTripped() as event:
                 reason = f"safety: {event.message}"
                 self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
-            case MissionCancelled() | MissionFailed():
+            case MissionFailed():  # its tasks were cancelled one by one
+                self._settle(floor, list(floor.attempts))
+            case MissionCancelled():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
 
@@ -299,7 +303,9 @@ class TaskQueueManager:
 def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     opened = floor.attempts.get(running.task)
     if opened is None:
-        return True  # judged, cancelled or given up; or it has just ended, then there is nothing left to stop
+        # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
+        # never heard of is none of that: whoever sees it running before it has read of it is behind.
+        return floor.ended or floor.newest.get(running.task, 0) >= running.attempt
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )
