@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestrator.core.mission import GoalState, Mission, TaskState
+from orchestrator.core.mission import BallotState, GoalState, Mission, TaskState
 from stigmergy.replaying import AgentState, Scene
 from stigmergy.world_panel import WorldFold, shown
 
@@ -16,7 +16,8 @@ class Change(BaseModel):
     """One value that is another now.
 
     Attributes:
-        what: ``mission``, ``goal``, ``task``, ``group``, ``agent``, ``scratchpad``, or ``world.`` and a kind of things.
+        what: ``mission``, ``goal``, ``task``, ``group``, ``ballot``, ``agent``, ``scratchpad``, or ``world.`` and a
+            kind of things.
         name: which one; empty for the mission.
         field: which of its values.
         before: None if it was not there.
@@ -42,6 +43,7 @@ def changes(before: Scene, after: Scene, world: WorldFold | None = None) -> list
         *_maps("goal", old.goals, new.goals, _goal),
         *_maps("group", old.groups, new.groups, lambda group: {"branches": group.branches}),
         *_maps("task", old.tasks, new.tasks, _task),
+        *_maps("ballot", old.ballots, new.ballots, _ballot),
         *_maps("agent", before.agents, after.agents, _agent),
         *_maps("scratchpad", before.scratchpads, after.scratchpads, dict),
         *(_of_world(world, old_world, after) if world is not None else ()),
@@ -80,7 +82,20 @@ def _goal(goal: GoalState) -> dict[str, Any]:
 
 def _task(task: TaskState) -> dict[str, Any]:
     output = task.finished.output if task.finished is not None else {}
-    return {"status": task.status.value, "attempt": task.attempt, "reason": task.reason, "output": output}
+    shown = {"status": task.status.value, "attempt": task.attempt, "reason": task.reason, "output": output}
+    return {**shown, "deaths": [death.worker for death in task.deaths]} if task.deaths else shown
+
+
+def _ballot(ballot: BallotState) -> dict[str, Any]:
+    terms = ballot.terms
+    return {
+        "status": ballot.status,
+        "round": ballot.round,
+        "question": terms.question,
+        "choice": ballot.choice,
+        "voted": len(ballot.votes),
+        "members": len(terms.electorate),
+    }
 
 
 def _agent(agent: AgentState) -> dict[str, Any]:

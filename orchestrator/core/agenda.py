@@ -17,6 +17,7 @@ TRIPPED = "tripped"  # a safety constraint was broken; the item is the reason
 CAST = "cast"  # a task has said how it votes
 SAID = "said"  # an agent has said how it votes; the item is the ballot and the id of the event
 COUNT = "count"  # a ballot has an outcome
+BARRIER = "barrier"  # the time of a barrier: only ever a timer
 STOP = "stop"  # a task should end, because its goal or its mission has
 
 

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from orchestrator.coordination.voting import turnout
 from orchestrator.core import agenda
+from orchestrator.core.barriers import LONGEST_S
 from orchestrator.core.members import counted
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
 from orchestrator.core.resolve import resolved_options
-from orchestrator.core.settle import LONGEST_S
 from schemas.ballots import Dissent, Elector, Terms, VoteSpec, paper
 from schemas.commands import CastVote, OpenBallot, SettleBallot
 from schemas.errors import InvalidWorkflow, Refused

@@ -8,9 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.core import agenda
+from orchestrator.core.barriers import count_begin
 from orchestrator.core.facts import Fact
 from orchestrator.core.members import ballot_over, close_ballot, look_at, members_of
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState, TaskStatus, Verdict
+from orchestrator.core.rest import stop_rest
 from orchestrator.core.settle import touch_goal
 from schemas.attempts import Failure
 from schemas.ballots import ChoiceSpec, Vote, VoteSpec
@@ -44,9 +46,10 @@ def _opened(mission: Mission, fact: Fact, event: ballots.BallotOpened) -> Missio
     mission = agenda.set_timer(_put(mission, fresh), agenda.COUNT, name, event.closes_at)
     if task is not None:
         voting = replace(task, status=TaskStatus.VOTING, attempt=event.round, verdict=None, started_at=fact.at)
-        mission = agenda.take(mission, agenda.FREE, name)
+        mission = agenda.drop_timer(agenda.take(mission, agenda.FREE, name), agenda.BARRIER, name)
         mission = replace(mission, tasks=mission.tasks.set(name, voting))
         mission = touch_goal(mission, task.spec.goal, fact.at)
+        mission = stop_rest(count_begin(mission, name, fact.at), name)
         said = [one for one in members_of(mission, task) if mission.tasks[one].status is TaskStatus.SUCCEEDED]
         mission = agenda.put(mission, agenda.CAST, said)
     return look_at(mission, name)
@@ -141,7 +144,7 @@ def _chosen(mission: Mission, fact: Fact, event: TaskChosen) -> Mission:
     fits = isinstance(task.spec.settle, ChoiceSpec) and task.status is TaskStatus.WAITING
     if not fits or event.attempt <= task.attempt or mission.status not in OPEN:
         return mission
-    mission = agenda.take(mission, agenda.FREE, event.task)
+    mission = agenda.drop_timer(agenda.take(mission, agenda.FREE, event.task), agenda.BARRIER, event.task)
     mission = touch_goal(mission, task.spec.goal, fact.at)
     if event.output is not None:
         return _come_to(mission, event.task, event.attempt, event.output, event.product)
@@ -149,7 +152,8 @@ def _chosen(mission: Mission, fact: Fact, event: TaskChosen) -> Mission:
         return mission
     finished = winner.finished.model_copy(update={"task": event.task, "attempt": event.attempt})
     task = replace(task, status=TaskStatus.READY, attempt=event.attempt, verdict=Verdict(), finished=finished)
-    return _judge(mission, replace(task, started_at=winner.started_at))
+    mission = _judge(mission, replace(task, started_at=winner.started_at))
+    return mission if winner.started_at is None else count_begin(mission, event.task, winner.started_at)
 
 
 def _come_to(

@@ -34,9 +34,12 @@ class Winner(Struct, frozen=True):
     others: dict[str, str] = {}
 
 
-def can_choose(mission: Mission, task: TaskState) -> bool:
-    """Whether it is certain what is chosen, or that nothing can be."""
-    return _winner(mission, _spec(task)) is not None
+def may_go(mission: Mission, task: TaskState) -> bool:
+    """Whether a task whose needs are settled has something to do: a choice has, once it is certain what is chosen, or
+    that nothing can be."""
+    if not isinstance(task.spec.settle, ChoiceSpec) or task.hopeless:
+        return True
+    return _winner(mission, task.spec.settle) is not None
 
 
 def chosen(mission: Mission, task: TaskState) -> list[Payload]:

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from orchestrator.coordination.voting import Count, count
 from orchestrator.core import agenda
-from orchestrator.core.choosing import can_choose
+from orchestrator.core.barriers import settle
+from orchestrator.core.choosing import may_go
 from orchestrator.core.mission import BallotState, Mission, TaskState, TaskStatus
 from schemas.ballots import ChoiceSpec, VoteSpec
 
@@ -37,13 +38,6 @@ def owner_of(mission: Mission, task: TaskState) -> TaskState | None:
     return mission.tasks.get(task.spec.member_of) if task.spec.member_of else None
 
 
-def may_go(mission: Mission, task: TaskState) -> bool:
-    """Whether a task whose needs are settled has something to do: a choice has, once it is certain."""
-    if not isinstance(task.spec.settle, ChoiceSpec) or task.hopeless:
-        return True
-    return can_choose(mission, task)
-
-
 def is_settled(mission: Mission, task: TaskState) -> bool:
     """Whether nobody asks any more what a member comes to."""
     owner = owner_of(mission, task)
@@ -54,7 +48,10 @@ def is_settled(mission: Mission, task: TaskState) -> bool:
 
 def member_ended(mission: Mission, task: TaskState) -> Mission:
     """What the end of a task means for the owner it is a member of, and for its own members."""
-    stopped = [name for name in members_of(mission, task) if not mission.tasks[name].status.ended]
+    members = [name for name in members_of(mission, task) if not mission.tasks[name].status.ended]
+    # What cannot run anyway is about to be skipped, for the same reason as its owner.
+    skipped = [name for name in members if mission.tasks[name].hopeless and (agenda.FREE, name) in mission.agenda]
+    stopped = [name for name in members if name not in skipped]
     mission = agenda.put(mission, agenda.STOP, stopped)
     if isinstance(task.spec.settle, VoteSpec):
         mission = close_ballot(mission, task.spec.id)
@@ -69,6 +66,8 @@ def member_ended(mission: Mission, task: TaskState) -> Mission:
         if task.status is TaskStatus.SUCCEEDED:
             return agenda.put(mission, agenda.CAST, [task.spec.id])
         return look_at(mission, name)
+    if owner.tally is not None:
+        return settle(mission, name)
     waits = owner.status is TaskStatus.WAITING and owner.unmet == 0 and not owner.hopeless
     return agenda.put(mission, agenda.FREE, [name]) if waits and may_go(mission, owner) else mission
 

@@ -178,6 +178,10 @@ class SettledReader(FieldReader):
         if (choice.pick == "ballot") is not ("ballot" in entries):
             self.note(path, "pick: ballot and a ballot belong together", "pick: ballot, ballot: {voters: [review]}")
             return []
+        if base.barrier is not None and base.workspace is not None and choice.pick in ("merge", "ballot"):
+            mend = "put the barrier before a task of its own, and let this one take its workspace from there"
+            self.note(path, f"behind a barrier, attempts in a workspace cannot have pick: {choice.pick}", mend)
+            return []
         parts = f"{base.id}.parts"
         if choice.pick == "ballot" or (choice.pick == "merge" and base.workspace is not None):
             gathered = ChoiceSpec(of=choice.of, pick="merge", at_least=choice.at_least)
@@ -197,7 +201,15 @@ class SettledReader(FieldReader):
         name, parts = f"{base.id}.ballot", f"{base.id}.parts"
         candidates = {"candidates": f"${{{parts}.output.parts}}"}
         asked = base.model_copy(
-            update={"id": name, "inputs": candidates, "intent": "", "needs": (parts,), "expects": (), "writes": ()}
+            update={
+                "id": name,
+                "inputs": candidates,
+                "intent": "",
+                "needs": (parts,),
+                "barrier": None,
+                "expects": (),
+                "writes": (),
+            }
         )
         known: dict[str, Any] = {"options": f"${{{parts}.output.parts[*].task}}"}
         if "question" not in (node.mapping or {}):
@@ -214,6 +226,7 @@ def _owner(base: TaskSpec, settle: VoteSpec | ChoiceSpec, member_of: str) -> Tas
         needs=base.needs,
         goal=base.goal,
         priority=base.priority,
+        barrier=base.barrier,
         settle=settle,
         member_of=member_of,
     )

@@ -24,7 +24,7 @@ from schemas.plan import ROOT_GOAL, Plan, TaskSpec
 from tests.core.settled_plans import OPTIONS, make_settled
 from tests.core.settled_plans import said as some_vote
 from tests.simulation.feature import Deed, Feature, Part
-from tests.simulation.said import Said
+from tests.simulation.said import Said, may_begin
 from tests.simulation.scenario import Script, Wish
 
 _PERSON = "ann"
@@ -123,11 +123,11 @@ class _Part(Part):
                 return  # whoever ended it and whoever opened it did not know of one another
             said.need(isinstance(task.spec.settle, VoteSpec), "only a vote is opened")
             said.need(event.round == task.attempt + 1, "rounds count one by one", f"after {task.attempt}")
-            missing = [need for need in task.spec.needs if not book.came_about(need)]
-            said.need(not missing, "no ballot is opened before what it needs", ", ".join(missing))
+            may_begin(said, task.spec, None, "no ballot is opened before")
             if book.paused_at is not None:
                 said.need(not said.knew(book.paused_at), "nothing is opened in a paused mission")
             task.attempt = event.round
+            book.begin_task(event.ballot, said.at)
         said.need(key not in self._rounds, "a round is opened once")
         self._rounds[key] = _Round(event.terms)
 
@@ -215,6 +215,7 @@ class _Part(Part):
             said.need(won == "succeeded", "only what has succeeded is chosen", f"{event.winner} {won}")
         else:
             said.need(settle.pick == "merge", "only a merge has no winner")
+        said.book.begin_task(event.task, said.book.begun[event.winner] if event.winner else said.at)
         task.attempt = event.attempt
         task.reports[event.attempt] = _report(event.task, event.attempt)
         task.judge(event.attempt, None)
