@@ -46,7 +46,8 @@ class RecoveryRule(Shape):
         do: ``retry_with_feedback``: another attempt, told what was wrong. ``roll_back``: another attempt that is told
             nothing; both begin with the task's own workspace, for what a violated attempt made is not used.
             ``other_agent``: another attempt, told what was wrong, by ``skill``. ``ask``: the task waits for a person.
-            ``smaller_step``: the planner cuts the task up; without one that can, it fails. ``fail``: no more attempts.
+            ``smaller_step``: the planner is asked for tasks to do instead; where it knows none, it fails. ``fail``: no more
+            attempts.
         times: how often, before the next rule is looked for.
     """
 
@@ -108,6 +109,12 @@ class TaskSpec(Shape):
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
+    smaller_step: tuple[TaskSpec, ...] = Field(
+        default=(), description="what a template's planner answers to the rule smaller_step: tasks to do instead"
+    )
+    otherwise: tuple[TaskSpec, ...] = Field(
+        default=(), description="what it answers where the intent cannot become an action: tasks to do instead"
+    )
 
     @field_validator("requires")
     @classmethod

@@ -90,6 +90,8 @@ def _handle(mission: Mission, kind: str, identifier: str, now: datetime, *, late
         return []
     if kind == agenda.GOAL:
         return list(_goal(mission, mission.goals[identifier], now, late=late))
+    if kind == agenda.REPLAN:
+        return []  # what follows is for the planner to say, and who asks it is not here
     if kind == agenda.TRIPPED:
         return [MissionPaused(reason=identifier)]
     if kind == agenda.JUDGED:
@@ -223,7 +225,8 @@ def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | N
 
 def _first_failure(mission: Mission, goal: GoalState) -> Failure:
     """What a person should look at first: of the failures directly below, the earliest that is no mere consequence."""
-    failed = [t for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.FAILED]
+    here = [t for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.spec.id not in mission.part_of]
+    failed = [t for t in here if t.status is TaskStatus.FAILED]
     failed.sort(key=lambda task: (str(task.ended_at), task.spec.id))
     for task in failed:
         if task.failure is not None:
@@ -232,9 +235,7 @@ def _first_failure(mission: Mission, goal: GoalState) -> Failure:
         child = mission.goals[identifier]
         if child.spec.parent == goal.spec.id and child.failure is not None and not child.spec.optional:
             return child.failure
-    skipped = sorted(
-        t.spec.id for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.SKIPPED
-    )
+    skipped = sorted(t.spec.id for t in here if t.status is TaskStatus.SKIPPED)
     return Failure(code="skipped", message=f"tasks that could not run: {', '.join(skipped[:5])}")
 
 
@@ -244,6 +245,8 @@ def _why_stopped(mission: Mission, task: str) -> str:
     for name in mission.goal_path[mission.tasks[task].spec.goal]:
         if (failure := mission.goals[name].failure) is not None:
             return failure.message
+    if (owner := mission.part_of.get(task)) is not None:
+        return f"{owner} goes on without it"
     user = left_behind_by(mission, task)
     return f"{user} has begun without it" if user else "no longer needed"
 

@@ -15,6 +15,7 @@ UNFOLD = "unfold"  # a group's needs are all settled
 GOAL = "goal"  # a goal may have ended
 TRIPPED = "tripped"  # a safety constraint was broken; the item is the reason
 BARRIER = "barrier"  # the time of a barrier: only ever a timer
+REPLAN = "replan"  # a task waits for the planner; advance has nothing to do about it
 STOP = "stop"  # a task should end, because its goal or its mission has
 
 

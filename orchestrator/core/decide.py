@@ -142,7 +142,11 @@ def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
             f"mission {mission.id!r} is {mission.status.value}; only a failed mission can be retried",
             hint="submit the objective again to run it anew",
         )
-    failed = sorted(name for name, task in mission.tasks.items() if task.status is TaskStatus.FAILED)
+    failed = sorted(
+        name
+        for name, task in mission.tasks.items()
+        if task.status is TaskStatus.FAILED and name not in mission.part_of
+    )
     unknown = [name for name in command.tasks if name not in failed]
     if unknown:
         raise Refused(f"these tasks have not failed: {', '.join(unknown)}", hint=f"failed are: {', '.join(failed)}")

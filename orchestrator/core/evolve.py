@@ -22,6 +22,7 @@ from orchestrator.core.mission import (
     TaskStatus,
     Verdict,
 )
+from orchestrator.core.replanning import REPLANNING
 from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
@@ -163,8 +164,11 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
     states, groups = mission.tasks, mission.groups
     again = {name for name, goal in mission.goals.items() if goal.status is not GoalStatus.ACHIEVED}
     for identifier, task in mission.tasks.items():
+        if identifier in mission.part_of:
+            continue  # the task itself is tried again, in its own way first
         if identifier in event.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
-            fresh = TaskState(spec=task.spec, attempt=task.attempt, forgiven=task.attempt, refers=task.refers)
+            made = task.attempt
+            fresh = TaskState(spec=task.spec, attempt=made, forgiven=made, refers=task.refers, rounds=task.rounds)
             states = states.set(identifier, fresh)
             again.update(mission.goal_path[task.spec.goal])
     for identifier, group in mission.groups.items():
@@ -362,6 +366,7 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     goals.GoalAchieved: _goal_achieved,
     goals.GoalFailed: _goal_failed,
     worlds.WorldTripped: _tripped,
+    **REPLANNING,
     **VERDICTS,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))

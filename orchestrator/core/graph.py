@@ -163,6 +163,8 @@ def _needs(mission: Mission, needs: Iterable[str]) -> tuple[int, str]:
 def _progress(mission: Mission) -> Map[str, GoalState]:
     goals = {i: replace(g, pending=0, total=0, succeeded=0, failed=0, failures=0) for i, g in mission.goals.items()}
     for task in mission.tasks.values():
+        if task.spec.id in mission.part_of:
+            continue  # the task for which it is done is counted
         for depth, goal in enumerate(mission.goal_path[task.spec.goal]):
             goals[goal] = count(goals[goal], task.status, direct=depth == 0 and not borne(mission, task.spec.id))
     for group in mission.groups.values():

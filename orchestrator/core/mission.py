@@ -36,12 +36,15 @@ class MissionStatus(StrEnum):
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands. ``READY`` lasts from the announcement of an attempt to its verdict."""
+    """Where a task stands. ``READY`` lasts from the announcement of an attempt to its verdict, ``STUCK`` until the
+    planner has answered, ``REPLACED`` until the tasks that are done instead have ended."""
 
     WAITING = "waiting"
     READY = "ready"
     RETRYING = "retrying"
     ASKING = "asking"
+    STUCK = "stuck"
+    REPLACED = "replaced"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -68,6 +71,7 @@ class Verdict(Struct, frozen=True):
 
     failure: Failure | None = None
     violations: tuple[Violation, ...] = ()
+    refused: bool = False  # the intent could not become an action
 
 
 class Tally(Struct, frozen=True):
@@ -93,7 +97,10 @@ class TaskState(Struct, frozen=True):
         attempt: number of the newest announced attempt; 0 before the first.
         forgiven: attempts made before the task was reopened, or ended by an emergency stop; they do not count.
         refers: whether its specification holds references.
-        recovered: numbers of the recovery rules that were followed, once for each time.
+        recovered: numbers of the recovery rules that were followed, once for each time; -1 for asking the planner
+            because the intent was refused.
+        rounds: how often it was replanned; ``parts`` are the tasks of the newest round, ``end`` is the one of them that
+            stands for it as long as it is replaced.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
         deaths: workers lost over it since it was last reopened.
@@ -113,6 +120,9 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    rounds: int = 0
+    parts: tuple[str, ...] = ()
+    end: str = ""
     deaths: tuple[Death, ...] = ()
     verdict: Verdict | None = None
     finished: AttemptFinished | None = None
@@ -171,6 +181,7 @@ class Mission(Struct, frozen=True):
         dependents: node (task or group) to the nodes that need it.
         goal_path: goal to itself and all its ancestors.
         branch_of: task to its group and branch.
+        part_of: task to the one instead of which it is done.
         submission, reopening, pausing, resuming: ids of the commands that began it, and that last reopened, paused and
             resumed it: a command that is delivered twice is carried out once.
         agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
@@ -199,6 +210,7 @@ class Mission(Struct, frozen=True):
     dependents: Map[str, tuple[str, ...]] = Map()
     goal_path: Map[str, tuple[str, ...]] = Map()
     branch_of: Map[str, tuple[str, str]] = Map()
+    part_of: Map[str, str] = Map()
     agenda: Map[tuple[str, str], int] = Map()
     tickets: int = 0
     timers: Map[tuple[str, str], datetime] = Map()

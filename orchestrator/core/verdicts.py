@@ -52,7 +52,8 @@ def _action_failed(mission: Mission, fact: Fact, event: actions.ActionExpired | 
         task = mission.tasks[event.task]
         death = Death(attempt=event.attempt, worker=event.worker or "", at=fact.at, message=event.failure.message[:500])
         mission = replace(mission, tasks=mission.tasks.set(event.task, replace(task, deaths=(*task.deaths, death))))
-    return _judge(mission, event.task, Verdict(event.failure))
+    refused = isinstance(event, actions.ActionRefused)
+    return _judge(mission, event.task, Verdict(event.failure, refused=refused))
 
 
 def _counts(mission: Mission, event: Any) -> bool:

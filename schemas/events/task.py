@@ -10,7 +10,7 @@ from pydantic import Field
 from schemas.attempts import Death, Failure
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation, Observation, Violation
-from schemas.plan import OnConflict
+from schemas.plan import OnConflict, TaskId, TaskSpec
 from schemas.requirements import Value
 
 
@@ -97,6 +97,28 @@ class TaskAnswered(AttemptPayload):
     decision: Literal["retry", "fail"]
     advice: str = ""
     by: str = ""
+
+
+class TaskStuck(AttemptPayload):
+    """The task waits for the planner: its attempt failed, and it is asked for tasks to do instead."""
+
+    TYPE: ClassVar[str] = "task.stuck"
+    failure: Failure
+    rule: int = Field(default=-1, description="number of the recovery rule; -1: the intent could not become an action")
+    feedback: tuple[Violation, ...] = ()
+
+
+class TaskReplanned(AttemptPayload):
+    """The planner's answer: these tasks are done instead, and what ``end`` comes to is what the task comes to.
+
+    Their ids are ``<task>~<how often it was replanned>.<name>``; they need nothing but one another.
+    """
+
+    TYPE: ClassVar[str] = "task.replanned"
+    LOOSE: ClassVar[bool] = True
+    tasks: tuple[TaskSpec, ...]
+    end: TaskId = Field(description="the one that needs, directly or through others, all of them")
+    by: str = Field(default="", description="the planner")
 
 
 class TaskSkipped(TaskPayload):

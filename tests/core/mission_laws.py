@@ -33,6 +33,10 @@ def check_counters(mission: Mission) -> None:
         anew = again.groups[name]
         assert (group.unmet, bool(group.hopeless), group.pending) == (anew.unmet, bool(anew.hopeless), anew.pending)
         assert group.tally == anew.tally or group.branches is not None, name
+    for part, owner in mission.part_of.items():
+        stands = mission.tasks[owner].status is TaskStatus.REPLACED and part in mission.tasks[owner].parts
+        stopped = mission.status.ended or (agenda.STOP, part) in mission.agenda
+        assert stands or stopped or mission.tasks[part].status.ended, f"{part} is done for nobody"
     if mission.status in OPEN:
         assert set(again.agenda) == set(mission.agenda)
         assert _barrier_timers(again) == _barrier_timers(mission)
@@ -79,9 +83,12 @@ def _check_ready(before: Mission, event: TaskReady, now: datetime) -> None:
         had = [unit for unit, end in _ends(before, task.spec.needs) if end == "good"]
         assert list(event.needs_met) == had == event.inputs.get("had", had)
         return
+    owner = before.part_of.get(event.task)
+    assert owner is None or before.tasks[owner].status is TaskStatus.REPLACED, "a part whose task goes another way"
     for need in task.spec.needs:
         if need in before.tasks:
             assert before.tasks[need].status is TaskStatus.SUCCEEDED, need
+            assert all(before.tasks[part].status.ended for part in before.tasks[need].parts[-1:]), need
         else:
             group = before.groups[need]
             assert group.branches is not None
@@ -133,7 +140,7 @@ def _check_completed(before: Mission) -> None:
     assert all(group.branches is not None or group.given_up for group in before.groups.values())
     for name, goal in before.goals.items():
         assert name == ROOT_GOAL or goal.status is not GoalStatus.OPEN, name
-        direct = [task for task in before.tasks.values() if task.spec.goal == name]
+        direct = [t for t in before.tasks.values() if t.spec.goal == name and t.spec.id not in before.part_of]
         bad = sum(
             task.status in (TaskStatus.FAILED, TaskStatus.SKIPPED) and not graph.borne(before, task.spec.id)
             for task in direct

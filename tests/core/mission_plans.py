@@ -89,6 +89,19 @@ def _group(rng: Random, name: str, needs: tuple[str, ...], known: list[str], goa
     )
 
 
+def make_parts(rng: Random, known: list[str]) -> tuple[TaskSpec, ...]:
+    """What can be done instead of a task; nothing, sometimes."""
+    tasks: list[TaskSpec] = []
+    for number in range(rng.choice((0, 1, 1, 2, 3))):
+        inner = tuple(task.id for task in tasks if rng.random() < 0.5)
+        tasks.append(_task(rng, f"p{number}", inner, ROOT_GOAL, [*inner, *known]))
+    free = [task.id for task in tasks if not any(task.id in other.needs for other in tasks)]
+    if len(free) > 1:
+        tasks.append(_task(rng, "join", tuple(free), ROOT_GOAL, free))
+    rng.shuffle(tasks)
+    return tuple(tasks)
+
+
 def make_items(rng: Random) -> Any:
     """What a task says is the list for a group; mostly one, with names that clash."""
     return rng.choice(LISTS[:5]) if rng.random() < 0.9 else rng.choice(LISTS)

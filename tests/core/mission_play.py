@@ -14,6 +14,7 @@ from orchestrator.core.decide import decide
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
+from orchestrator.core.replanning import no_way, replanned, stuck_tasks
 from schemas.attempts import Failure
 from schemas.commands import (
     AnswerTask,
@@ -32,12 +33,12 @@ from schemas.events.action import ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished
 from schemas.events.goal import GoalAchieved, GoalFailed
 from schemas.events.mission import MissionExtended, MissionPaused, MissionReopened, MissionResumed
-from schemas.events.task import TaskCancelled, TaskReady, TaskSucceeded
+from schemas.events.task import TaskCancelled, TaskReady, TaskReplanned, TaskSucceeded
 from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 from schemas.expectations import Violation
 from schemas.plan import Plan
 from tests.core.mission_laws import check_counters, check_step
-from tests.core.mission_plans import make_items
+from tests.core.mission_plans import make_items, make_parts
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _OURS = ("mission", "task", "goal")
@@ -201,6 +202,12 @@ class Play:
             for place, name in enumerate(waiting)
         ]
 
+    def plan_anew(self, name: str) -> None:
+        """The planner answers for a task that is stuck: with something to do instead, or nothing."""
+        task = self.state.tasks[name]
+        parts = make_parts(self.rng, [])
+        self.decided(replanned(self.state, task, parts, "p") if parts else no_way(task, "p", "knows nothing"))
+
     def step(self) -> None:
         """Anything at all."""
         choice = self.rng.randrange(12)
@@ -210,6 +217,8 @@ class Play:
         elif choice < 8 and waiting:
             name = self.rng.choice(waiting)
             self.speak(name, self.state.tasks[name].attempt)
+        elif choice == 10 and stuck_tasks(self.state):
+            self.plan_anew(self.rng.choice(stuck_tasks(self.state)))
         elif choice == 8:
             self.now += timedelta(seconds=self.rng.choice((0.1, 1.0, 10.0, 100.0)))
         elif choice == 9:
@@ -228,6 +237,9 @@ class Play:
                 self.ask(answer)
                 moved = True
             self.ask(ResumeMission(id=f"r{len(self.facts)}", mission="m"))  # after a safety constraint was broken
+            for name in stuck_tasks(self.state):
+                self.plan_anew(name)
+                moved = True
             waiting = self.open_attempts()
             for name in waiting:
                 self.speak(name, self.state.tasks[name].attempt, well=0.9)
@@ -255,5 +267,6 @@ def _about_nobody(rng: Random) -> Payload:
         WorldConfirmed(task="nobody", attempt=1),
         _success(rng, "nobody", 1),
         ActionExpired(task="nobody", attempt=3, failure=failure),
+        TaskReplanned(task="nobody", attempt=1, tasks=(), end="nobody~1.a"),
     ]
     return rng.choice(words)

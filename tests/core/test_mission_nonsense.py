@@ -71,6 +71,8 @@ def anything(rng: Random, mission: Mission) -> Payload:
             worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),
             worlds.WorldTripped(rule="r", message="m", task=task, attempt=attempt),
             tasks.TaskAsked(task=task, attempt=attempt, question="?", rule=rng.randint(-1, 2)),
+            tasks.TaskStuck(task=task, attempt=attempt, failure=failure, rule=rng.randint(-1, 2)),
+            _replanned(rng, mission, task, attempt),
             tasks.TaskAnswered(task=task, attempt=attempt, decision=rng.choice(("retry", "fail"))),
             actions.ActionExpired(task=task, attempt=attempt, failure=failure),
             actions.ActionRefused(task=task, attempt=attempt, failure=failure),
@@ -100,6 +102,22 @@ def _plan(rng: Random) -> Plan:
         groups=tuple(Group(id=rng.choice(names), items="${x", tasks=(), goal=rng.choice(names)) for _ in range(1)),
         result={"r": "${x"},
     )
+
+
+def _replanned(rng: Random, mission: Mission, task: str, attempt: int) -> tasks.TaskReplanned:
+    state = mission.tasks.get(task)
+    prefix = f"{task}~{(state.rounds if state is not None else 0) + rng.choice((1, 1, 1, 2))}."
+    names = [prefix + rng.choice("abc") for _ in range(rng.randint(0, 3))]
+    parts = tuple(
+        TaskSpec(
+            id=name,
+            skill="s",
+            goal=state.spec.goal if state is not None and rng.random() < 0.9 else "nobody",
+            needs=tuple(rng.sample([*names, task, "c"], rng.choice((0, 0, 1)))),
+        )
+        for name in names
+    )
+    return tasks.TaskReplanned(task=task, attempt=attempt, tasks=parts, end=rng.choice([*names, "nobody"]), by="?")
 
 
 def _extension(rng: Random, mission: Mission, goal: str) -> missions.MissionExtended:
