@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from events.commands import CommandBus
@@ -20,6 +20,7 @@ from orchestrator.desks import Desk, Desks
 from orchestrator.planning import Planner, check_plan
 from orchestrator.recalling import Recordings, from_log, read_recording
 from orchestrator.recording import Clock, Recorder
+from orchestrator.replanning import Replanning
 from orchestrator.stopping import Stopping
 from schemas.commands import (
     CancelMission,
@@ -34,6 +35,7 @@ from schemas.commands import (
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
+from schemas.events.task import TaskStuck
 from schemas.plan import Plan
 
 _log = logging.getLogger(__name__)
@@ -41,7 +43,14 @@ _TRIES = 20
 
 
 class MissionRules:
-    """How missions are folded and moved on; see :mod:`orchestrator.core`."""
+    """How missions are folded and moved on; see :mod:`orchestrator.core`.
+
+    Args:
+        stuck: told of tenant and mission when a task waits for the planner.
+    """
+
+    def __init__(self, stuck: Callable[[str, str], None] = lambda tenant, mission: None) -> None:
+        self._stuck = stuck
 
     # Of other roles' nouns only what is folded, and frames, which may hold it: every message costs a wake-up.
     subjects: tuple[str, ...] = (
@@ -74,7 +83,9 @@ class MissionRules:
         return not state.agenda and not state.timers
 
     def read(self, before: Mission, fact: Fact) -> None:
-        """Nothing to do: what follows is decided by :meth:`advance`."""
+        """What follows is decided by :meth:`advance`, but for what the planner has to say."""
+        if isinstance(fact.payload, TaskStuck):
+            self._stuck(before.tenant, before.id)
 
     def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:
         """The log is all that an orchestrator acts upon."""
@@ -89,6 +100,7 @@ class Orchestrator:
         name: who this is, a token unique among the running orchestrators.
         clock: gives the present instant, aware.
         recordings: the events of a mission from its first on, for forks; the log alone if it is left out.
+        planner_timeout_s: how long the planner may think about a task that is stuck.
         limits: how much may be open before submitters are told to slow down, or are refused.
     """
 
@@ -102,6 +114,7 @@ class Orchestrator:
         clock: Clock,
         recordings: Recordings | None = None,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        planner_timeout_s: float = 120.0,
     ) -> None:
         self._log = log
         self._recordings = recordings or from_log(log)
@@ -110,14 +123,16 @@ class Orchestrator:
         self._clock = clock
         self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
+        self._replanning = Replanning(planner, timeout_s=planner_timeout_s)
         self._stopping = Stopping(log, self._recorder)
-        self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock)
+        self.desks: Desks[Mission] = Desks(log, MissionRules(self._replanning.notice), self._recorder, clock)
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when commands are taken."""
         await self.desks.load_open()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.desks.follow())
+            group.create_task(self._replanning.run(self.desks))
             group.create_task(self._commands.serve(self.handle))
             if ready is not None:
                 ready.set()

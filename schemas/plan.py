@@ -46,8 +46,8 @@ class RecoveryRule(Shape):
         do: ``retry_with_feedback``: another attempt, told what was wrong. ``roll_back``: another attempt that is told
             nothing; both begin with the task's own workspace, for what a violated attempt made is not used.
             ``other_agent``: another attempt, told what was wrong, by ``skill``. ``ask``: the task waits for a person.
-            ``smaller_step``: the planner is asked for tasks to do instead; where it knows none, it fails. ``fail``: no more
-            attempts.
+            ``smaller_step``: the planner is asked for tasks to do instead; if it knows none, the task fails. ``fail``:
+            no more attempts.
         times: how often, before the next rule is looked for.
     """
 

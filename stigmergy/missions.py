@@ -51,6 +51,8 @@ class TaskView(_View):
     reused_from: str | None = None
     waits_for: str = ""
     deaths: tuple[Death, ...] = ()
+    replaced_by: tuple[str, ...] = ()
+    part_of: str | None = None
 
 
 class GoalView(_View):
@@ -208,8 +210,13 @@ def _in_plan_order(state: Mission) -> list[str]:
         branches: Iterable[str] = state.groups[group.id].branches or ()
         order += [f"{group.id}.{branch}.{spec.id}" for branch in branches for spec in group.tasks]
     begun = {name: task.started_at for name, task in state.tasks.items()}
-    known = [name for name in order if name in state.tasks]
-    return sorted(known, key=lambda name: (begun[name] is None, str(begun[name]), order.index(name)))
+    parts: dict[str, list[str]] = {}
+    for part in sorted(state.part_of):
+        parts.setdefault(state.part_of[part], []).append(part)
+    for name in order:  # grows while it is walked: what is done instead of a part comes after it, too
+        order += parts.get(name, ())
+    place = {name: number for number, name in enumerate(order) if name in state.tasks}
+    return sorted(place, key=lambda name: (begun[name] is None, str(begun[name]), place[name]))
 
 
 def _task(state: Mission, task: TaskState) -> TaskView:
@@ -227,6 +234,8 @@ def _task(state: Mission, task: TaskState) -> TaskView:
         reused_from=task.adopted or None,
         waits_for=waits_for(state, task),
         deaths=task.deaths,
+        replaced_by=task.parts,
+        part_of=state.part_of.get(task.spec.id),
     )
 
 

@@ -170,6 +170,11 @@ class Settings(BaseSettings):
     """How many attempts of a skill may begin in a time, for instance ``code=2/s,test=30/m``."""
     tenant_weights: Annotated[str, AfterValidator(_readable(parse_weights))] = ""
     """Shares of the fleet where tenants compete, for instance ``acme=3,beta=1``; 1 for those not named."""
+    planner: Annotated[str, Field(pattern=r"^(\w+(\.\w+)*:\w+)?$")] = ""
+    """``module:name`` of a planner of your own: an object, or what makes one when it is called with the planner that
+    comes with us. That one if unset."""
+    planner_timeout_s: Seconds = 120.0
+    """How long it may think about a task that is stuck."""
     busy_above: Annotated[int, Field(ge=1)] = 50_000
     """With more open tasks of a tenant than this, whoever submits a mission is told that the system is busy."""
     refuse_above: Annotated[int, Field(ge=1)] | None = None

@@ -125,19 +125,27 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
 
 
 def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrator:
-    """An orchestrator over a bus, with the templates that come with us.
+    """An orchestrator over a bus, with the planner of the settings.
 
     With settings it forks missions of which the log has forgotten a part and the archive has not.
     """
     from orchestrator.admission import Limits
-    from orchestrator.planning import TemplatePlanner, builtin_templates
     from orchestrator.service import Orchestrator
+    from stigmergy.planners import load_planner
 
-    planner = TemplatePlanner(builtin_templates())
+    planner = load_planner("" if settings is None else settings.planner)
+    patience = 120.0 if settings is None else settings.planner_timeout_s
     recordings = None if settings is None else recordings_of(bus, settings)
     limits = Limits() if settings is None else Limits(settings.busy_above, settings.refuse_above)
     return Orchestrator(
-        bus.shared, bus.commands, planner, name=process_name(), clock=now, recordings=recordings, limits=limits
+        bus.shared,
+        bus.commands,
+        planner,
+        name=process_name(),
+        clock=now,
+        recordings=recordings,
+        limits=limits,
+        planner_timeout_s=patience,
     )
 
 

@@ -143,9 +143,7 @@ def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
             hint="submit the objective again to run it anew",
         )
     failed = sorted(
-        name
-        for name, task in mission.tasks.items()
-        if task.status is TaskStatus.FAILED and name not in mission.part_of
+        name for name, task in mission.tasks.items() if task.status is TaskStatus.FAILED and name not in mission.part_of
     )
     unknown = [name for name in command.tasks if name not in failed]
     if unknown:

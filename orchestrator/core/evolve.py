@@ -243,6 +243,7 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         recovered=(*task.recovered, event.rule) if event.recovery else task.recovered,
         feedback=event.feedback,
         advice="",
+        parts=(),
         skill=event.skill or task.skill,
     )
     mission = agenda.take(mission, agenda.JUDGED, event.task)

@@ -82,7 +82,9 @@ def _follow(
         case "smaller_step" if may_be_replaced(mission, name):
             return TaskStuck(task=name, attempt=attempt, failure=failure, rule=number, feedback=violations)
         case "smaller_step" | "other_agent" if rule.do == "smaller_step" or not rule.skill:
-            lacking = f"it is {MOST_DEEP} steps down already" if rule.do == "smaller_step" else "no other agent is named"
+            lacking = (
+                f"it is {MOST_DEEP} steps down already" if rule.do == "smaller_step" else "no other agent is named"
+            )
             message = f"{failure.message}; {lacking}"
             return TaskFailed(task=name, attempt=attempt, failure=failure.model_copy(update={"message": message}))
         case "ask":

@@ -44,7 +44,9 @@ def replanned(mission: Mission, task: TaskState, instead: Sequence[TaskSpec], by
     too_long = next((one.id for one in instead if len(prefix + one.id) > LONGEST_ID), None)
     if too_long is not None:
         raise InvalidWorkflow(f"the task id {prefix + too_long!r} has more than {LONGEST_ID} characters")
-    taken = next((one.id for one in instead if prefix + one.id in mission.tasks or prefix + one.id in mission.groups), None)
+    taken = next(
+        (one.id for one in instead if prefix + one.id in mission.tasks or prefix + one.id in mission.groups), None
+    )
     if taken is not None:
         raise InvalidWorkflow(f"there is a task {prefix + taken!r} already")
     parts = tuple(

@@ -48,6 +48,8 @@ _TASK: dict[str, Key] = {
     "on_conflict": Key("on_conflict"),
     "timeout": Key("timeout_s", _duration),
 }
+_NESTED = ("barrier", "expects", "retry", "recover")
+_INSTEAD = ("smaller_step", "otherwise")
 _BARRIER: dict[str, Key] = {
     **{name: Key(name) for name in ("at_least", "then_at_least", "since", "rest")},
     "until": Key("until_s", _duration),
@@ -129,7 +131,7 @@ class Reader(FieldReader):
         return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, "barrier", "expects", "retry", "recover"], path, f"task {id_!r}")
+        entries = self.known_keys(node, [*_TASK, *_NESTED, *_INSTEAD], path, f"task {id_!r}")
         if entries is None:
             return None
         if "skill" not in entries:
@@ -145,7 +147,19 @@ class Reader(FieldReader):
             extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
         if "barrier" in entries:
             extra["barrier"] = self._barrier(entries["barrier"], (*path, "barrier"))
+        for key in _INSTEAD:
+            if key in entries:
+                extra[key] = tuple(self.entries(entries, (*path, key), self._part))
         return self.made(TaskSpec, entries, _TASK, extra, path)
+
+    def _part(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
+        """A task that is done instead of another one."""
+        for key in ("goal", "barrier", *_INSTEAD):
+            if key in (node.mapping or {}):
+                mend = "it serves the goal of the task it is done for" if key == "goal" else ""
+                self.note((*path, key), f"task {id_!r} is done instead of another one, and has no {key!r}", mend)
+                return None
+        return self._task(id_, node, path)
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
         listed = node.value if isinstance(node.value, list) else [node]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orchestrator.planning.findings import suggestion
+from orchestrator.planning.port import Impasse
 from orchestrator.planning.template import Template
 from schemas.errors import InvalidWorkflow
-from schemas.plan import Plan
+from schemas.plan import Plan, TaskSpec
 
 
 class TemplatePlanner:
@@ -38,3 +39,7 @@ class TemplatePlanner:
     async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
         """The plan of the template. The objective is for people here; templates do not read it."""
         return self.template(template_name).plan(inputs, known_skills=self._known_skills)
+
+    async def another_way(self, impasse: Impasse) -> Sequence[TaskSpec]:
+        """What the plan itself says: the task's ``smaller_step`` or ``otherwise``."""
+        return impasse.task.smaller_step if impasse.wanted == "smaller_step" else impasse.task.otherwise

@@ -26,7 +26,16 @@ from schemas.events.mission import (
     MissionResumed,
     MissionSubmitted,
 )
-from schemas.events.task import TaskAsked, TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.events.task import (
+    TaskAsked,
+    TaskCancelled,
+    TaskFailed,
+    TaskReady,
+    TaskRetried,
+    TaskSkipped,
+    TaskStuck,
+    TaskSucceeded,
+)
 from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 
 
@@ -103,7 +112,9 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
             return _close(_keep(floor, event), event.task, event.attempt)
         case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
-        case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() | TaskAsked() as event:
+        case (
+            TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() | TaskAsked() | TaskStuck()
+        ) as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
             return replace(floor, attempts=Map(), agenda=Map(), ended=True)

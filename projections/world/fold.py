@@ -19,6 +19,7 @@ from schemas.envelope import NO_MISSION, Event
 from schemas.errors import InvalidEvent
 from schemas.events import parse
 from schemas.events.mission import MissionExtended, MissionPlanned, MissionReopened, MissionSubmitted
+from schemas.events.task import TaskReplanned
 from schemas.plan import TaskSpec
 
 
@@ -103,9 +104,18 @@ def _extended(mission: Mission, event: Event, payload: MissionExtended) -> Missi
     return mission if mission.state.ended else _with_tasks(mission, payload.tasks)
 
 
-def _with_tasks(mission: Mission, specs: Iterable[TaskSpec]) -> Mission:
+def _replanned(mission: Mission, event: Event, payload: TaskReplanned) -> Mission:
+    task = mission.tasks.get(payload.task)
+    if mission.state.ended or task is None or task.status.ended or task.attempt != payload.attempt:
+        return mission
+    return _with_tasks(mission, payload.tasks, part_of=payload.task)
+
+
+def _with_tasks(mission: Mission, specs: Iterable[TaskSpec], part_of: str = "") -> Mission:
     fresh = {
-        spec.id: TaskState(id=spec.id, skill=spec.skill, title=spec.title, goal=spec.goal, needs=spec.needs)
+        spec.id: TaskState(
+            id=spec.id, skill=spec.skill, title=spec.title, goal=spec.goal, needs=spec.needs, part_of=part_of
+        )
         for spec in specs
         if spec.id not in mission.tasks
     }
@@ -134,6 +144,8 @@ def _reopened(mission: Mission, event: Event, payload: MissionReopened) -> Missi
         return mission
     mission = replace(mission, state=replace(mission.state, status="running", ended_at="", reason=""))
     for identifier, task in list(mission.tasks.items()):
+        if task.part_of:
+            continue  # the task instead of which it was done is tried again
         again = identifier in payload.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED)
         if again:
             fresh = replace(task, status=TaskStatus.PLANNED, word=None, worker="", reason="", ended_at="")
@@ -163,6 +175,7 @@ _OF_MISSIONS: dict[str, Callable[[Mission, Event, Any], Mission]] = {
     "mission.paused": _status("paused"),
     "mission.resumed": _status("running"),
     "mission.reopened": _reopened,
+    "task.replanned": _replanned,
     "mission.completed": _status("completed"),
     "mission.failed": _status("failed"),
     "mission.cancelled": _status("cancelled"),

@@ -11,7 +11,7 @@ from enum import StrEnum
 from immutables import Map
 from msgspec import Struct
 
-FORMAT = 1
+FORMAT = 2
 """Counts up when a shape below changes: a store of another format is folded anew."""
 KEPT_WRITES = 64
 """Writes of one file that are kept, newest first."""
@@ -89,7 +89,8 @@ class Word(Struct, frozen=True, array_like=True):
 
 class TaskState(Struct, frozen=True, array_like=True):
     """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
-    made of the same files merged into it; ``word`` waits for its verdict."""
+    made of the same files merged into it; ``word`` waits for its verdict; ``part_of`` is the task instead of
+    which it is done."""
 
     id: str
     skill: str = ""
@@ -110,6 +111,7 @@ class TaskState(Struct, frozen=True, array_like=True):
     ended_at: str = ""
     sequence: int = 0
     onto: tuple[tuple[str, str], ...] = ()
+    part_of: str = ""
 
 
 class FileWrite(Struct, frozen=True, array_like=True):

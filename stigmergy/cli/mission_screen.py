@@ -92,6 +92,8 @@ def _tasks(view: MissionView, now: datetime) -> object:
 
 
 def _why(task: TaskView) -> str:
+    if task.replaced_by and task.status in ("replaced", "succeeded"):
+        return f"[dim]replaced by[/] {short(', '.join(task.replaced_by), 80)}"
     if task.waits_for and not task.reason:
         return f"[dim]waits for[/] {short(task.waits_for, 80)}"
     return f"[dim]reused[/] {short(task.reason, 80)}" if task.reused_from else short(task.reason, 80)

@@ -32,6 +32,8 @@ STATE_CHANGES = frozenset(
         "task.retried",
         "task.asked",
         "task.answered",
+        "task.stuck",
+        "task.replanned",
         "world.tripped",
         "task.skipped",
         "task.cancelled",
@@ -53,6 +55,7 @@ STEPS = frozenset(
         "world.violated",
         "workspace.conflicted",
         "task.retried",
+        "task.replanned",
         "task.failed",
         "action.expired",
         "action.refused",
@@ -152,6 +155,11 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "task.retried": lambda d: f"{_task(d)} is tried again: {_failure(d)}",
     "task.asked": lambda d: f"{_task(d)} asks: {short(d['question'])}",
     "task.answered": lambda d: f"{_task(d)} is answered: {plain(d['decision'])} {short(d.get('advice', ''))}",
+    "task.stuck": lambda d: f"{_task(d)} is stuck, and the planner is asked: {_failure(d)}",
+    "task.replanned": lambda d: (
+        f"{_task(d)} is replaced by {plain(', '.join(part['id'] for part in d['tasks']))}"
+        f" [dim]{plain(d.get('by', ''))}[/]"
+    ),
     "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
     "task.skipped": lambda d: f"{_task(d)} skipped: {short(d['reason'])}",
     "task.cancelled": lambda d: f"{_task(d)} cancelled",

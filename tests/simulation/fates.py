@@ -32,6 +32,11 @@ RATES: Mapping[str, float] = {
     "queue_lost": 0.1,
     "queue_doubled": 0.08,
     "queue_late": 0.1,
+    # the planner
+    "planner_late": 0.3,
+    "planner_silent": 0.1,
+    "planner_fails": 0.1,
+    "planner_nonsense": 0.1,
     # signals
     "signal_lost": 0.06,
     "signal_late": 0.05,

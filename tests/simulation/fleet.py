@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from events.port import Log
 from orchestrator.desks import Desk
+from orchestrator.planning import Impasse
 from orchestrator.service import Orchestrator
 from orchestrator.task_queue.service import TaskQueueManager
 from schemas.commands import Command, CommandReply
 from schemas.errors import TimedOut
 from schemas.ids import uuid7
-from schemas.plan import Plan
+from schemas.plan import Plan, TaskSpec
 from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
 from tests.simulation.fates import Fates
+from tests.simulation.instead import PATIENCE_S, MoodyPlanner
 from tests.simulation.node import Node
 from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog, linger
 from tests.simulation.scenario import SKILLS, Scenario
@@ -29,13 +31,16 @@ _JUMP_S = 20.0
 
 
 class NoPlanner:
-    """Every submission brings its plan."""
+    """Every submission brings its plan, and there is no other way."""
 
     def complete(self, template_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
 
     async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
         raise NotImplementedError
+
+    async def another_way(self, impasse: Impasse) -> Sequence[TaskSpec]:
+        return ()
 
 
 class Fleet:
@@ -95,7 +100,14 @@ class Fleet:
 
     def _start_orchestrator(self) -> None:
         node = self._node("o")
-        made = Orchestrator(self._client(node), self.commands, NoPlanner(), name=node.name, clock=node.clock)
+        made = Orchestrator(
+            self._client(node),
+            self.commands,
+            MoodyPlanner(self.fates),
+            name=node.name,
+            clock=node.clock,
+            planner_timeout_s=PATIENCE_S,
+        )
         self.deciders[node.name] = made
         self._starts[node.name] = self._start_orchestrator
         self._launch(node.name, made.run())

@@ -67,6 +67,9 @@ def _ready(said: Said) -> None:
         return
     if book.paused_at is not None:
         said.need(not said.knew(book.paused_at), "nothing starts in a paused mission")
+    if event.task in book.part_of:
+        owner = book.tasks[book.part_of[event.task]]
+        said.need(event.task in owner.parts and not owner.ended, "nothing starts that is done for nobody")
     if (given_up := book.given_up(task.spec.goal)) is not None:
         said.need(not said.knew(given_up.ended_at), "nothing starts below a goal that has failed", given_up.spec.id)
     said.need(not task.ended, "what has ended does not start again", task.ended)
@@ -86,6 +89,33 @@ def _may_begin(said: Said, spec: TaskSpec | Group, met: tuple[str, ...] | None, 
         return
     missing = [need for need in spec.needs if not said.book.came_about(need)]
     said.need(not missing, f"{law} what it needs", ", ".join(missing))
+
+
+def _stuck(said: Said) -> None:
+    task, event = said.task(), said.payload
+    if not _still_open(said):
+        return
+    _failed_verdict(said, task, task.attempt)
+    said.need(not task.ended, "what has ended does not start again", task.ended)
+    said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+    lost = not task.end or said.book.tasks[task.end].ended not in ("", "succeeded")
+    said.need(not task.waits_for_planner and lost, "the planner is asked about one thing at a time")
+    if event.rule >= 0:
+        rules = (*task.spec.recover, *(said.book.plan.recover if said.book.plan else ()))
+        said.need(rules[event.rule].do == "smaller_step", "the planner is asked where a rule says so")
+        task.asked[event.rule] = task.asked.get(event.rule, 0) + 1
+        said.need(task.asked[event.rule] <= rules[event.rule].times, "a rule is followed as often as it may be")
+    task.waits_for_planner, task.parts, task.end = True, (), ""
+
+
+def _replanned(said: Said) -> None:
+    book, task, event = said.book, said.task(), said.payload
+    if not _still_open(said):
+        return
+    said.need(not task.ended, "what has ended is not replaced", task.ended)
+    said.need(task.waits_for_planner, "only what is stuck is replaced, and once")
+    said.need(all(part.id not in book.tasks for part in event.tasks), "what is done instead has names of its own")
+    book.replan(event)
 
 
 def _retried(said: Said) -> None:
@@ -114,6 +144,9 @@ def _succeeded(said: Said) -> None:
     said.need(event.attempt not in task.counted, "no attempt is counted twice")
     said.need(not task.ended, "a task ends once", task.ended)
     said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+    if task.end:
+        _succeeded_by_parts(said, task)
+        return
     report = task.reports.get(event.attempt)
     said.need(report is not None and report.outcome == "succeeded", "nothing is done that nobody reported")
     assert report is not None
@@ -121,6 +154,15 @@ def _succeeded(said: Said) -> None:
     said.need(event.attempt in task.verdicts, "nothing is done that was not confirmed")
     said.need(task.verdicts[event.attempt] is None, "nothing is done whose attempt failed")
     task.counted.add(event.attempt)
+    task.ended = "succeeded"
+
+
+def _succeeded_by_parts(said: Said, task: TaskBook) -> None:
+    end = said.book.tasks[task.end].ended
+    said.need(end == "succeeded", "what is replaced succeeds when what stands for it has", f"{task.end} {end}")
+    left = [name for name in task.parts if said.book.tasks[name].ended != "succeeded"]
+    said.need(not left, "what stands for a task has needed all that was done instead", ", ".join(left))
+    task.counted.add(said.payload.attempt)
     task.ended = "succeeded"
 
 
@@ -140,7 +182,12 @@ def _failed(said: Said) -> None:
     task, event = said.task(), said.payload
     _still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
-    if event.attempt == task.attempt + 1:  # it could not even begin
+    if task.waits_for_planner:  # it knew no other way
+        said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+    elif task.end:
+        lost = said.book.tasks[task.end].ended
+        said.need(lost not in ("", "succeeded"), "what is replaced fails with what is done instead", lost)
+    elif event.attempt == task.attempt + 1:  # it could not even begin
         said.need(not event.failure.retryable, "nothing is given up that may be tried again")
     else:
         said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
@@ -355,6 +402,8 @@ LAWS: dict[type[Payload], Callable[[Said], None]] = {
     missions.MissionCancelled: _mission_cancelled,
     tasks.TaskReady: _ready,
     tasks.TaskRetried: _retried,
+    tasks.TaskStuck: _stuck,
+    tasks.TaskReplanned: _replanned,
     tasks.TaskAdopted: _adopted,
     tasks.TaskSucceeded: _succeeded,
     tasks.TaskFailed: _failed,

@@ -13,6 +13,7 @@ from datetime import datetime
 from schemas.attempts import Failure
 from schemas.events.attempt import AttemptFinished
 from schemas.events.mission import MissionExtended
+from schemas.events.task import TaskReplanned
 from schemas.expectations import ExitCode, MaxDuration, OutputHas
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, TaskSpec
 from tests.simulation.waits import borne
@@ -43,9 +44,15 @@ class TaskBook:
             a retry has allowed.
         verdicts: attempt to its first verdict: None if it is confirmed, else why it failed.
         reports: attempt to its first report.
+        parts, end: what is done instead of it, and the one of these that stands for it.
+        asked: number of a recovery rule to how often the planner was asked because of it.
     """
 
     spec: TaskSpec
+    waits_for_planner: bool = False
+    parts: tuple[str, ...] = ()
+    end: str = ""
+    asked: dict[int, int] = field(default_factory=dict)
     attempt: int = 0
     forgiven: int = 0
     granted: int = 1
@@ -103,6 +110,7 @@ class Book:
     ended: str = ""
     ended_at: Place = (0, 0)
     paused_at: Place | None = None
+    part_of: dict[str, str] = field(default_factory=dict)
     carried_out: set[str] = field(default_factory=set)
     begun: dict[str, datetime] = field(default_factory=dict)
     began: datetime | None = None
@@ -124,6 +132,14 @@ class Book:
         self.tasks.update({spec.id: TaskBook(spec) for spec in event.tasks})
         self.goals.update({spec.id: GoalBook(spec) for spec in event.goals})
 
+    def replan(self, event: TaskReplanned) -> None:
+        """Take in what is done instead of a task."""
+        task = self.tasks[event.task]
+        task.waits_for_planner, task.end = False, event.end
+        task.parts = tuple(part.id for part in event.tasks)
+        self.tasks.update({part.id: TaskBook(part) for part in event.tasks})
+        self.part_of.update(dict.fromkeys(task.parts, event.task))
+
     def nodes(self) -> Iterator[TaskSpec | Group]:
         """All tasks and groups, as they are planned."""
         yield from (task.spec for task in self.tasks.values())
@@ -140,7 +156,11 @@ class Book:
         """What has not succeeded may be tried again."""
         self.ended, self.ended_at, self.paused_at = "", (0, 0), None
         for name, task in self.tasks.items():
+            if name in self.part_of:
+                continue
             if name in named or task.ended not in ("succeeded", "failed"):
+                task.waits_for_planner, task.parts, task.end = False, (), ""
+                task.asked.clear()
                 task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
                 self.begun.pop(name, None)
                 task.verdicts.setdefault(task.attempt, Failure(code="reopened", message="it was reopened"))
@@ -164,7 +184,7 @@ class Book:
     def below(self, goal: str) -> Iterator[tuple[str, TaskBook]]:
         """The tasks of a goal and of all goals below it."""
         for name, task in self.tasks.items():
-            if goal in self.path(task.spec.goal):
+            if goal in self.path(task.spec.goal) and name not in self.part_of:
                 yield name, task
 
     def given_up(self, goal: str) -> GoalBook | None:
@@ -173,7 +193,8 @@ class Book:
 
     def failures(self, goal: str) -> int:
         """What failed directly below."""
-        down = [t.spec.id for t in self.tasks.values() if t.spec.goal == goal and t.ended in ("failed", "skipped")]
+        planned = [t for name, t in self.tasks.items() if name not in self.part_of]
+        down = [t.spec.id for t in planned if t.spec.goal == goal and t.ended in ("failed", "skipped")]
         bad = sum(not borne(self.nodes(), name) for name in down)
         required = (g for g in self.goals.values() if g.spec.parent == goal and not g.spec.optional)
         return bad + sum(g.ended == "failed" for g in required)

@@ -9,6 +9,7 @@ from typing import Any
 from schemas.expectations import ExitCode, Expectation, MaxDuration, OutputHas
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RetryPolicy, TaskSpec
 from tests.simulation.fates import RATES, Fate
+from tests.simulation.instead import asking_the_planner
 from tests.simulation.waits import with_barriers
 
 SKILLS = ("s", "t")
@@ -75,6 +76,11 @@ def make_scenario(seed: int) -> Scenario:
     patient = Random(f"{seed}/barriers")
     scripts = tuple(
         replace(script, plan=with_barriers(patient, script.plan)) if patient.random() < 0.5 else script
+        for script in scripts
+    )
+    stubborn = Random(f"{seed}/instead")
+    scripts = tuple(
+        replace(script, plan=asking_the_planner(stubborn, script.plan)) if stubborn.random() < 0.5 else script
         for script in scripts
     )
     return Scenario(
