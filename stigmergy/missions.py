@@ -213,9 +213,12 @@ def _in_plan_order(state: Mission) -> list[str]:
     parts: dict[str, list[str]] = {}
     for part in sorted(state.part_of):
         parts.setdefault(state.part_of[part], []).append(part)
-    for name in order:  # grows while it is walked: what is done instead of a part comes after it, too
-        order += parts.get(name, ())
-    place = {name: number for number, name in enumerate(order) if name in state.tasks}
+    place: dict[str, int] = {}
+    waiting = [name for name in reversed(order) if name in state.tasks]
+    while waiting:  # what is done instead of a task comes right after it
+        name = waiting.pop()
+        place[name] = len(place)
+        waiting += reversed(parts.get(name, ()))
     return sorted(place, key=lambda name: (begun[name] is None, str(begun[name]), place[name]))
 
 

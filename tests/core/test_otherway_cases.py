@@ -14,6 +14,7 @@ from schemas.attempts import Failure
 from schemas.commands import ForkMission, RetryMission
 from schemas.errors import InvalidWorkflow
 from schemas.events.action import ActionRefused
+from schemas.events.attempt import AttemptFinished
 from schemas.events.mission import MissionCompleted
 from schemas.events.task import TaskCancelled, TaskFailed, TaskReady
 from schemas.events.world import WorldViolated
@@ -22,7 +23,7 @@ from schemas.plan import GoalSpec, Plan, RecoveryRule, TaskSpec
 from stigmergy.missions import mission_view
 from tests.core.fork_play import ForkPlay, recording_of
 from tests.core.mission_play import Play
-from tests.core.test_mission_cases import begin, fail, of, status, succeed, task
+from tests.core.test_mission_cases import begin, of, status, succeed, task
 
 SMALLER = (RecoveryRule(do="smaller_step"),)
 HALVES = (
@@ -43,6 +44,12 @@ def violate(made: Play, name: str = "t") -> None:
     violation = Violation(kind="exit_code", message="exit code 1", category="test_failed")
     attempt = made.state.tasks[name].attempt
     made.put(WorldViolated(task=name, attempt=attempt, violations=(violation,)))
+    made.advance(cut=False)
+
+
+def fail(made: Play, name: str) -> None:
+    failure = Failure(code="x", message="no good")
+    made.put(AttemptFinished(task=name, attempt=1, worker="w", outcome="failed", failure=failure))
     made.advance(cut=False)
 
 
