@@ -305,7 +305,7 @@ def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     if opened is None:
         # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
         # never heard of is none of that: whoever sees it running before it has read of it is behind.
-        return floor.ended or floor.newest.get(running.task, 0) >= running.attempt
+        return floor.newest.get(running.task, 0) >= running.attempt
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )
