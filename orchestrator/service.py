@@ -10,6 +10,7 @@ from datetime import datetime
 from events.commands import CommandBus
 from events.port import Log
 from orchestrator.admission import Limits, open_tasks
+from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
@@ -32,8 +33,9 @@ from schemas.commands import (
     StopWork,
     SubmitMission,
 )
-from schemas.errors import InvalidInput, LogUnavailable, Refused
+from schemas.errors import InvalidInput, InvalidWorkflow, LogUnavailable, Refused
 from schemas.events import Payload
+from schemas.events.attempt import AttemptFinished
 from schemas.events.command import CommandRefused
 from schemas.events.task import TaskStuck
 from schemas.plan import Plan
@@ -51,6 +53,7 @@ class MissionRules:
 
     def __init__(self, stuck: Callable[[str, str], None] = lambda tenant, mission: None) -> None:
         self._stuck = stuck
+        self.pace = Pace()
 
     # Of other roles' nouns only what is folded, and frames, which may hold it: every message costs a wake-up.
     subjects: tuple[str, ...] = (
@@ -83,9 +86,11 @@ class MissionRules:
         return not state.agenda and not state.timers
 
     def read(self, before: Mission, fact: Fact) -> None:
-        """What follows is decided by :meth:`advance`, but for what the planner has to say."""
+        """Learn how long skills take, and what is stuck; all else that follows is decided by :meth:`advance`."""
         if isinstance(fact.payload, TaskStuck):
             self._stuck(before.tenant, before.id)
+        if isinstance(fact.payload, AttemptFinished) and fact.payload.outcome == "succeeded" and fact.payload.skill:
+            self.pace.took(fact.payload.skill, fact.payload.observation.duration_s)
 
     def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:
         """The log is all that an orchestrator acts upon."""
@@ -125,7 +130,8 @@ class Orchestrator:
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
         self._replanning = Replanning(planner, timeout_s=planner_timeout_s)
         self._stopping = Stopping(log, self._recorder)
-        self.desks: Desks[Mission] = Desks(log, MissionRules(self._replanning.notice), self._recorder, clock)
+        self._rules = MissionRules(self._replanning.notice)
+        self.desks: Desks[Mission] = Desks(log, self._rules, self._recorder, clock)
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when commands are taken."""
@@ -172,10 +178,14 @@ class Orchestrator:
     async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
         """The plan, and the command with the inputs that it leaves to their defaults."""
         if command.plan is not None:
+            if command.strategy is not None:
+                raise InvalidWorkflow("a plan made by hand has no strategies", hint="choose when you make the plan")
             check_plan(command.plan)
             return command, command.plan
         inputs = self._planner.complete(command.workflow, command.inputs)
-        plan = await self._planner.plan(command.objective, command.workflow, inputs)
+        plan = await self._planner.plan(
+            command.objective, command.workflow, inputs, strategy=command.strategy, pace=self._rules.pace
+        )
         return command.model_copy(update={"inputs": inputs}), plan
 
     async def _carry_out(self, command: MissionCommand, plan: Plan | None, origin: Recording | None) -> None:

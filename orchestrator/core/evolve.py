@@ -167,8 +167,14 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
         if identifier in mission.part_of:
             continue  # the task itself is tried again, in its own way first
         if identifier in event.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
-            made = task.attempt
-            fresh = TaskState(spec=task.spec, attempt=made, forgiven=made, refers=task.refers, rounds=task.rounds)
+            fresh = TaskState(
+                spec=task.spec,
+                attempt=task.attempt,
+                forgiven=task.attempt,
+                refers=task.refers,
+                answers=task.answers,
+                rounds=task.rounds,
+            )
             states = states.set(identifier, fresh)
             again.update(mission.goal_path[task.spec.goal])
     for identifier, group in mission.groups.items():
@@ -265,6 +271,7 @@ def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Missio
     task = mission.tasks[event.task]
     if task.status is not TaskStatus.ASKING or event.attempt != task.attempt:
         return mission
+    task = replace(task, answers=(*task.answers, fact.cause))
     if event.decision == "fail":
         failure = task.verdict.failure if task.verdict else None
         failure = failure or Failure(code="violated", message=task.reason)

@@ -103,6 +103,7 @@ class TaskState(Struct, frozen=True):
             stands for it as long as it is replaced.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
+        answers: ids of the commands by which a person answered; one that comes again answers no later question.
         deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
         adopted: the mission in which it was executed, if not in this one.
@@ -120,6 +121,7 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    answers: tuple[str, ...] = ()
     rounds: int = 0
     parts: tuple[str, ...] = ()
     end: str = ""

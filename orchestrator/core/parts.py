@@ -72,5 +72,5 @@ def _why_lost(mission: Mission, owner: TaskState, end: TaskState) -> Failure:
     first = min(failed, key=lambda task: (str(task.ended_at), task.spec.id), default=end)
     said = f"{first.spec.id} {first.status.value}: {first.reason}"
     before = f"{owner.failure.message}; " if owner.failure is not None else ""
-    failure = first.failure or Failure(code=first.status.value, message=said)
+    failure = owner.failure or Failure(code=first.status.value, message=said)
     return failure.model_copy(update={"message": f"{before}another way was tried, and {said}", "retryable": False})

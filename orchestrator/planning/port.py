@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from orchestrator.coordination.complexity import Pace
 from schemas.attempts import Failure
 from schemas.expectations import Violation
-from schemas.plan import Plan, TaskSpec
+from schemas.plan import Plan, StrategyWish, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,21 @@ class Planner(Protocol):
         """The inputs to record for the mission, defaults filled in. Raises :class:`InvalidWorkflow`."""
         ...
 
-    async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
-        """The plan for an objective. Raises :class:`InvalidWorkflow`."""
+    async def plan(
+        self,
+        objective: str,
+        template_name: str,
+        inputs: Mapping[str, Any],
+        *,
+        strategy: StrategyWish | None = None,
+        pace: Pace = ...,
+    ) -> Plan:
+        """The plan for an objective. Raises :class:`InvalidWorkflow`.
+
+        Args:
+            strategy: how the agents shall work together; None leaves it to the template.
+            pace: how long attempts of a skill take.
+        """
         ...
 
     async def another_way(self, impasse: Impasse) -> Sequence[TaskSpec]:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from immutables import Map
 from msgspec import Struct
 
-FORMAT = 2
+FORMAT = 1
 """Counts up when a shape below changes: a store of another format is folded anew."""
 KEPT_WRITES = 64
 """Writes of one file that are kept, newest first."""
@@ -89,8 +89,9 @@ class Word(Struct, frozen=True, array_like=True):
 
 class TaskState(Struct, frozen=True, array_like=True):
     """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
-    made of the same files merged into it; ``word`` waits for its verdict; ``part_of`` is the task instead of
-    which it is done."""
+    made of the same files merged into it; ``word`` waits for its verdict; ``cpu_s`` is of all its attempts, as
+    ``seconds`` is, ``peak_memory_bytes`` the most of one; ``part_of`` is the task instead of which it
+    is done."""
 
     id: str
     skill: str = ""
@@ -111,6 +112,8 @@ class TaskState(Struct, frozen=True, array_like=True):
     ended_at: str = ""
     sequence: int = 0
     onto: tuple[tuple[str, str], ...] = ()
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
     part_of: str = ""
 
 

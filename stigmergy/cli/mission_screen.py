@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stigmergy.cli.screen import ago, counted, plain, span, status, table
+from stigmergy.cli.screen import ago, counted, plain, size, span, status, table
 from stigmergy.cli.sentences import short
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
     console.print(f"[bold]{short(view.objective)}[/]")
     console.print(f"  {status(view.status)}  [dim]{_when(view, moment)}[/]")
     console.print(f"  [dim]mission {view.id}, workflow {plain(view.workflow) or '(a plan made by hand)'}[/]")
+    if view.strategy is not None:
+        console.print(f"  [dim]strategy {view.strategy.name}: {plain(view.strategy.because)}[/]", soft_wrap=True)
     if view.forked_from:
         reused = sum(task.reused_from is not None for task in view.tasks)
         taken = f", {counted(reused, 'task')} taken over from there"
@@ -84,10 +86,15 @@ def _goals(view: MissionView) -> object:
 
 
 def _tasks(view: MissionView, now: datetime) -> object:
-    rows = table("task", "skill", "status", "attempt", "took", "", right=("attempt", "took"))
+    rows = table(
+        "task", "skill", "status", "attempt", "took", "cpu", "memory", "", right=("attempt", "took", "cpu", "memory")
+    )
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
-        rows.add_row(plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), _why(task))
+        used = (span(task.cpu_s) if task.cpu_s else "", size(task.peak_memory_bytes) if task.peak_memory_bytes else "")
+        rows.add_row(
+            plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), *used, _why(task)
+        )
     return rows
 
 

@@ -18,7 +18,8 @@ from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.service import Orchestrator
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
+from orchestrator.task_queue.dispatch import Dispatch
+from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.service import TaskQueueManager
 from schemas.attempts import AttemptOrder
 from schemas.commands import SubmitMission
@@ -66,7 +67,7 @@ class Worker:
     def again(self, dispatch: Dispatch) -> None:
         self.send(dispatch)
 
-    def settled(self, attempt: AttemptKey) -> None:
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Nothing is kept back here."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:

@@ -32,11 +32,6 @@ RATES: Mapping[str, float] = {
     "queue_lost": 0.1,
     "queue_doubled": 0.08,
     "queue_late": 0.1,
-    # the planner
-    "planner_late": 0.3,
-    "planner_silent": 0.1,
-    "planner_fails": 0.1,
-    "planner_nonsense": 0.1,
     # signals
     "signal_lost": 0.06,
     "signal_late": 0.05,
@@ -81,9 +76,6 @@ class Fates:
     def __init__(
         self, seed: int, rates: Mapping[str, float], only: Collection[Fate] | None, now: Callable[[], float]
     ) -> None:
-        unknown = sorted(set(rates) - set(RATES))
-        if unknown:
-            raise ValueError(f"unknown kinds of misfortune: {', '.join(unknown)}")
         self._seed, self._rates, self._now = seed, rates, now
         self._only = None if only is None else frozenset(only)
         self._streams: dict[str, Random] = {}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from events.port import Log
 from orchestrator.desks import Desk
@@ -16,18 +19,23 @@ from schemas.commands import Command, CommandReply
 from schemas.errors import TimedOut
 from schemas.ids import uuid7
 from schemas.plan import Plan, TaskSpec
+from schemas.signals import Heartbeat, heartbeat_subject
 from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
 from tests.simulation.fates import Fates
-from tests.simulation.instead import PATIENCE_S, MoodyPlanner
+from tests.simulation.features import FEATURES, KNOWN_RATES
 from tests.simulation.node import Node
 from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog, linger
-from tests.simulation.scenario import SKILLS, Scenario
+from tests.simulation.scenario import SKILLS, Scenario, Script, Wish
 from tests.simulation.worker import Worker
 
 _SKEW_S = 1.5
+_FAR_S = 3600.0
 _DRIFT = 1e-4
 _JUMP_S = 20.0
+
+type Life = Callable[[Node, Log, Ears], Coroutine[Any, Any, None]]
+"""Makes what a process does."""
 
 
 class NoPlanner:
@@ -47,11 +55,15 @@ class Fleet:
     """Everything that runs, and the log that outlives it."""
 
     def __init__(self, scenario: Scenario) -> None:
+        if unknown := sorted(set(scenario.rates) - set(KNOWN_RATES)):
+            raise ValueError(f"unknown kinds of misfortune: {', '.join(unknown)}")
         self.scenario = scenario
         self._true = asyncio.get_running_loop().time
         self.fates = Fates(scenario.seed, scenario.rates, scenario.only, self._true)
         self.log = CheckedLog()
-        self.checker = self.log.checker = Checker(self.desks)
+        self.judges = [feature.part(self) for feature in FEATURES.values()]
+        self.parts = [part for part, name in zip(self.judges, FEATURES, strict=True) if name in scenario.features]
+        self.checker = self.log.checker = Checker(self.desks, [part.laws for part in self.judges])
         self.commands = RoughCommands(self.fates)
         self.queue = Queue(self.fates)
         self.nodes: dict[str, Node] = {}
@@ -68,14 +80,18 @@ class Fleet:
     def start(self) -> None:
         """Everybody who takes part, and what happens to them."""
         for _ in range(self.scenario.orchestrators):
-            self._start_orchestrator()
+            self.process("o", self._orchestrator)
         for _ in range(self.scenario.managers):
-            self._start_manager()
+            self.process("q", self._manager)
         for number in range(self.scenario.workers):
             # The first can do everything, so that everything can be done.
             skills = SKILLS if number == 0 else self._chance.choice((SKILLS, SKILLS[:1], SKILLS[1:]))
-            self._start_worker(skills)
+            self.process("w", partial(self._worker, skills))
+        for part in self.parts:
+            part.start()
         self._launch("fate", self._misfortunes())
+        for number, part in enumerate(self.parts):
+            self._launch(f"part {number}", part.live())
 
     def desks(self) -> Iterator[Desk[Any]]:
         """What the living deciders have at hand."""
@@ -87,47 +103,44 @@ class Fleet:
     def _node(self, kind: str) -> Node:
         self._count += 1
         skewed = bool(self.scenario.rates)
-        offset = (self._chance.random() * 2 - 1) * _SKEW_S * skewed
+        # Deciders of missions reckon with instants on the log, so an hour would only make missions an hour longer.
+        most = _FAR_S if self.scenario.far and kind in "qw" else _SKEW_S
+        offset = (self._chance.random() * 2 - 1) * most * skewed
         drift = (self._chance.random() * 2 - 1) * _DRIFT * skewed
         node = Node(f"{kind}{self._count}", self._true, offset=offset, drift=drift)
+        node.wrong_s = most
         node.die = lambda: self._die(node.name)
         self.nodes[node.name] = node
         self._ears[node.name] = Ears(self._air)
         return node
 
-    def _client(self, node: Node) -> Log:
-        return RoughLog(self.log, node, self.fates)
+    def process(self, kind: str, life: Life) -> None:
+        """Start a process; if it dies, another one of its kind takes its place.
 
-    def _start_orchestrator(self) -> None:
-        node = self._node("o")
-        made = Orchestrator(
-            self._client(node),
-            self.commands,
-            MoodyPlanner(self.fates),
-            name=node.name,
-            clock=node.clock,
-            planner_timeout_s=PATIENCE_S,
-        )
+        Args:
+            kind: a letter, with which its names begin.
+            life: makes what it does, given the node, its view of the log, and its ears.
+        """
+        node = self._node(kind)
+        self._starts[node.name] = lambda: self.process(kind, life)
+        self._launch(node.name, life(node, RoughLog(self.log, node, self.fates), self._ears[node.name]))
+
+    def _orchestrator(self, node: Node, log: Log, _ears: Ears) -> Coroutine[Any, Any, None]:
+        more = {name: value for part in self.parts for name, value in part.orchestrator().items()}
+        planner = more.pop("planner", None) or NoPlanner()
+        made = Orchestrator(log, self.commands, planner, name=node.name, clock=node.clock, **more)
         self.deciders[node.name] = made
-        self._starts[node.name] = self._start_orchestrator
-        self._launch(node.name, made.run())
+        return made.run()
 
-    def _start_manager(self) -> None:
-        node = self._node("q")
-        ears = self._ears[node.name]
+    def _manager(self, node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         made = TaskQueueManager(
-            self._client(node), ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
+            log, ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
         )
         self.deciders[node.name] = made
-        self._starts[node.name] = self._start_manager
-        self._launch(node.name, made.run())
+        return made.run()
 
-    def _start_worker(self, skills: tuple[str, ...]) -> None:
-        node = self._node("w")
-        ears = self._ears[node.name]
-        made = Worker(node, self._client(node), ears, self.queue, self.fates, skills)
-        self._starts[node.name] = lambda: self._start_worker(skills)
-        self._launch(node.name, made.run())
+    def _worker(self, skills: tuple[str, ...], node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
+        return Worker(node, log, ears, self.queue, self.fates, skills, self.parts).run()
 
     def _launch(self, name: str, life: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(life)
@@ -140,6 +153,10 @@ class Fleet:
         if error is not None and (node is None or not node.dead):
             self.failed = self.failed or error
 
+    def ears(self) -> Ears:
+        """Ears of somebody who is no process of the fleet."""
+        return Ears(self._air)
+
     # death
 
     def _die(self, name: str) -> None:
@@ -147,10 +164,20 @@ class Fleet:
         node = self.nodes.get(name)
         if node is None or node.dead:
             return
+        ears = self._ears[name]
         self._end(node)
+        if name.startswith("w") and self.fates.stream("witness").random() < 0.5:
+            self._bear_witness(name, ears)
         start = self._starts[name]
         later = 0.05 if self.fates.calm else self._chance.random() * self._chance.choice((0.2, 3.0))
         asyncio.get_running_loop().call_later(later, start)
+
+    def _bear_witness(self, name: str, ears: Ears) -> None:
+        """The witness of the pool says that a worker has died; what it wrote last may still be on its way."""
+        gone = msgspec.json.encode(Heartbeat(worker=name, leaving=True, gone=True))
+        saying = asyncio.create_task(ears.send(heartbeat_subject(name), gone))
+        self._burials.add(saying)
+        saying.add_done_callback(self._burials.discard)
 
     def _end(self, node: Node) -> None:
         node.dead = True
@@ -183,10 +210,10 @@ class Fleet:
         await self.log.store(f"events.{script.tenant}.{script.mission}.{noun}", b"no event at all", uuid7())
 
     def calm_down(self) -> None:
-        """No misfortune from now on: clocks are set right, whoever is frozen comes back."""
+        """No misfortune from now on: clocks that have jumped are set right, whoever is frozen comes back."""
         self.fates.calm = True
         for node in self.nodes.values():
-            node.offset = max(-_SKEW_S, min(_SKEW_S, node.offset))
+            node.offset = max(-node.wrong_s, min(node.wrong_s, node.offset))
             node.frozen_until = min(node.frozen_until, node.monotonic() + 1.0)
 
     def replace_deciders(self) -> None:
@@ -196,8 +223,9 @@ class Fleet:
 
     async def close(self) -> None:
         """End everything."""
-        if (fate := self._running.pop("fate", None)) is not None:
-            fate.cancel()
+        for name in ("fate", *(f"part {number}" for number in range(len(self.parts)))):
+            if (task := self._running.pop(name, None)) is not None:
+                task.cancel()
         for node in list(self.nodes.values()):
             if not node.dead:
                 self._end(node)
@@ -205,6 +233,14 @@ class Fleet:
             await asyncio.wait(self._burials)
 
     # asking
+
+    async def wish(self, script: Script, wish: Wish) -> None:
+        """Carry out what a feature knows of; a feature that was switched off wishes nothing."""
+        knowing = [part for part in self.judges if wish.verb in part.verbs]
+        if not knowing:
+            raise ValueError(f"nobody knows the wish {wish.verb!r}")
+        if knowing[0] in self.parts:
+            await knowing[0].verbs[wish.verb](script, wish)
 
     async def ask(self, command: Command, patience: int = 1000) -> CommandReply | None:
         """Send a command until somebody answers, each time with the same id."""

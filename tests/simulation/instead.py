@@ -1,91 +1,85 @@
-"""A planner with moods, which knows other ways for tasks that are stuck; and plans with rules that ask for it."""
+"""The laws of tasks that are stuck, and of what is done instead of them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from random import Random
-from typing import Any
+from collections.abc import Callable, Mapping
 
-from orchestrator.planning import Impasse
-from schemas.plan import ROOT_GOAL, Plan, RecoveryRule, RetryPolicy, TaskSpec
-from tests.simulation.fates import Fates
-
-PATIENCE_S = 5.0
-_SKILLS = ("s", "t")
-NONSENSE: tuple[Any, ...] = (
-    "do it better",
-    7,
-    [None],
-    [TaskSpec(id="a", skill="s"), TaskSpec(id="b", skill="s")],
-    [TaskSpec(id="a", skill="s", needs=("b",)), TaskSpec(id="b", skill="s", needs=("a",))],
-    [TaskSpec(id="a", skill="s", inputs={"x": object()})],
-    [TaskSpec(id="x" * 100, skill="s")],
-)
+from orchestrator.core.parts import MOST_DEEP
+from schemas.events import Payload
+from schemas.events import task as tasks
+from schemas.plan import RecoveryRule
+from tests.simulation.ledger import Book, TaskBook
+from tests.simulation.said import Said, still_open
 
 
-class MoodyPlanner:
-    """Every submission brings its plan. About what is stuck it answers late, not at all, or nonsense, if it pleases."""
-
-    def __init__(self, fates: Fates) -> None:
-        self._fates = fates
-
-    def complete(self, template_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
-
-    async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
-        raise NotImplementedError
-
-    async def another_way(self, impasse: Impasse) -> Sequence[TaskSpec]:
-        fates, rng = self._fates, self._fates.stream("planner")
-        if fates.strikes("planner_silent"):
-            await asyncio.sleep(10 * PATIENCE_S)
-        if fates.strikes("planner_late"):
-            await asyncio.sleep(fates.size("planner_late", 0.05, PATIENCE_S))
-        if fates.strikes("planner_fails"):
-            raise RuntimeError("the model is not in the mood")
-        if fates.strikes("planner_nonsense"):
-            answer: Sequence[TaskSpec] = rng.choice(NONSENSE)
-            return answer
-        return _parts(rng) if rng.random() < 0.8 else ()
+def _stuck(said: Said) -> None:
+    book, task, event = said.book, said.task(), said.payload
+    if not still_open(said):
+        return
+    failure = task.verdicts.get(task.attempt)
+    said.need(failure is not None, "only a failed attempt is a failure")
+    said.need(not task.ended and not task.asking, "what has ended does not start again", task.ended)
+    said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+    said.need(not task.waits_for_planner, "the planner is asked about one thing at a time")
+    said.need(not task.end or _lost(book, task), "nobody asks while what is done instead goes on")
+    said.need(book.depth(event.task) < MOST_DEEP, "steps do not get smaller for ever")
+    if event.rule >= 0:
+        number, rule = book.rule_for(task)
+        good = rule is not None and rule.do == "smaller_step" and event.rule == number
+        said.need(good, "the planner is asked where a rule says so")
+    else:
+        said.need(-1 not in task.recovered, "about a refused intent the planner is asked once")
+    task.recovered.append(event.rule)
+    task.waits_for_planner, task.parts, task.end = True, (), ""
 
 
-def _parts(rng: Random) -> tuple[TaskSpec, ...]:
-    """A few tasks, the last of which needs the others."""
-    tasks: list[TaskSpec] = []
-    for number in range(rng.randint(0, 2)):
-        needs = tuple(task.id for task in tasks if rng.random() < 0.5)
-        tasks.append(_part(rng, f"p{number}", needs, {}))
-    every = tuple(task.id for task in tasks)
-    inputs = {"before": f"${{{every[0]}.output.n}}"} if every else {}
-    return (*tasks, _part(rng, "end", every, inputs))
+def _replanned(said: Said) -> None:
+    book, task, event = said.book, said.task(), said.payload
+    if not still_open(said):
+        return
+    said.need(not task.ended, "what has ended is not replaced", task.ended)
+    said.need(task.waits_for_planner, "only what is stuck is replaced, and once")
+    said.need(all(part.id not in book.tasks for part in event.tasks), "what is done instead has names of its own")
+    book.replan(event)
 
 
-def _part(rng: Random, name: str, needs: tuple[str, ...], inputs: dict[str, Any]) -> TaskSpec:
-    return TaskSpec(
-        id=name,
-        skill=rng.choice(_SKILLS),
-        needs=needs,
-        inputs=inputs,
-        goal=ROOT_GOAL,
-        retry=RetryPolicy(max_attempts=rng.choice((1, 3)), delay_s=0.1, on_violation=True),
-        recover=_rules(rng),
-        timeout_s=rng.choice((1.0, 30.0)),
-    )
+def _lost(book: Book, task: TaskBook) -> bool:
+    return book.tasks[task.end].ended not in ("", "succeeded")
 
 
-def asking_the_planner(rng: Random, plan: Plan) -> Plan:
-    """The plan with rules for some of its tasks that ask for a smaller step."""
-    tasks = tuple(_asking(rng, task) for task in plan.tasks)
-    groups = tuple(
-        group.model_copy(update={"tasks": tuple(_asking(rng, task) for task in group.tasks)}) for group in plan.groups
-    )
-    return plan.model_copy(update={"tasks": tasks, "groups": groups})
+def for_somebody(said: Said) -> None:
+    """What starts as a part is done instead of a task that still waits for it."""
+    owner = said.book.tasks.get(said.book.part_of.get(said.payload.task, ""))
+    good = owner is None or (said.payload.task in owner.parts and not owner.ended)
+    said.need(good, "nothing starts that is done for nobody")
 
 
-def _asking(rng: Random, task: TaskSpec) -> TaskSpec:
-    return task.model_copy(update={"recover": _rules(rng)})
+def succeeded_by_parts(said: Said, task: TaskBook) -> None:
+    """A task that was replaced succeeds with what stands for it."""
+    end = said.book.tasks[task.end].ended
+    said.need(end == "succeeded", "what is replaced succeeds when what stands for it has", f"{task.end} {end}")
+    left = [name for name in task.parts if said.book.tasks[name].ended != "succeeded"]
+    said.need(not left, "what stands for a task has needed all that was done instead", ", ".join(left))
+    said.need(not task.ended, "a task ends once", task.ended)
+    task.counted.add(said.payload.attempt)
+    task.ended = "succeeded"
 
 
-def _rules(rng: Random) -> tuple[RecoveryRule, ...]:
-    return (RecoveryRule(do="smaller_step", times=rng.choice((1, 1, 2))),) if rng.random() < 0.6 else ()
+def goes_another_way(said: Said, task: TaskBook) -> None:
+    """A task that was replaced goes on by itself only once what stands for it is lost."""
+    said.need(not task.waits_for_planner, "what is stuck is moved by the planner's answer alone")
+    said.need(not task.end or _lost(said.book, task), "what is replaced waits for what is done instead", task.end)
+    task.parts, task.end = (), ""
+
+
+def has_no_way(said: Said, task: TaskBook, rule: RecoveryRule | None) -> bool:
+    """Whether it fails because of the planner: that knew nothing, or whose answers have failed, or are too deep."""
+    if task.waits_for_planner:
+        return True
+    if task.end:
+        said.need(_lost(said.book, task), "what is replaced waits for what is done instead", task.end)
+        return rule is None
+    return rule is not None and rule.do == "smaller_step" and said.book.depth(said.payload.task) >= MOST_DEEP
+
+
+LAWS: Mapping[type[Payload], Callable[[Said], None]] = {tasks.TaskStuck: _stuck, tasks.TaskReplanned: _replanned}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
@@ -23,12 +24,15 @@ from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue import rules
 from orchestrator.task_queue import service as managing
+from orchestrator.task_queue.sightings import Sightings
 from schemas.attempts import Failure
 from schemas.barriers import Barrier
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
+from tests.simulation.drawing import make_scenario
+from tests.simulation.features import FEATURES
 from tests.simulation.play import Outcome, play
-from tests.simulation.scenario import Scenario, Wish, make_scenario
+from tests.simulation.scenario import Scenario, Wish
 
 Mutant = Callable[[], Any]
 
@@ -52,6 +56,14 @@ def _late_words_count() -> Any:
 
 def _leases_never_end() -> Any:
     return patch.object(managing, "expired", lambda *_, **__: [])
+
+
+def _silences_by_the_calendar() -> Any:
+    def age_s(self: Any, _floor: Any, opened: Any) -> float:
+        now: datetime = self._monotonic.__self__.clock()
+        return (now - opened.since).total_seconds()
+
+    return patch.object(Sightings, "age_s", age_s)
 
 
 def _one_attempt_too_many() -> Any:
@@ -168,6 +180,7 @@ MUTANTS: dict[str, Mutant] = {
     "guards are ignored": _guards_ignored,
     "late words count": _late_words_count,
     "leases never end": _leases_never_end,
+    "silences by the calendar": _silences_by_the_calendar,
     "one attempt too many": _one_attempt_too_many,
     "one attempt too few": _one_attempt_too_few,
     "needs are not awaited": _needs_are_not_awaited,
@@ -182,7 +195,9 @@ MUTANTS: dict[str, Mutant] = {
     "followed from too late": _followed_from_too_late,
     "cancellations are answered too early": _cancelled_too_early,
     "answers come from stale state": _answers_from_stale_state,
+    **{name: mutant for feature in FEATURES.values() for name, mutant in feature.mutants.items()},
 }
+_FEATURE = {name: feature.name for feature in FEATURES.values() for name in feature.mutants}
 
 
 def _cancelled_among_crashes(scenario: Scenario) -> Scenario:
@@ -200,13 +215,15 @@ def _paused_at_last(scenario: Scenario) -> Scenario:
 SHARPER: dict[str, Callable[[Scenario], Scenario]] = {
     "cancellations are answered too early": _cancelled_among_crashes,
     "answers come from stale state": _paused_at_last,
+    **{name: sharper for feature in FEATURES.values() for name, sharper in feature.sharper.items()},
 }
 """Bugs that want a rare course of events: it is made common for them, or finding them would take thousands of seeds."""
 
 
 def scenario_for(name: str, seed: int) -> Scenario:
     """The scenario of a seed, sharpened for the bug."""
-    return SHARPER.get(name, lambda scenario: scenario)(make_scenario(seed))
+    always = frozenset({_FEATURE[name]} if name in _FEATURE else ())
+    return SHARPER.get(name, lambda scenario: scenario)(make_scenario(seed, always=always))
 
 
 @contextmanager
