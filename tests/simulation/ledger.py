@@ -185,6 +185,10 @@ class Book:
         """How many tasks it is a part of, one a part of the next."""
         return 0 if name not in self.part_of else 1 + self.depth(self.part_of[name])
 
+    def stands_for(self, name: str) -> str:
+        """The task whose report is that of ``name``: itself, or the end of what was done instead."""
+        return self.stands_for(self.tasks[name].end) if self.tasks[name].end else name
+
     def nodes(self) -> Iterator[TaskSpec | Group]:
         """All tasks and groups, as they are planned."""
         yield from (task.spec for task in self.tasks.values())
