@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
+from schemas.handoff import HandOffRule
 from schemas.requirements import Value, check_requirements
 from schemas.safety import Safety
 
@@ -106,6 +107,7 @@ class TaskSpec(Shape):
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
+    hand_off: HandOffRule = HandOffRule()
 
     @field_validator("requires")
     @classmethod

@@ -16,6 +16,7 @@ from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
+from schemas.handoff import Turn
 from schemas.plan import ROOT_GOAL
 from schemas.subjects import mission_filter
 
@@ -35,7 +36,8 @@ class _View(BaseModel):
 
 
 class TaskView(_View):
-    """One task, for people and programs."""
+    """One task, for people and programs. ``handed``: the turns after which it was handed on, or should have been;
+    ``returned`` why the last offer came back."""
 
     id: str
     skill: str
@@ -48,6 +50,8 @@ class TaskView(_View):
     ended_at: datetime | None
     output: dict[str, Any]
     reused_from: str | None = None
+    handed: tuple[Turn, ...] = ()
+    returned: str = ""
 
 
 class GoalView(_View):
@@ -212,7 +216,7 @@ def _in_plan_order(state: Mission) -> list[str]:
 def _task(task: TaskState) -> TaskView:
     return TaskView(
         id=task.spec.id,
-        skill=task.spec.skill,
+        skill=task.skill or task.spec.skill,
         title=task.spec.title,
         goal=task.spec.goal,
         status=task.status.value,
@@ -222,6 +226,8 @@ def _task(task: TaskState) -> TaskView:
         ended_at=task.ended_at,
         output=task.finished.output if task.finished is not None else {},
         reused_from=task.adopted or None,
+        handed=task.handed.turns if task.handed is not None else (),
+        returned=task.handed.returned if task.handed is not None else "",
     )
 
 

@@ -80,7 +80,8 @@ def _goal(goal: GoalState) -> dict[str, Any]:
 
 def _task(task: TaskState) -> dict[str, Any]:
     output = task.finished.output if task.finished is not None else {}
-    return {"status": task.status.value, "attempt": task.attempt, "reason": task.reason, "output": output}
+    other = {"skill": task.skill} if task.skill else {}
+    return {"status": task.status.value, "attempt": task.attempt, **other, "reason": task.reason, "output": output}
 
 
 def _agent(agent: AgentState) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from schemas.attempts import Death, Failure
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
+from schemas.handoff import Handed
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 
 
@@ -82,6 +83,8 @@ class TaskState(Struct, frozen=True):
         recovered: numbers of the recovery rules that were followed, once for each time.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
+        handed: what the next attempt is told of the one that handed the task on; it begins with that one's workspace.
+        offers: how many times an attempt has offered the task to others.
         deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
         adopted: the mission in which it was executed, if not in this one.
@@ -98,6 +101,8 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    handed: Handed | None = None
+    offers: int = 0
     deaths: tuple[Death, ...] = ()
     verdict: Verdict | None = None
     finished: AttemptFinished | None = None

@@ -12,6 +12,7 @@ from orchestrator.planning.findings import Path
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
 from orchestrator.planning.shorthand import duration, expectation
+from schemas.handoff import HandOffRule
 from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 from schemas.safety import Safety
 
@@ -45,6 +46,11 @@ _RETRY: dict[str, Key] = {
     "max_deaths": Key("max_deaths"),
     "delay": Key("delay_s", _duration),
     "max_delay": Key("max_delay_s", _duration),
+}
+_HAND_OFF: dict[str, Key] = {
+    "to": Key("to", _names),
+    "most": Key("most"),
+    "accept_within": Key("accept_within_s", _duration),
 }
 _RULE: dict[str, Key] = {
     **{name: Key(name) for name in ("max_attempts", "factor")},
@@ -117,7 +123,7 @@ class Reader(FieldReader):
         return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, "expects", "retry", "recover"], path, f"task {id_!r}")
+        entries = self.known_keys(node, [*_TASK, "expects", "retry", "recover", "hand_off"], path, f"task {id_!r}")
         if entries is None:
             return None
         if "skill" not in entries:
@@ -131,6 +137,8 @@ class Reader(FieldReader):
             extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
         if "recover" in entries:
             extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
+        if "hand_off" in entries:
+            extra["hand_off"] = self._hand_off(entries["hand_off"], (*path, "hand_off"))
         return self.made(TaskSpec, entries, _TASK, extra, path)
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
@@ -148,6 +156,12 @@ class Reader(FieldReader):
         if "by_error" in entries:
             extra["by_error"] = self._by_error(entries["by_error"], (*path, "by_error"))
         return self.made(RetryPolicy, entries, _RETRY, extra, path)
+
+    def _hand_off(self, node: Node, path: Path) -> HandOffRule | None:
+        if node.mapping is None:  # just the skills
+            node = Node({"to": node}, node.mark, {"to": node.mark})
+        entries = self.known_keys(node, _HAND_OFF, path, "hand_off")
+        return None if entries is None else self.made(HandOffRule, entries, _HAND_OFF, {}, path)
 
     def _by_error(self, node: Node, path: Path) -> dict[str, RetryRule] | None:
         made: dict[str, RetryRule] = {}

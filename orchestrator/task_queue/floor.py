@@ -26,7 +26,17 @@ from schemas.events.mission import (
     MissionResumed,
     MissionSubmitted,
 )
-from schemas.events.task import TaskAsked, TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.events.task import (
+    TaskAsked,
+    TaskCancelled,
+    TaskFailed,
+    TaskHandedBack,
+    TaskHandedOver,
+    TaskReady,
+    TaskRetried,
+    TaskSkipped,
+    TaskSucceeded,
+)
 from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 
 
@@ -40,7 +50,8 @@ class Stage(StrEnum):
 
 
 class OpenAttempt(Struct, frozen=True):
-    """An attempt between "ready" and its verdict. ``since`` is when it reached its stage, by the writer's clock."""
+    """An attempt between "ready" and its verdict. ``since`` is when it reached its stage, by the writer's clock;
+    ``ready_at`` when it was announced."""
 
     ready: TaskReady
     stage: Stage
@@ -50,6 +61,7 @@ class OpenAttempt(Struct, frozen=True):
     priority: int = 5
     worker: str | None = None
     finished: AttemptFinished | None = None
+    ready_at: datetime | None = None
 
 
 class Floor(Struct, frozen=True):
@@ -103,7 +115,16 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
             return _close(_keep(floor, event), event.task, event.attempt)
         case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
-        case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() | TaskAsked() as event:
+        case (
+            TaskCancelled()
+            | TaskSkipped()
+            | TaskFailed()
+            | TaskSucceeded()
+            | TaskRetried()
+            | TaskAsked()
+            | TaskHandedOver()
+            | TaskHandedBack()
+        ) as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
             return replace(floor, attempts=Map(), agenda=Map(), ended=True)
@@ -147,7 +168,7 @@ def _open(floor: Floor, event: TaskReady, fact: Fact) -> Floor:
     opened = floor.attempts.get(event.task)
     if floor.ended or (opened is not None and opened.ready.attempt >= event.attempt):
         return floor  # said before; or another replica has just recorded the end of the mission
-    return _put(floor, event.task, OpenAttempt(ready=event, stage=Stage.READY, since=fact.at), waits=True)
+    return _put(floor, event.task, OpenAttempt(event, Stage.READY, fact.at, ready_at=fact.at), waits=True)
 
 
 def _dispatch(floor: Floor, event: ActionDispatched, fact: Fact) -> Floor:
@@ -174,7 +195,7 @@ def _report(floor: Floor, event: AttemptFinished, fact: Fact) -> Floor:
     opened = floor.attempts.get(event.task)
     if opened is None or opened.ready.attempt != event.attempt or opened.stage is Stage.REPORTED:
         return floor  # the late word of an attempt that no longer counts
-    if event.outcome != "succeeded":
+    if not event.wants_verdict:
         return _close(floor, event.task, event.attempt)  # there is nothing to compare; the orchestrator decides
     return _put(floor, event.task, replace(opened, stage=Stage.REPORTED, since=fact.at, finished=event), waits=True)
 
@@ -184,8 +205,8 @@ def _keep(floor: Floor, event: WorldConfirmed) -> Floor:
     opened = floor.attempts.get(event.task)
     if opened is None or opened.ready.attempt != event.attempt or opened.finished is None:
         return floor
-    if opened.finished.product is None:
-        return floor
+    if opened.finished.product is None or opened.finished.is_offer:
+        return floor  # what was handed on does not count yet
     floor = replace(floor, trees=noted(floor.trees, opened.ready.workspace, opened.finished))
     if not opened.ready.writes:
         return floor

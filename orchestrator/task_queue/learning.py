@@ -38,5 +38,5 @@ def _rate(situation: Situation, opened: OpenAttempt | None, event: AttemptFinish
         return
     tally = situation.tally(opened.ready.skill, worker.beat.profile)
     tally.succeeded += event.outcome == "succeeded"
-    tally.failed += event.outcome != "succeeded"
+    tally.failed += event.outcome not in ("succeeded", "handed_off")
     tally.seconds += event.observation.duration_s

@@ -15,6 +15,7 @@ from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.claims import Board, earlier, moved_meanwhile
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from orchestrator.task_queue.handing import held_to, lapsed
 from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
 from orchestrator.task_queue.safety import forbidden
@@ -177,6 +178,7 @@ def _order(
         dispatched_at=now,
         feedback=ready.feedback,
         advice=ready.advice,
+        handed=ready.handed,
         safety=state.guard.rules,
         correlation=state.correlation,
         traceparent=state.traceparent,
@@ -196,23 +198,25 @@ def _judged(state: Floor, opened: OpenAttempt) -> Payload | None:
     if finished is None:
         return None
     moved = moved_meanwhile(ready, opened.order, finished.observation.changes or (), state.products)
-    violations = judge(ready.expects, finished, inputs=ready.inputs, moved=moved)
+    expects = held_to(ready.expects, finished)
+    violations = judge(expects, finished, inputs=ready.inputs, moved=moved)
     violations += forbidden(state.guard.rules, finished)
     if violations:
         return WorldViolated(task=ready.task, attempt=ready.attempt, violations=violations)
     return WorldConfirmed(
-        task=ready.task, attempt=ready.attempt, checks=tuple(expectation.kind for expectation in ready.expects)
+        task=ready.task, attempt=ready.attempt, checks=tuple(expectation.kind for expectation in expects)
     )
 
 
 def expired(
     state: Floor, situation: Situation, now: datetime, monotonic: float, *, stopped: bool = False
 ) -> list[Payload]:
-    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time.
+    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time; and
+    those that were handed over and that nobody takes.
 
     ``stopped``: an emergency stop is in force, so that is why the worker is gone, and the attempt does not count.
     """
-    facts: list[Payload] = []
+    facts: list[Payload] = [] if stopped or state.guard.tripped else [*lapsed(state, now)]
     for task in sorted(state.attempts):
         opened = state.attempts[task]
         if opened.stage is not Stage.STARTED or opened.worker is None:

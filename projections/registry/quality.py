@@ -105,7 +105,7 @@ class Quality:
                 tally.lost += 1
                 continue
             tally.succeeded += finished.outcome == "succeeded"
-            tally.failed += finished.outcome != "succeeded"
+            tally.failed += finished.outcome not in ("succeeded", "handed_off")
             tally.seconds += finished.observation.duration_s
         self._ended[attempt] = (skill, agent, worker)
         if len(self._ended) > _UNDER_WAY:

@@ -24,6 +24,14 @@ class AgentActed(AttemptPayload):
     details: dict[str, Any] = Field(default_factory=dict)
 
 
+class AgentTookOver(AttemptPayload):
+    """The acknowledgement of a hand-off: the receiver has the giver's notes, and its workspace with this tree."""
+
+    TYPE: ClassVar[str] = "agent.took_over"
+    giver: int = Field(ge=1, description="the attempt that handed the task on")
+    tree: str = Field(default="", description="git's id of the tree that the attempt begins with")
+
+
 class AgentRemembered(AttemptPayload):
     """A change of the task's scratchpad; a later attempt begins with all of them folded."""
 

@@ -1,0 +1,64 @@
+"""What the task-queue manager has to do with hand-offs: what an offer is held to, and when one lapses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from schemas.attempts import Failure
+from schemas.events.action import ActionExpired
+from schemas.events.attempt import AttemptFinished
+from schemas.expectations import (
+    Expectation,
+    FilesChangedWithin,
+    FilesUnchanged,
+    MaxDuration,
+    MaxMemory,
+)
+from schemas.handoff import NOT_ACCEPTED
+
+_FORBIDS = (FilesUnchanged, MaxDuration, MaxMemory)
+
+
+def held_to(expects: Sequence[Expectation], finished: AttemptFinished) -> tuple[Expectation, ...]:
+    """Which expectations an attempt is compared with.
+
+    All of them; but of one that hands its task on only those that forbid something: whatever else should come about is
+    for the receiver to bring about, while what may not be done may not be done by half either.
+    """
+    if not finished.is_offer:
+        return tuple(expects)
+    kept: list[Expectation] = []
+    for one in expects:
+        if isinstance(one, FilesChangedWithin):
+            kept.append(one.model_copy(update={"at_least": 0}))
+        elif isinstance(one, MaxMemory) and finished.observation.peak_memory_bytes is None:
+            continue
+        elif isinstance(one, _FORBIDS):
+            kept.append(one)
+    return tuple(kept)
+
+
+def lapsed(state: Floor, now: datetime) -> list[ActionExpired]:
+    """The end of attempts that were handed over, and that no worker has claimed in the time that the plan gives."""
+    # Sorted, because the map iterates by hashes, which differ from process to process.
+    return [
+        ActionExpired(task=task, attempt=opened.ready.attempt, failure=_failure(opened))
+        for task in sorted(state.attempts)
+        if (opened := state.attempts[task]).stage in (Stage.READY, Stage.DISPATCHED) and _too_long(opened, now)
+    ]
+
+
+def _too_long(opened: OpenAttempt, now: datetime) -> bool:
+    handed, since = opened.ready.handed, opened.ready_at
+    if handed is None or handed.returned or since is None:
+        return False
+    return (now - since).total_seconds() > handed.accept_within_s
+
+
+def _failure(opened: OpenAttempt) -> Failure:
+    handed = opened.ready.handed
+    assert handed is not None
+    message = f"no worker with the skill {opened.ready.skill!r} has taken it within {handed.accept_within_s:g} s"
+    return Failure(code=NOT_ACCEPTED, message=message, hint="start one, or allow more time: hand_off: accept_within")
