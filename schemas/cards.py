@@ -32,6 +32,16 @@ class SkillCard(BaseModel):
     nature: str = "cpu"
 
 
+class TopicCard(BaseModel):
+    """Something that one agent answers when agents of other workers ask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: str
+    agent: str
+    description: str = ""
+
+
 def a2a_card(joined: WorkerJoined, tenant: str) -> dict[str, Any]:
     """The agent card of a worker. Its interface is our queue: tasks reach it by its skills, never by an address."""
     agents = ", ".join(sorted(joined.agents))
@@ -49,7 +59,7 @@ def a2a_card(joined: WorkerJoined, tenant: str) -> dict[str, Any]:
         },
         "defaultInputModes": [_JSON],
         "defaultOutputModes": [_JSON],
-        "skills": [_skill(card) for card in joined.cards],
+        "skills": [*(_skill(card) for card in joined.cards), *(_topic(card) for card in joined.answers)],
     }
 
 
@@ -58,6 +68,13 @@ def _skill(card: SkillCard) -> dict[str, Any]:
     tags = [*card.tags, f"agent:{card.agent}", f"version:{card.version}", f"nature:{card.nature}"]
     description = card.description or f"The skill {card.id} of the agent {card.agent}"
     return {"id": card.id, "name": card.id, "description": description, "tags": tags}
+
+
+def _topic(card: TopicCard) -> dict[str, Any]:
+    """What peers may ask is a skill, too, as A2A sees it; the tag tells it from what tasks may want."""
+    description = card.description or f"Answers of the agent {card.agent} about {card.topic}"
+    tags = ["peer-request", f"agent:{card.agent}"]
+    return {"id": f"answers.{card.topic}", "name": card.topic, "description": description, "tags": tags}
 
 
 def _about(joined: WorkerJoined) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from schemas.attempts import AttemptOrder
 from schemas.errors import ToolMissing
 from workers.environments import EnvironmentStore
+from workers.peers.asking import Asking
 from workers.sandboxes import Capabilities, Sandbox, choose
 from workers.sandboxes.choose import FOREIGN_CODE
 from workers.workspaces import Blobs, WorkspaceStore
@@ -29,11 +30,13 @@ class Bench:
         state_dir: where caches and workspaces live on this machine.
         blobs: content that all machines share.
         sandbox_name: a backend that the operator insists on; None chooses the strongest that works here.
+        asking: asks agents of other workers; None where there are none to be asked.
     """
 
     state_dir: Path
     blobs: Blobs
     sandbox_name: str | None = None
+    asking: Asking | None = None
     _folders: list[Path] = field(default_factory=list)
 
     @cached_property

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from schemas.attempts import AttemptOrder
-from schemas.errors import Cancelled, Forbidden, StigmergyError
+from schemas.errors import Cancelled, Forbidden, PeerUnavailable, StigmergyError
 from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought, AgentTookOver
 from schemas.events.attempt import AttemptProgressed
@@ -22,6 +22,7 @@ from schemas.test_report import TestReport
 from schemas.workspaces import Snapshot
 from workers.bench import Bench
 from workers.handing import WHY_CHARACTERS, HandingOff, checked_notes
+from workers.peers.asking import Asker
 from workers.scratchpad import Scratchpad
 from workers.stopping import StopFlag
 
@@ -147,6 +148,34 @@ class Context:
     def deliver(self, product: Snapshot) -> None:
         """Name the task's product, where it is not what lies in the workspace."""
         self.delivered = product
+
+    def ask_peer(
+        self, topic: str, question: dict[str, Any] | None = None, *, timeout_s: float = 30.0, agent: str = ""
+    ) -> dict[str, Any]:
+        """Ask an agent of another worker, and wait for its answer. Both are on the log.
+
+        A worker whose hands are full says so at once; then another one is asked, or the same one after a while, until
+        the time is over. Nothing of this attempt is given up meanwhile: ask for little, or hand the task on.
+
+        Args:
+            topic: what agents declare to answer; see :func:`stigmergy.answers`.
+            question: JSON values, 4 MiB at most.
+            timeout_s: for all of it.
+            agent: a certain agent, by its name; any that answers the topic if empty.
+
+        Raises:
+            PeerBusy: all who could answer were busy, or whoever took it did not answer in time; the message names them.
+            PeerUnavailable: nobody else answers the topic.
+            PeerFailed: whoever took it failed at it.
+            InvalidInput, LimitExceeded: the question is no JSON object, or too large.
+        """
+        self.check()
+        if self.bench.asking is None:
+            raise PeerUnavailable(f"nobody answers {topic!r}: this worker has no way to ask others")
+        asker = Asker(self.order.tenant, self.order.mission, self.order.task, self.order.attempt, self.agent)
+        return self.bench.asking.ask(
+            asker, topic, question or {}, timeout_s=timeout_s, emit=self.emit, check=self.check, agent=agent
+        )
 
     # being stopped
 

@@ -21,6 +21,7 @@ from events.jetstream.election import BUCKET as ELECTIONS
 from events.jetstream.election import STREAM as SEATS
 from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
+from schemas.peers import ANSWERS, PEERS
 from schemas.signals import ACKNOWLEDGED, HEARTBEATS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
@@ -59,7 +60,13 @@ def grants() -> tuple[Grant, ...]:
             (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX, _INBOX),  # answers go to inboxes
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}"),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS)),
+        # Workers serve all tenants, so no subject can say in whose name one may ask; a worker answers no other way than
+        # to the asker's own subject of the same tenant.
+        Grant(
+            "worker",
+            (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED, PEERS, ANSWERS),
+            (_INBOX, REFLEX, POOLS, PEERS, ANSWERS),
+        ),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.
