@@ -87,6 +87,8 @@ class Request:
         self._own = self._own + 1 if kind == "own" else 0
         if word is not None and kind == "busy":
             self._busy[word.worker] = word.why
+        if self._busy or self._at_work:
+            return  # somebody was there, who may be starting again: the deadline decides
         if self._nobody >= _NOBODY_TRIES or self._own >= _OWN_TRIES:
             who = "no other worker" if kind == "own" else "nobody"
             hint = f"start a worker with an agent that answers it: @answers({self.topic!r})"
@@ -109,6 +111,12 @@ class Request:
             time.sleep(min(left, _LOOK_S))
 
     def _too_late(self) -> PeerTrouble:
+        if self._nobody:
+            who = self._at_work or ", ".join(sorted(self._busy)) or "nobody"
+            message = f"nobody answers {self.topic!r} any more; the last that did: {who}"
+            return PeerUnavailable(
+                message, hint=f"start a worker with an agent that answers it: @answers({self.topic!r})"
+            )
         if self._at_work:
             message = f"{self._at_work} took the request for {self.topic!r} and has not answered in time"
             return PeerBusy(message, hint="allow more time, or ask for less; two that ask each other wait for ever")
