@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator.core.facts import Fact
 from orchestrator.core.recovery import QUARANTINED
 from schemas.attempts import Failure
 from schemas.events import Payload
@@ -29,8 +30,10 @@ from tests.simulation.ledger import Book, Broken, Place, TaskBook, holds
 class Said:
     """One event as the laws see it: ``known`` is the place of the newest event that its author knew."""
 
-    def __init__(self, book: Book, payload: Any, place: Place, known: Place | None, cause: str) -> None:
-        self.book, self.payload, self.place, self.known, self.cause = book, payload, place, known, cause
+    def __init__(self, book: Book, fact: Fact, place: Place, known: Place | None) -> None:
+        self.book, self.place, self.known = book, place, known
+        self.payload: Any = fact.payload
+        self.cause, self.at = fact.cause, fact.at
 
     def need(self, good: bool, law: str, detail: str = "") -> None:
         """Raise :class:`Broken` unless it is good."""

@@ -23,6 +23,7 @@ from schemas.ids import uuid7
 from schemas.signals import STOPS, Heartbeat, heartbeat_subject
 from tests.simulation.celery_queue import Queue
 from tests.simulation.fates import Fates
+from tests.simulation.feature import Deed, Part
 from tests.simulation.lockstep import Lockstep, pause
 from tests.simulation.node import Node
 from tests.simulation.rough import Ears
@@ -45,12 +46,13 @@ _LISTS = (["a"], ["a", "b"], ["a", "a", "a-2"], [{"id": "x"}, {"no": "id"}], [],
 class Actor(Agent):
     """Does what fate wants: well, badly, slowly, or with a lie about it."""
 
-    def __init__(self, node: Node, fates: Fates) -> None:
-        self._node, self._fates = node, fates
+    def __init__(self, node: Node, fates: Fates, parts: Sequence[Part]) -> None:
+        self._node, self._fates, self._parts = node, fates, parts
         self._chance = fates.stream(f"agent {node.name}")
 
     def run(self, context: Context) -> dict[str, Any] | None:
         fates, chance = self._fates, self._chance
+        deed = Deed(context.order, context, self._node, chance)
         takes = chance.random() * chance.choice((0.02, 0.3, 1.0))
         obeys = True
         if fates.strikes("attempt_slow"):
@@ -67,7 +69,10 @@ class Actor(Agent):
         if fates.strikes("attempt_lies"):
             context.exit_code = chance.choice((0, 1))
             return {"n": 1}
-        return {"by": self._node.name, "n": chance.randint(0, 9), "items": chance.choice(_LISTS)}
+        deed.output = {"by": self._node.name, "n": chance.randint(0, 9), "items": chance.choice(_LISTS)}
+        for part in self._parts:
+            part.act(deed)
+        return deed.output
 
     def _work(self, context: Context, takes: float, obeys: bool) -> None:
         while takes > 0:
@@ -134,12 +139,22 @@ class ThreadBus:
 class Worker:
     """One process with an agent for some skills; :meth:`run` is its life."""
 
-    def __init__(self, node: Node, log: Log, ears: Ears, queue: Queue, fates: Fates, skills: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        log: Log,
+        ears: Ears,
+        queue: Queue,
+        fates: Fates,
+        skills: tuple[str, ...],
+        parts: Sequence[Part] = (),
+    ) -> None:
+        self._parts = parts
         self._node, self._ears, self._queue, self._fates, self._skills = node, ears, queue, fates, skills
         self._steps = Lockstep(node)
         self._bus = ThreadBus(self._steps, log, fates)
         self._watch = Watch(may_exit=True)
-        registry = Skills(Actor(node, fates), skills)
+        registry = Skills(Actor(node, fates, parts), skills)
         bench = Bench(_NOWHERE, MemoryBlobs())
         self._attempts = Attempts(registry, bench, Reporter(self._bus, node.name), self._watch)
 
@@ -187,6 +202,8 @@ class Worker:
         while True:
             await self._thaw()
             beat = Heartbeat(worker=self._node.name, skills=self._skills, running=self._watch.held())
+            for part in self._parts:
+                beat = part.heartbeat(self._node, beat)
             await self._ears.send(heartbeat_subject(self._node.name), msgspec.json.encode(beat))
             await asyncio.sleep(_BEAT_S)
 
