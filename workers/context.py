@@ -174,7 +174,14 @@ class Context:
             raise PeerUnavailable(f"nobody answers {topic!r}: this worker has no way to ask others")
         asker = Asker(self.order.tenant, self.order.mission, self.order.task, self.order.attempt, self.agent)
         return self.bench.asking.ask(
-            asker, topic, question or {}, timeout_s=timeout_s, emit=self.emit, check=self.check, agent=agent
+            asker,
+            topic,
+            question or {},
+            timeout_s=timeout_s,
+            record=lambda payload: self._reporter.report([(self.order, payload)]),
+            emit=self.emit,
+            check=self.check,
+            agent=agent,
         )
 
     # being stopped

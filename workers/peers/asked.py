@@ -76,8 +76,12 @@ class Asked:
             raise TimedOut(f"the time to answer {self.topic!r} is over")
         asker = Asker(self.tenant, self.mission, self.task, self.attempt, self._answering)
         return self._desk.asking.ask(
-            asker, topic, question, timeout_s=wait_s, emit=self._emit, check=self.check, agent=agent
+            asker,
+            topic,
+            question,
+            timeout_s=wait_s,
+            record=lambda payload: self._desk.record(payload, self.tenant, self.mission),
+            emit=lambda payload: self._desk.emit(payload, self.tenant, self.mission),
+            check=self.check,
+            agent=agent,
         )
-
-    def _emit(self, payload: Payload) -> None:
-        self._desk.emit(payload, self.tenant, self.mission)

@@ -68,6 +68,7 @@ class Asking:
         question: dict[str, Any],
         *,
         timeout_s: float,
+        record: Emit,
         emit: Emit,
         check: Check,
         agent: str = "",
@@ -76,7 +77,8 @@ class Asking:
 
         Args:
             agent: a certain agent; any that answers the topic if empty.
-            emit: records facts.
+            record: records a fact and waits until the log has it: nobody answers what was not asked; ``emit`` does not
+                wait.
             check: called all the time; raises what ends the attempt that asks.
 
         Raises:
@@ -90,9 +92,10 @@ class Asking:
         request = self._request(asker, topic, plain, subject, timeout_s, check)
         name, begun = request.ask.id, time.monotonic()
         who = {"task": asker.task, "attempt": asker.attempt, "request": name}
-        emit(AgentAsked(**who, by=asker.agent, topic=topic, to=agent, question=plain, timeout_s=timeout_s))
+        asked = AgentAsked(**who, by=asker.agent, topic=topic, to=agent, question=plain, timeout_s=timeout_s)
         outcome, said = "left", Word("nobody")
         try:
+            record(asked)
             said = request.last_word()
             outcome = "answered" if said.kind == "answer" else "failed"
             return self._answer(topic, said)

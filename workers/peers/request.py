@@ -91,8 +91,7 @@ class Request:
             return  # somebody was there, who may be starting again: the deadline decides
         if self._nobody >= _NOBODY_TRIES or self._own >= _OWN_TRIES:
             who = "no other worker" if kind == "own" else "nobody"
-            hint = f"start a worker with an agent that answers it: @answers({self.topic!r})"
-            raise PeerUnavailable(f"{who} answers {self.topic!r}", hint=hint)
+            raise PeerUnavailable(f"{who} answers {self.topic!r}", hint=self._hint)
 
     def _waits_s(self, word: Word | None) -> float:
         """How long to wait before it is said again: over the whole range by chance, or those who were refused together
@@ -110,13 +109,15 @@ class Request:
             self.check()
             time.sleep(min(left, _LOOK_S))
 
+    @property
+    def _hint(self) -> str:
+        return f"start a worker with an agent that answers it: @answers({self.topic!r})"
+
     def _too_late(self) -> PeerTrouble:
         if self._nobody:
             who = self._at_work or ", ".join(sorted(self._busy)) or "nobody"
             message = f"nobody answers {self.topic!r} any more; the last that did: {who}"
-            return PeerUnavailable(
-                message, hint=f"start a worker with an agent that answers it: @answers({self.topic!r})"
-            )
+            return PeerUnavailable(message, hint=self._hint)
         if self._at_work:
             message = f"{self._at_work} took the request for {self.topic!r} and has not answered in time"
             return PeerBusy(message, hint="allow more time, or ask for less; two that ask each other wait for ever")
