@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.core.facts import Fact
+from orchestrator.core.handing import EXHAUSTED
 from orchestrator.core.recovery import QUARANTINED
 from schemas.attempts import Failure
 from schemas.events import Payload
@@ -135,6 +136,10 @@ def _failed(said: Said) -> None:
         said.need(not event.failure.retryable, "nothing is given up that may be tried again")
     else:
         said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+        if event.failure.code == EXHAUSTED:
+            said.need(task.verdicts.get(event.attempt, event) is None, "only a confirmed offer is one too many")
+            task.ended = "failed"
+            return
         failure = _failed_verdict(said, task, event.attempt)
         spent = task.made >= task.spec.retry.max_attempts
         deadly = event.failure.code == QUARANTINED and task.deaths >= task.spec.retry.max_deaths
@@ -177,14 +182,14 @@ def _finished(said: Said) -> None:
     task, event = said.task(), said.payload
     said.need(task.workers.get(event.attempt) == event.worker, "only who has claimed an attempt reports it")
     task.reports.setdefault(event.attempt, event)
-    if event.outcome != "succeeded":
+    if not event.wants_verdict:
         task.judge(event.attempt, event.failure or Failure(code=event.outcome, message="it did not succeed"))
 
 
 def _confirmed(said: Said) -> None:
     task, event = said.task(), said.payload
     report = task.reports.get(event.attempt)
-    said.need(report is not None and report.outcome == "succeeded", "only what was reported is confirmed")
+    said.need(report is not None and report.wants_verdict, "only what was reported is confirmed")
     assert report is not None
     said.need(holds(task.spec, report), "no violation is confirmed")
     task.judge(event.attempt, None)
@@ -193,7 +198,7 @@ def _confirmed(said: Said) -> None:
 def _violated(said: Said) -> None:
     task, event = said.task(), said.payload
     report = task.reports.get(event.attempt)
-    said.need(report is not None and report.outcome == "succeeded", "only what was reported is objected to")
+    said.need(report is not None and report.wants_verdict, "only what was reported is objected to")
     assert report is not None
     said.need(not holds(task.spec, report), "nothing is objected to that is as expected")
     again = task.spec.retry.on_violation
