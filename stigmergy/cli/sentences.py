@@ -160,6 +160,13 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     ),
     "task.handed_back": lambda d: f"{_task(d)} goes back to {plain(d['skill'])}: {_failure(d)}",
     "agent.took_over": lambda d: f"{_task(d)} [dim]has what attempt {d['giver']} handed over[/]",
+    "agent.asked": lambda d: f"{_task(d)} [dim]{plain(d['by'])} asks about[/] {plain(d['topic'])}",
+    "agent.answered": lambda d: (
+        f"{_task(d)} [dim]{plain(d['agent'])} on {plain(d['worker'])} {plain(d['outcome'])}[/] {plain(d['topic'])}"
+    ),
+    "agent.heard": lambda d: (
+        f"{_task(d)} [dim]heard {plain(d['outcome'])} after {counted(d['tries'], 'try', 'tries')}[/]"
+    ),
     "task.asked": lambda d: f"{_task(d)} asks: {short(d['question'])}",
     "task.answered": lambda d: f"{_task(d)} is answered: {plain(d['decision'])} {short(d.get('advice', ''))}",
     "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
