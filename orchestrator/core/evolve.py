@@ -222,7 +222,7 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         advice="",
         skill=event.skill or task.skill,
     )
-    if event.recovery == "roll_back":  # back to before it was handed on, too
+    if event.recovery == "roll_back" and task.handed is not None:  # back to before it was handed on, too
         task = replace(task, skill="", handed=None)
     mission = agenda.take(mission, agenda.JUDGED, event.task)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))

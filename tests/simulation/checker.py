@@ -20,8 +20,9 @@ from schemas.envelope import Event
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
 from schemas.events import Payload
 from schemas.events.action import ActionExpired
-from tests.simulation.laws import LAWS, Said
-from tests.simulation.ledger import Book, Broken, Place
+from tests.simulation.laws import LAWS
+from tests.simulation.ledger import Book, Broken, Place, Span
+from tests.simulation.said import Said
 
 _COMPARED_EVERY = 16
 _NO_MISSION = "_"
@@ -65,6 +66,7 @@ class Checker:
         self._digest = hashlib.sha256()
         self.broken: Broken | None = None
         self.expired: list[tuple[Key, str]] = []
+        self.spans: list[Span] = []
 
     @property
     def digest(self) -> str:

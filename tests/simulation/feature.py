@@ -25,7 +25,7 @@ from tests.simulation.scenario import Scenario, Script, Wish
 
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet
-    from tests.simulation.laws import Said
+    from tests.simulation.said import Said
     from workers.context import Context
 
 type Mutant = Callable[[], AbstractContextManager[Any]]
@@ -55,7 +55,7 @@ class Part:
 
     Attributes:
         laws: type of event to a law, asked before the book takes the event in; raise with
-            :meth:`~tests.simulation.laws.Said.need`. A part may keep books of its own.
+            :meth:`~tests.simulation.said.Said.need`. A part may keep books of its own.
         verbs: verb of a wish to what carries it out.
     """
 

@@ -141,6 +141,10 @@ class Fleet:
         if error is not None and (node is None or not node.dead):
             self.failed = self.failed or error
 
+    def ears(self) -> Ears:
+        """Ears of somebody who is no process of the fleet."""
+        return Ears(self._air)
+
     # death
 
     def _die(self, name: str) -> None:

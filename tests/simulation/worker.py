@@ -17,10 +17,12 @@ import msgspec
 from events.codec import frames
 from events.port import Ack, Log, Window, Write
 from schemas.attempts import AttemptOrder
-from schemas.envelope import Event
+from schemas.envelope import NO_MISSION, Event
 from schemas.errors import Permanent, Retryable, StigmergyError
 from schemas.ids import uuid7
-from schemas.signals import STOPS, Heartbeat, heartbeat_subject
+from schemas.signals import STANDING, STOPS, Heartbeat, heartbeat_subject
+from schemas.stops import StopRecord
+from schemas.subjects import noun_filter
 from tests.simulation.celery_queue import Queue
 from tests.simulation.fates import Fates
 from tests.simulation.feature import Deed, Part
@@ -153,15 +155,18 @@ class Worker:
         self._node, self._ears, self._queue, self._fates, self._skills = node, ears, queue, fates, skills
         self._steps = Lockstep(node)
         self._bus = ThreadBus(self._steps, log, fates)
-        self._watch = Watch(may_exit=True)
-        registry = Skills(Actor(node, fates, parts), skills)
+        self._watch = Watch(may_exit=True, worker=node.name)
+        self._log = log
+        self._registry = registry = Skills(Actor(node, fates, parts), skills)
         bench = Bench(_NOWHERE, MemoryBlobs())
         self._attempts = Attempts(registry, bench, Reporter(self._bus, node.name), self._watch)
 
     async def run(self) -> None:
         """Take orders until cancelled."""
-        if not self._fates.strikes("worker_deaf"):
-            await self._ears.listen(STOPS, self._hear)
+        self._node.deaf = self._fates.strikes("worker_deaf")
+        await self._ears.listen(STOPS, self._hear)
+        await self._ears.listen(STANDING, self._hear_standing)
+        await self._adopt_stops()
         others = [asyncio.create_task(self._beat()), asyncio.create_task(self._look())]
         try:
             while True:
@@ -174,8 +179,24 @@ class Worker:
             self._steps.kill()
 
     def _hear(self, raw: bytes) -> None:
+        if self._node.deaf and not self._fates.calm:
+            return
         with self._node.running():
             self._watch.hear(raw)
+
+    def _hear_standing(self, raw: bytes) -> None:
+        if self._node.deaf and not self._fates.calm:
+            return
+        with self._node.running():
+            self._watch.hear_standing(raw)
+
+    async def _adopt_stops(self) -> None:
+        """Who joins later must not begin what was stopped before."""
+        record = StopRecord()
+        async for event in self._log.read(Window((noun_filter("reflex", mission=NO_MISSION),))):
+            record.take(event)
+        with self._node.running():
+            self._watch.adopt(record.standing())
 
     async def _make(self, orders: Sequence[AttemptOrder]) -> None:
         if self._fates.strikes("worker_killed"):
@@ -201,7 +222,13 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await self._thaw()
-            beat = Heartbeat(worker=self._node.name, skills=self._skills, running=self._watch.held())
+            with self._node.running():
+                stopped = self._watch.held_back(self._registry.agents)
+            held = {skill for agent in stopped for skill in self._registry.agents[agent]}
+            skills = tuple(skill for skill in self._skills if skill not in held)
+            beat = Heartbeat(
+                worker=self._node.name, skills=skills, held=tuple(sorted(held)), running=self._watch.held()
+            )
             for part in self._parts:
                 beat = part.heartbeat(self._node, beat)
             await self._ears.send(heartbeat_subject(self._node.name), msgspec.json.encode(beat))

@@ -27,9 +27,9 @@ from tests.simulation.feature import Deed, Feature, Part
 
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet
-    from tests.simulation.laws import Said
+    from tests.simulation.said import Said
 
-_SKILLS = ("s", "t", "t", "s", "nobody")
+_SKILLS = ("s", "t", "s", "t", "s", "t", "nobody")
 
 
 class _Course:
@@ -37,12 +37,12 @@ class _Course:
 
     Attributes:
         offers: confirmed offers that something was decided about, since it was last reopened.
-        skill: who has it; ``giver`` is who gets it back if nobody takes it.
+        giver: who gets it back if nobody takes it.
         told: the offer that the next attempts go on from; ``returned`` if it came back.
     """
 
     def __init__(self, spec: TaskSpec) -> None:
-        self.spec, self.skill, self.giver = spec, spec.skill, ""
+        self.spec, self.giver = spec, ""
         self.offers, self.forgiven = 0, 0
         self.told: AttemptFinished | None = None
         self.returned = False
@@ -89,8 +89,8 @@ class HandingPart(Part):
             return None
         said.need(event.attempt == task.attempt + 1, "attempts count one by one")
         said.need(event.attempt > task.granted, "an attempt is granted once")
-        task.granted, task.forgiven = event.attempt, task.forgiven + 1
-        course.skill = skill
+        task.granted, task.spared = event.attempt, task.spared + 1
+        task.skill = skill
         return course
 
     def _offer(self, said: Said) -> AttemptFinished:
@@ -103,7 +103,7 @@ class HandingPart(Part):
         return report
 
     def _over(self, said: Said) -> None:
-        giver, event = self._course(said).skill, said.payload
+        giver, event = said.task().skill, said.payload
         if (course := self._decided(said, event.skill)) is None:
             return
         offer, rule = self._offer(said), course.spec.hand_off
@@ -117,8 +117,7 @@ class HandingPart(Part):
 
     def _back(self, said: Said) -> None:
         task, event = said.task(), said.payload
-        before = self._course(said)
-        holder = before.skill
+        holder = task.skill
         if (course := self._decided(said, event.skill)) is None:
             return
         if task.verdicts.get(task.attempt) is None:
@@ -131,11 +130,11 @@ class HandingPart(Part):
         course.returned = True
 
     def _retried(self, said: Said) -> None:
-        """Recovery rules may give a task to another skill, or go back to before it was handed on."""
-        course, event = self._course(said), said.payload
-        course.skill = event.skill or course.skill
-        if event.recovery == "roll_back":
-            course.told, course.returned, course.skill = None, False, course.spec.skill
+        """To roll back is to go back to before it was handed on."""
+        course = self._course(said)
+        if said.payload.recovery == "roll_back" and course.told is not None:
+            course.told, course.returned = None, False
+            said.task().skill = course.spec.skill
 
     def _failed(self, said: Said) -> None:
         if said.payload.failure.code == EXHAUSTED:
@@ -218,6 +217,6 @@ class Handing(Feature):
 
     def task(self, rng: Random, task: TaskSpec) -> TaskSpec:
         """The task with a rule about handing it on."""
-        to = rng.choice((None, None, None, (), ("s",), ("t", "nobody")))
+        to = rng.choice((None, None, None, None, (), ("s", "t"), ("t", "nobody")))
         rule = HandOffRule(to=to, most=rng.randint(0, 3), accept_within_s=rng.choice((0.5, 3.0, 10.0)))
         return task.model_copy(update={"hand_off": rule})
