@@ -22,7 +22,7 @@ from events.jetstream.election import STREAM as SEATS
 from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
 from schemas.peers import ANSWERS, PEERS
-from schemas.signals import ACKNOWLEDGED, HEARTBEATS, POOLS, REFLEX
+from schemas.signals import ACKNOWLEDGED, HEARTBEATS, ORDERS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -57,7 +57,14 @@ def grants() -> tuple[Grant, ...]:
         ),
         Grant(
             "task_queue",
-            (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX, _INBOX),  # answers go to inboxes
+            (
+                *_writes(Role.TASK_QUEUE_MANAGER),
+                *_reads(),
+                *_makes_streams(),
+                REFLEX,
+                ORDERS,
+                _INBOX,
+            ),  # answers go to inboxes
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}"),
         ),
         # Workers serve all tenants, so no subject can say in whose name one may ask; a worker answers no other way than
@@ -65,7 +72,7 @@ def grants() -> tuple[Grant, ...]:
         Grant(
             "worker",
             (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED, PEERS, ANSWERS),
-            (_INBOX, REFLEX, POOLS, PEERS, ANSWERS),
+            (_INBOX, REFLEX, POOLS, ORDERS, PEERS, ANSWERS),
         ),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
