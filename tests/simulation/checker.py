@@ -61,6 +61,7 @@ class Checker:
                 self._laws.setdefault(kind, []).append(law)
         self.followed: dict[Key, Followed] = {}
         self.places: dict[str, Place] = {}
+        self._tenants: dict[str, str] = {}
         self.lines: list[tuple[Key, str]] = []
         self.events = 0
         self._digest = hashlib.sha256()
@@ -96,6 +97,10 @@ class Checker:
         if event.id in self.places:
             raise Broken("no id comes twice", key, f"{event.type} {event.id} at {place}")
         self.places[event.id] = place
+        tenant = self._tenants.setdefault(event.causationid or event.id, event.tenant)
+        if event.tenant != tenant:
+            raise Broken("no tenant's events lead to another's", key, f"{event.type} at {place} is because of {tenant}")
+        self._tenants[event.id] = event.tenant
         if event.mission == _NO_MISSION:
             self._ask(Fact.of(event), Book(key), place)
             return
@@ -143,7 +148,10 @@ class Checker:
         self.compare()
         if untroubled and self.expired:
             raise Broken("where nothing goes wrong nothing expires", *self.expired[0])
+        oldest, _ = await log.oldest()
         for key, seen in self.followed.items():
+            if seen.missions and min(seen.missions)[0] < oldest:
+                continue  # it has ended, and the log has forgotten it
             mission, floor = Mission(tenant=key[0], id=key[1]), Floor(*key)
             async for event in log.read(_window(key)):
                 try:

@@ -26,6 +26,7 @@ from tests.simulation.scenario import Scenario, Script, Wish
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet
     from tests.simulation.said import Said
+    from workers.bench import Bench
     from workers.context import Context
 
 type Mutant = Callable[[], AbstractContextManager[Any]]
@@ -78,6 +79,9 @@ class Part:
 
     def act(self, deed: Deed) -> None:
         """Add to what an agent does."""
+
+    def prepare(self, bench: Bench) -> None:
+        """Put something on a worker's bench."""
 
     def heartbeat(self, node: Node, beat: Heartbeat) -> Heartbeat:
         """Change what a worker says of itself."""

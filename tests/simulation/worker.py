@@ -159,6 +159,8 @@ class Worker:
         self._log = log
         self._registry = registry = Skills(Actor(node, fates, parts), skills)
         bench = Bench(_NOWHERE, MemoryBlobs())
+        for part in parts:
+            part.prepare(bench)
         self._attempts = Attempts(registry, bench, Reporter(self._bus, node.name), self._watch)
 
     async def run(self) -> None:

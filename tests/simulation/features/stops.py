@@ -83,8 +83,8 @@ class _Part(Part):
 
     def _held(self, said: Said, *, worker: str, agent: str) -> Span | None:
         """A stop that has been on the log for so long that everybody knows."""
-        # That an agent is slow, or wrong, keeps no news from anybody.
-        late = any(not struck.fate[0].startswith(("attempt_", "result_")) for struck in self.fleet.fates.struck)
+        # That an order is late, or an agent slow or wrong, keeps no news from anybody.
+        late = any(not each.fate[0].startswith(("attempt_", "result_", "queue_")) for each in self.fleet.fates.struck)
         reach = ROUGH_REACH_S if late else REACH_S
         for span in self.fleet.checker.spans:
             known = span.recorded is not None and span.until is None and self._now() - span.recorded > reach
@@ -211,8 +211,8 @@ def _long(scenario: Scenario) -> Scenario:
 
 
 def _busy(scenario: Scenario) -> Scenario:
-    """One worker, so much to do that orders wait for it when the stop comes."""
-    return replace(_long(scenario), workers=1, rates={"attempt_slow": 0.9})
+    """Orders that reach a worker after the stop has."""
+    return replace(_long(scenario), rates={"queue_late": 0.9})
 
 
 class Stops(Feature):
