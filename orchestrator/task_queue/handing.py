@@ -9,6 +9,7 @@ from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from schemas.attempts import Failure
 from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished
+from schemas.events.task import TaskReady
 from schemas.expectations import (
     Expectation,
     FilesChangedWithin,
@@ -50,9 +51,14 @@ def lapsed(state: Floor, now: datetime) -> list[ActionExpired]:
     ]
 
 
+def may_lapse(ready: TaskReady) -> bool:
+    """Whether the attempt goes back to a giver if nobody takes it."""
+    return ready.handed is not None and not ready.handed.returned
+
+
 def _too_long(opened: OpenAttempt, now: datetime) -> bool:
     handed, since = opened.ready.handed, opened.ready_at
-    if handed is None or handed.returned or since is None:
+    if handed is None or since is None or not may_lapse(opened.ready):
         return False
     return (now - since).total_seconds() > handed.accept_within_s
 

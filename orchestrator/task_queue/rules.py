@@ -15,7 +15,7 @@ from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.claims import Board, earlier, moved_meanwhile
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
-from orchestrator.task_queue.handing import held_to, lapsed
+from orchestrator.task_queue.handing import held_to, lapsed, may_lapse
 from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
 from orchestrator.task_queue.safety import forbidden
@@ -126,8 +126,8 @@ class DispatchRules:
         ready = opened.ready
         waited_s = min((now - opened.since).total_seconds(), self._listening_s())
         chosen = allocate(ready, self._situation, waited_s)
-        if chosen is None:
-            return None
+        if chosen is None or (isinstance(chosen, Failure) and may_lapse(ready)):
+            return None  # of what was handed over, the time to accept it decides
         if isinstance(chosen, Failure):
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
         try:
