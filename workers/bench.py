@@ -29,6 +29,7 @@ class Bench:
     Args:
         state_dir: where caches and workspaces live on this machine.
         blobs: content that all machines share.
+        alone: the process makes one attempt at a time.
         sandbox_name: a backend that the operator insists on; None chooses the strongest that works here.
         asking: asks agents of other workers; None where there are none to be asked.
     """
@@ -36,6 +37,7 @@ class Bench:
     state_dir: Path
     blobs: Blobs
     sandbox_name: str | None = None
+    alone: bool = False
     asking: Asking | None = None
     _folders: list[Path] = field(default_factory=list)
 

@@ -50,8 +50,7 @@ class Stage(StrEnum):
 
 
 class OpenAttempt(Struct, frozen=True):
-    """An attempt between "ready" and its verdict. ``since`` is when it reached its stage, by the writer's clock;
-    ``ready_at`` when it was announced."""
+    """An attempt between "ready" and its verdict. ``since`` is when it reached its stage, by the writer's clock."""
 
     ready: TaskReady
     stage: Stage
@@ -61,7 +60,6 @@ class OpenAttempt(Struct, frozen=True):
     priority: int = 5
     worker: str | None = None
     finished: AttemptFinished | None = None
-    ready_at: datetime | None = None
 
 
 class Floor(Struct, frozen=True):
@@ -171,7 +169,7 @@ def _open(floor: Floor, event: TaskReady, fact: Fact) -> Floor:
     if floor.ended or (opened is not None and opened.ready.attempt >= event.attempt):
         return floor  # said before; or another replica has just recorded the end of the mission
     floor = replace(floor, newest=floor.newest.set(event.task, event.attempt))
-    return _put(floor, event.task, OpenAttempt(event, Stage.READY, fact.at, ready_at=fact.at), waits=True)
+    return _put(floor, event.task, OpenAttempt(ready=event, stage=Stage.READY, since=fact.at), waits=True)
 
 
 def _dispatch(floor: Floor, event: ActionDispatched, fact: Fact) -> Floor:

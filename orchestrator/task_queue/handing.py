@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from orchestrator.task_queue.sightings import Sightings
 from schemas.attempts import Failure
 from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished
@@ -41,13 +41,15 @@ def held_to(expects: Sequence[Expectation], finished: AttemptFinished) -> tuple[
     return tuple(kept)
 
 
-def lapsed(state: Floor, now: datetime) -> list[ActionExpired]:
-    """The end of attempts that were handed over, and that no worker has claimed in the time that the plan gives."""
+def lapsed(state: Floor, sightings: Sightings) -> list[ActionExpired]:
+    """The end of attempts that were handed over, and that no worker has claimed in the time that the plan gives, by
+    this manager's own clock."""
     # Sorted, because the map iterates by hashes, which differ from process to process.
     return [
         ActionExpired(task=task, attempt=opened.ready.attempt, failure=_failure(opened))
         for task in sorted(state.attempts)
-        if (opened := state.attempts[task]).stage in (Stage.READY, Stage.DISPATCHED) and _too_long(opened, now)
+        if (opened := state.attempts[task]).stage in (Stage.READY, Stage.DISPATCHED)
+        and _too_long(state, opened, sightings)
     ]
 
 
@@ -56,11 +58,11 @@ def may_lapse(ready: TaskReady) -> bool:
     return ready.handed is not None and not ready.handed.returned
 
 
-def _too_long(opened: OpenAttempt, now: datetime) -> bool:
-    handed, since = opened.ready.handed, opened.ready_at
-    if handed is None or since is None or not may_lapse(opened.ready):
+def _too_long(state: Floor, opened: OpenAttempt, sightings: Sightings) -> bool:
+    handed = opened.ready.handed
+    if handed is None or not may_lapse(opened.ready):
         return False
-    return (now - since).total_seconds() > handed.accept_within_s
+    return sightings.known_s(state, opened) > handed.accept_within_s
 
 
 def _failure(opened: OpenAttempt) -> Failure:

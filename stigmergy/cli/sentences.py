@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from stigmergy.cli.screen import counted, plain, span
+from stigmergy.cli.screen import counted, plain, size, span
 
 if TYPE_CHECKING:
     from schemas.envelope import Event
@@ -117,6 +117,12 @@ def _called(data: Data) -> str:
     return f"{_task(data)} [dim]used[/] {plain(str(data.get('tool')))}{failed} [dim]{took}[/]{tail}"
 
 
+def _used(seen: Data) -> str:
+    told = [f"{span(seen['cpu_s'])} of processor time"] if (seen.get("cpu_s") or 0) >= 1 else []
+    told += [size(seen["peak_memory_bytes"])] if seen.get("peak_memory_bytes") else []
+    return f" [dim]used {', '.join(told)}[/]" if told else ""
+
+
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
     "failed": "[red]✗[/]", "violated": "[red]✗[/]", "tripped": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
@@ -179,7 +185,7 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "attempt.finished": lambda d: (
         f"{_task(d)} offers the task to {plain(d['hand_off']['to'])}: {short(d['hand_off']['why'])}"
         if d.get("hand_off")
-        else f"{_task(d)} reported {plain(d['outcome'])}"
+        else f"{_task(d)} reported {plain(d['outcome'])}{_used(d.get('observation') or {})}"
     ),
     "attempt.progressed": lambda d: f"{_task(d)} [dim]{short(d['message'])}[/]",
     "agent.acted": lambda d: f"{_task(d)} [dim]{short(d['text'])}[/]",

@@ -7,14 +7,16 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import TaskStatus
 from orchestrator.planning import load_template
 from orchestrator.task_queue import floor as floors
-from orchestrator.task_queue.floor import Floor
+from orchestrator.task_queue.floor import Floor, Stage
 from orchestrator.task_queue.handing import held_to, lapsed
 from orchestrator.task_queue.rules import expired
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from schemas.attempts import Failure
 from schemas.errors import InvalidInput, InvalidWorkflow, LimitExceeded
@@ -239,14 +241,21 @@ def handed_floor() -> Floor:
 
 def test_an_offer_lapses_when_nobody_has_claimed_it_in_time() -> None:
     floor = handed_floor()
-    assert lapsed(floor, BEGIN + timedelta(seconds=5)) == []
-    [event] = lapsed(floor, BEGIN + timedelta(seconds=6))
+    seconds = [0.0]
+    sightings = Sightings(lambda: seconds[0])
+    assert lapsed(floor, sightings) == []  # the manager's first look, from which it counts
+    queued = floor.attempts["a"]
+    seconds[0] = 5.0
+    floor = replace(floor, attempts=floor.attempts.set("a", replace(queued, stage=Stage.DISPATCHED, queue="t")))
+    assert lapsed(floor, sightings) == []
+    seconds[0] = 6.0  # to lie in a queue is not to be taken
+    [event] = lapsed(floor, sightings)
     assert (event.attempt, event.failure.code) == (2, NOT_ACCEPTED)
-    situation, late = Situation(2.0, 0.0), BEGIN + timedelta(seconds=6)
-    assert expired(floor, situation, late, 1.0) == [event]
-    assert expired(floor, situation, late, 1.0, stopped=True) == []  # nobody may begin anything now
+    situation = Situation(2.0, 0.0)
+    assert expired(floor, situation, sightings, 1.0) == [event]
+    assert expired(floor, situation, sightings, 1.0, stopped=True) == []  # nobody may begin anything now
     claimed = floors.evolve(floor, Fact(AttemptStarted(task="a", attempt=2, worker="w", agent="x"), BEGIN, 99))
-    assert lapsed(claimed, late) == []
+    assert lapsed(claimed, sightings) == []
 
 
 def test_what_came_back_does_not_lapse() -> None:
@@ -255,7 +264,11 @@ def test_what_came_back_does_not_lapse() -> None:
     floor = Floor(tenant="t", mission="m")
     for fact in play.facts:
         floor = floors.evolve(floor, fact)
-    assert lapsed(floor, BEGIN + timedelta(days=1)) == []
+    seconds = [0.0]
+    sightings = Sightings(lambda: seconds[0])
+    assert lapsed(floor, sightings) == []
+    seconds[0] = 86400.0
+    assert lapsed(floor, sightings) == []
 
 
 # plans and notes

@@ -9,7 +9,7 @@ from typing import Any
 
 from events.codec import decode
 from events.memory import MemoryLog
-from events.port import Ack, Guard
+from events.port import Ack, Guard, Stored
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission
@@ -201,6 +201,10 @@ class CheckedLog(MemoryLog):
     """A log that shows everything it takes to a checker. Once a law is broken it takes nothing more."""
 
     checker: Checker
+
+    def stored(self) -> list[Stored]:
+        """All messages that were ever taken, also those that were dropped since."""
+        return list(self._messages)
 
     async def store(
         self, subject: str, raw: bytes, message_id: str, guard: Guard | None = None
