@@ -108,7 +108,7 @@ class MemoryLog:
 
     async def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
         async for found in self._following(window, batch):
-            yield list(found)
+            yield [Stored(each.sequence, each.subject, each.raw) for each in found]
 
     async def bury(self, stored: Stored, error: StigmergyError) -> None:
         self.lay_down(stored, error, "reader")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from events.blobs.port import BlobStore
 from schemas.envelope import Event
@@ -74,11 +74,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as the log keeps it, not decoded."""
+    """A message as the log keeps it, not decoded.
+
+    Attributes:
+        notes: what readers of one process have made of it, each under a name of its own, so that the next one need not.
+    """
 
     sequence: int
     subject: str
     raw: bytes = field(repr=False)
+    notes: dict[str, Any] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
 
 class Delivery(Protocol):

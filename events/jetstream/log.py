@@ -20,11 +20,14 @@ from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
+from events.jetstream.sharing import SharedReading
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
 from schemas.subjects import EVENTS
+
+_AT_ONCE = 500
 
 
 class JetStreamLog:
@@ -35,6 +38,7 @@ class JetStreamLog:
         self._consumers = Consumers(nc)
         self._publisher = publisher
         self._dead = DeadLetters(nc, publisher)
+        self._shared = SharedReading(lambda first: self._messages(Window(first=first), _AT_ONCE))
         self.blobs = blobs
 
     @classmethod
@@ -93,7 +97,12 @@ class JetStreamLog:
                     events = [event for place, msg in messages for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
 
-    async def messages(self, window: Window, *, batch: int = 500) -> AsyncGenerator[list[Stored]]:
+    def messages(self, window: Window, *, batch: int = _AT_ONCE) -> AsyncGenerator[list[Stored]]:
+        if batch == _AT_ONCE and window == Window(first=window.first):
+            return self._shared.follow(window.first)
+        return self._messages(window, batch)
+
+    async def _messages(self, window: Window, batch: int) -> AsyncGenerator[list[Stored]]:
         async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
             while True:
                 found = await reader.next()
