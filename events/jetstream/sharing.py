@@ -59,12 +59,11 @@ class SharedReading:
         follower = _Follower(first, first, asyncio.get_running_loop().time())
         try:
             while True:
-                if not self._reaches(follower):
-                    self._followers.discard(follower)
+                if not self._joined(follower):
                     async with aclosing(self._alone(follower)) as batches:  # type: ignore[type-var]
                         async for found in batches:
                             yield found
-                self._followers.add(follower)
+                    continue
                 found = self._taken(follower)
                 if found:
                     yield found
@@ -76,14 +75,23 @@ class SharedReading:
             if not self._followers:
                 await self._end_fetching()
 
-    def _reaches(self, follower: _Follower) -> bool:
-        """Whether what it wants is kept, or comes next; where nobody follows, it decides what comes next."""
+    def _joined(self, follower: _Follower) -> bool:
+        """Let it in if what it wants is kept, or comes next; from then on nothing is forgotten that it has not taken.
+
+        Where nobody follows, it decides what comes next.
+        """
         if not self._followers and self._source is None:
             self._ring.clear()
             self._bytes, self._end = 0, follower.next - 1
             self._clear = self._end
         oldest = self._ring[0][0].sequence if self._ring else self._end + 1
-        return oldest <= follower.next <= self._end + 1
+        if oldest <= follower.next <= self._end + 1:
+            if follower not in self._followers:
+                follower.done, follower.at = follower.next, asyncio.get_running_loop().time()
+                self._followers.add(follower)
+            return True
+        self._followers.discard(follower)
+        return False
 
     async def _alone(self, follower: _Follower) -> Batches:
         """By itself, until what it wants next is kept."""
@@ -91,7 +99,8 @@ class SharedReading:
             async for found in batches:
                 follower.next = found[-1].sequence + 1
                 yield found
-                if self._reaches(follower):
+                # Before this reading is closed, which takes a while: what is kept now may be gone then.
+                if self._joined(follower):
                     return
 
     def _taken(self, follower: _Follower) -> list[Stored]:
