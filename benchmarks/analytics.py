@@ -1,7 +1,7 @@
 """The log into ClickHouse beside what ClickHouse does by itself, in one run, taking turns.
 
-``python -m benchmarks.analytics --events 10000000 --rounds 1 --archive --markdown``. The engine is chDB. Needs about 600
-bytes of disk an event among the temporary files.
+``python -m benchmarks.analytics --events 10000000 --rounds 1 --archive --markdown``. The engine is chDB. Needs about
+600 bytes of disk an event among the temporary files.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ Figures = dict[str, float]
 
 async def filled(url: str, many: int) -> int:
     """Publish frames to a new server; returns the last sequence. The same frames come again under other ids."""
+    made = messages(min(many, _DISTINCT))  # first: it takes so long that a connection would be given up meanwhile
     nc = await connect(url, name="benchmark")
     await ensure_streams(nc)
     log, publisher = await JetStreamLog.open(nc), Publisher(nc)
     await publisher.open()
-    made = messages(min(many, _DISTINCT))
     for start in range(0, many // FRAME, 16):
         part = [_again(made[n % len(made)], n) for n in range(start, min(start + 16, many // FRAME))]
         for result in await publisher.store(part):
@@ -99,7 +99,9 @@ def by_the_engine(folder: Path, events: int) -> Figures:
     return figures
 
 
-def by_the_sink(options: argparse.Namespace, folder: Path, url: str, last: int) -> tuple[dict[str, Figures], list[Side]]:
+def by_the_sink(
+    options: argparse.Namespace, folder: Path, url: str, last: int
+) -> tuple[dict[str, Figures], list[Side]]:
     """One run of the read models over the whole log, killed on its way if wanted; and what they hold at the end."""
     groups = ["sink,archive"] if options.archive else ["sink"]
     if options.apart:
@@ -195,7 +197,9 @@ def main() -> None:
     )
     if "judge" in rounds[-1]:
         found = rounds[-1]["judge"]
-        about += f" At the end {found['rows']:,.0f} rows and {found['archived']:,.0f} archived: none lost, none doubled."
+        about += (
+            f" At the end {found['rows']:,.0f} rows and {found['archived']:,.0f} archived: none lost, none doubled."
+        )
     if options.kill:
         about += " Killed half way; its rate is that of the second half, with everything before it in `events/s`."
     ways = course(sides)

@@ -136,7 +136,9 @@ async def judge(url: str, folder: Path, last: int) -> Figures:
     report = await verify(place, log)
     await log.close()
     made, database = _opened(folder / "sink")
-    [row] = made.query(f"SELECT count(), uniqExact(sequence, idx), max(sequence), uniqExact(sequence) FROM {database}.events")
+    [row] = made.query(
+        f"SELECT count(), uniqExact(sequence, idx), max(sequence), uniqExact(sequence) FROM {database}.events"
+    )
     [(rolled,)] = made.query(f"SELECT sum(events) FROM {database}.type_minutes")
     made.close()
     rows, different, newest, messages_ = (int(each) for each in row)

@@ -46,7 +46,8 @@ SELECT
     if(t = 10, toDecimal64(h % 1000, 9) / 10000, toDecimal64(0, 9)),
     '', named, 1,
     if(t = 1, '{{"workflow":"repair","objective":"make the tests pass"}}',
-        concat('{{"task":"', task_id, '","attempt":1,"text":"what was thought and done about ', toString(h % 1000), '"}}')),
+        concat('{{"task":"', task_id, '","attempt":1,"text":"what was thought and done about ', toString(h % 1000),
+            '"}}')),
     ''
 FROM numbers({rows})
 SETTINGS max_insert_threads = 1, max_threads = {threads}, max_partitions_per_insert_block = 0
@@ -79,6 +80,17 @@ _COPIED: dict[str, dict[str, str]] = {
 """What a table's columns become, beyond ``mission``, ``time``, ``minute``, ``hour`` and ``day``."""
 _MOVED = {name: f"{name} + {{later}}" for name in ("time", "minute", "hour", "day")} | {"mission": "{mission}"}
 
+FIRST_TIME = {
+    **{table: name for table in _COPIED for name in _MOVED if table.endswith(f"_{name}s")},
+    "started_hours": "hour",
+    "events": "time",
+    "spend": "first_at",
+    "attempts": "ready_at",
+    "missions": "submitted_at",
+    "submissions": "time",
+}
+"""The column of each table by which it is told of which day a row is."""
+
 _STARTED = """
 INSERT INTO {to}.started_hours SELECT tenant, toStartOfHour(started_at + {later}) AS hour,
     uniqCombined64State(14)({mission}) AS missions
@@ -95,11 +107,14 @@ class Days:
     last: date
     threads: int = 1
 
+    def begin(self, day: int) -> date:
+        """When a day is."""
+        return self.last - timedelta(days=self.days - 1 - day)
+
     def fill(self, database: str, day: int) -> str:
         """The statement that makes a day's rows, 0 being the first, for the views to see."""
-        when = self.last - timedelta(days=self.days - 1 - day)
         values = {"database": database, "tenant": TENANT, "rows": self.rows, "threads": self.threads}
-        return _ROWS.format(first=day * self.rows + 1, day=day, date=when.isoformat(), **values)
+        return _ROWS.format(first=day * self.rows + 1, day=day, date=self.begin(day).isoformat(), **values)
 
     def copies(self, of: str, to: str, base: int, day: int, columns: dict[str, list[str]]) -> list[tuple[str, str]]:
         """Tables and the statements that fill them, for views that are detached.
@@ -133,8 +148,7 @@ class Days:
             shown = [wanted[name].format(**values) if name in wanted else name for name in columns[table]]
             # Named as before they would be taken for what they are made of: `time` in `time + 1 day` and so on.
             listed = ", ".join(columns[table])
-            made.append(
-                (table, f"INSERT INTO {to}.{table} ({listed}) SELECT {', '.join(shown)} FROM {of}.{table} SETTINGS {settings}")
-            )
+            into = f"INSERT INTO {to}.{table} ({listed}) SELECT {', '.join(shown)} FROM {of}.{table}"
+            made.append((table, f"{into} SETTINGS {settings}"))
         made.append(("started_hours", _STARTED.format(to=to, of=of, settings=settings, **values)))
         return made

@@ -30,7 +30,13 @@ def _frame(root: str, number: int) -> Message:
     cause = derive(root, str(number))
     begin = instant_of(root)
     events = tuple(
-        _event(kind, mission, cause, rfc3339(begin + timedelta(milliseconds=(number * FRAME + each) % 3_600_000)), number * FRAME + each)
+        _event(
+            kind,
+            mission,
+            cause,
+            rfc3339(begin + timedelta(milliseconds=(number * FRAME + each) % 3_600_000)),
+            number * FRAME + each,
+        )
         for each in range(FRAME)
     )
     raw, content_type = encode(events)

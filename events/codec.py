@@ -153,7 +153,7 @@ def check_place(events: Sequence[Enveloped], subject: str, sequence: int) -> set
 def _said(events: Sequence[Enveloped]) -> set[tuple[str, str, str, str]]:
     """The different things that events say of their place, with no version for one that has no id.
 
-    The events of a frame say the same a thousand times, so they are only compared with the first one as long as they do.
+    The events of a frame say the same a thousand times, so they are compared with the first one as long as they do.
     """
     first = events[0]
     tenant, mission, kind, version = first.tenant, first.mission, first.type, first.specversion

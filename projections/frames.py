@@ -1,7 +1,7 @@
 """A large frame as columns, made once for all read models of a process.
 
-A frame has hundreds of events of one mission and, nearly always, of one type, in our own form. Then a column is made of all
-of them at once, and what is the same in all is one value. Whatever is not so (a mixed frame, a time in another form, a
+A frame has hundreds of events of one mission and, nearly always, of one type, in our own form. Then a column is made of
+all of them at once, and what is the same in all is one value. Whatever is not so (a mixed frame, a time in another form, a
 payload that is no UTF-8 or lies elsewhere) has no columns here: who wants them goes event by event.
 """
 
@@ -32,8 +32,8 @@ class Frame:
 
     Attributes:
         many: how many events it has.
-        columns: ``id``, ``source``, ``subject``, ``causationid``, ``correlationid``, ``traceparent`` and ``data`` as text, null
-            where there is none; ``time`` as :data:`TIME`.
+        columns: ``id``, ``source``, ``subject``, ``causationid``, ``correlationid``, ``traceparent`` and ``data`` as
+            text, null where there is none; ``time`` as :data:`TIME`.
     """
 
     type: str
@@ -137,7 +137,9 @@ def _of_one_length(texts: Sequence[str], joined: str, length: int) -> Any:
     """A column of texts that all have so many characters of ASCII, as times and ids have; else None."""
     if not joined.isascii() or set(map(len, texts)) != {length}:
         return None
-    return pa.Array.from_buffers(pa.string(), len(texts), [None, _ends(len(texts), length), pa.py_buffer(joined.encode())])
+    return pa.Array.from_buffers(
+        pa.string(), len(texts), [None, _ends(len(texts), length), pa.py_buffer(joined.encode())]
+    )
 
 
 @lru_cache(maxsize=64)

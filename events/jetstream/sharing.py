@@ -42,7 +42,9 @@ class SharedReading:
         read: a way through the stream from a sequence on, for ever.
     """
 
-    def __init__(self, read: Callable[[int], Batches], *, most: int = MOST_BYTES, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, read: Callable[[int], Batches], *, most: int = MOST_BYTES, patience_s: float = PATIENCE_S
+    ) -> None:
         self._read = read
         self._most, self._patience_s = most, patience_s
         self._ring: deque[list[Stored]] = deque()
@@ -60,7 +62,7 @@ class SharedReading:
         try:
             while True:
                 if not self._joined(follower):
-                    async with aclosing(self._alone(follower)) as batches:  # type: ignore[type-var]
+                    async with aclosing(self._alone(follower)) as batches:
                         async for found in batches:
                             yield found
                     continue
@@ -95,7 +97,7 @@ class SharedReading:
 
     async def _alone(self, follower: _Follower) -> Batches:
         """By itself, until what it wants next is kept."""
-        async with aclosing(self._read(follower.next)) as batches:  # type: ignore[type-var]
+        async with aclosing(self._read(follower.next)) as batches:
             async for found in batches:
                 follower.next = found[-1].sequence + 1
                 yield found

@@ -93,7 +93,9 @@ def _of_frame(message: Message, frame: Frame) -> Any:
         "mission": constant(frame.mission, many),
         "noun": constant(frame.type.partition(".")[0], many),
         "type": constant(frame.type, many),
-        **{name: _filled(columns[name]) for name in ("id", "time", "source", "subject", "causationid", "correlationid")},
+        **{
+            name: _filled(columns[name]) for name in ("id", "time", "source", "subject", "causationid", "correlationid")
+        },
         **facts,
         "dataversion": _versions(frame.dataversion, many),
         "data": pa.Array.from_buffers(pa.binary(), many, data.buffers()),
@@ -226,7 +228,9 @@ def _same_or_texts(values: list[str]) -> Any:
 def _costs(values: Sequence[float | None]) -> Any:
     """Decimals with nine places, by way of whole billionths: sums of them are exact, whatever the order."""
     costs = pc.fill_null(pa.array(values, pa.float64()), 0.0)
-    billionths = pc.round(pc.multiply(costs, 1e9), round_mode="half_to_even").cast(pa.int64()).cast(pa.decimal128(19, 0))
+    billionths = (
+        pc.round(pc.multiply(costs, 1e9), round_mode="half_to_even").cast(pa.int64()).cast(pa.decimal128(19, 0))
+    )
     return pa.Array.from_buffers(_COST, len(values), [None, billionths.buffers()[1]])
 
 

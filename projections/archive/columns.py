@@ -46,11 +46,12 @@ _READ = (
 )  # fmt: skip
 
 
-def table_of(messages: Sequence[Message]) -> Any:
+def table_of(ordered: Sequence[Message]) -> Any:
     """A table with :data:`SCHEMA`, in the order given; messages keep their rows together."""
-    made = []
-    for framed, together in groupby(messages, key=lambda message: message.frame is not None):
-        made += map(_of_frame, together) if framed else [_of_events(list(together))]
+    made: list[Any] = []
+    for framed, together in groupby(ordered, key=lambda message: message.frame is not None):
+        messages = list(together)
+        made += map(_of_frame, messages) if framed else [_of_events(messages)]
     return pa.concat_tables(made) if made else SCHEMA.empty_table()
 
 

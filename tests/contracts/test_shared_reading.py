@@ -89,7 +89,8 @@ async def test_what_one_made_of_a_message_the_next_one_finds_and_then_it_goes() 
         first = await anext(one)
         first[0].notes["made"] = "dear"
         same = await anext(two)
-        assert same[0] is first[0] and same[0].notes == {"made": "dear"}
+        assert same[0] is first[0]
+        assert same[0].notes == {"made": "dear"}
         await anext(one)
         await anext(two)  # both have left the first batch behind
         assert first[0].notes == {}
@@ -140,8 +141,10 @@ async def test_who_begins_far_behind_reads_by_itself_until_it_has_caught_up() ->
     async with aclosing(shared.follow(4000)) as ahead:
         await anext(ahead)
         assert (await take(shared, 1, 4500))[:4500] == list(range(1, 4501))
-    assert stream.ways == 2 and stream.open == 0
-    assert stream.fetched.count(4004) == 1 and stream.fetched.count(3) == 1
+    assert stream.ways == 2
+    assert stream.open == 0
+    assert stream.fetched.count(4004) == 1
+    assert stream.fetched.count(3) == 1
 
 
 async def test_who_joins_misses_nothing_of_what_the_others_take_while_it_closes_its_own_way() -> None:
