@@ -4,8 +4,8 @@
     python -m benchmarks.analytics_scale --rows 1000000000 --folder DIR --ask  # measures what is there
 
 A day of events goes through all views; the other days are copies of its rows in every table, moved in time and with
-ids of their own (``scale_rows`` says why that is the same, and a test shows it). A fill that was broken off goes on where
-it was, after the day it was at is cleared. Needs 35 bytes of disk a row.
+ids of their own (``scale_rows`` says why that is the same, and a test shows it). A fill that was broken off goes on
+where it was, after the day it was at is cleared. Needs 35 bytes of disk a row.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def ask(engine: ChdbEngine, runs: int) -> None:
     engine.command(f"SYSTEM STOP MERGES {database}.events")
     where = f"database = '{database}' AND active"
     for table, rows, parts, size in engine.query(
-        f"SELECT table, sum(rows), count(), sum(bytes_on_disk) FROM system.parts WHERE {where} GROUP BY 1 ORDER BY 2 DESC"
+        f"SELECT table, sum(rows), count(), sum(bytes_on_disk) FROM system.parts WHERE {where} GROUP BY 1 ORDER BY 2"
     ):
         print(f"{table:<20}{rows:>16,} rows {parts:>5} parts {size / 1e6:>10,.0f} MB")
     newest = (

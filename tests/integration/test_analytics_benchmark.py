@@ -61,7 +61,9 @@ def test_a_fill_that_was_broken_off_goes_on_without_doubling(tmp_path: Path) -> 
         whole = {table: _content(engine, copied, table) for table in TABLES}
         # As if it had died in the middle of the first day: some of its rows are there, and no note of it.
         engine.command(f"ALTER TABLE {copied}.filled DELETE WHERE day = 0 SETTINGS mutations_sync = 2")
-        engine.command(f"ALTER TABLE {copied}.missions DELETE WHERE mission LIKE '01970000-%' SETTINGS mutations_sync = 2")
+        gone = "ALTER TABLE {}.{} DELETE WHERE {} SETTINGS mutations_sync = 2"
+        engine.command(gone.format(copied, "filled", "day = 0"))
+        engine.command(gone.format(copied, "missions", "mission LIKE '01970000-%'"))
         Filling(engine, days).run(merge=False)
         assert {table: _content(engine, copied, table) for table in TABLES} == whole
     finally:
@@ -73,4 +75,6 @@ def _content(engine: ChdbEngine, database: str, table: str) -> list[tuple[object
     found = engine.query(f"SELECT name, type FROM system.columns WHERE {where}")
     shown = [f"finalizeAggregation({name})" if kind.startswith("Aggregate") else name for name, kind in found]
     final = "" if table == "events" else " FINAL"
-    return [tuple(row) for row in engine.query(f"SELECT {', '.join(shown)} FROM {database}.{table}{final} ORDER BY ALL")]
+    return [
+        tuple(row) for row in engine.query(f"SELECT {', '.join(shown)} FROM {database}.{table}{final} ORDER BY ALL")
+    ]
