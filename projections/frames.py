@@ -1,8 +1,8 @@
 """A large frame as columns, made once for all read models of a process.
 
 A frame has hundreds of events of one mission and, nearly always, of one type, in our own form. Then a column is made of
-all of them at once, and what is the same in all is one value. Whatever is not so (a mixed frame, a time in another form,
-a payload that is no UTF-8 or lies elsewhere) has no columns here: who wants them goes event by event.
+all of them at once, and what is the same in all is one value. Whatever is not so (a mixed frame, a time in another
+form, a payload that is no UTF-8 or lies elsewhere) has no columns here: who wants them goes event by event.
 """
 
 from __future__ import annotations
