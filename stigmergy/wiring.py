@@ -15,6 +15,7 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
+from events.port import Log
 from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
@@ -48,10 +49,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """One connection to NATS and what is spoken over it."""
+    """One connection to NATS and what is spoken over it.
+
+    Attributes:
+        shared: the log for roles that decide; :mod:`stigmergy.one_reader` makes those of a process share a reader.
+    """
 
     nc: NatsClient
     log: JetStreamLog
+    shared: Log
     commands: JetStreamCommands
     signals: NatsSignals
 
@@ -112,7 +118,7 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
     try:
         await ensure_streams(nc, replicas=settings.nats_replicas, migrate=migrate)
         log = await JetStreamLog.open(nc)
-        yield Bus(nc, log, await JetStreamCommands.open(nc), NatsSignals(nc))
+        yield Bus(nc, log, log, await JetStreamCommands.open(nc), NatsSignals(nc))
     finally:
         if not nc.is_closed:
             await nc.close()
@@ -131,7 +137,7 @@ def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrato
     recordings = None if settings is None else recordings_of(bus, settings)
     limits = Limits() if settings is None else Limits(settings.busy_above, settings.refuse_above)
     return Orchestrator(
-        bus.log, bus.commands, planner, name=process_name(), clock=now, recordings=recordings, limits=limits
+        bus.shared, bus.commands, planner, name=process_name(), clock=now, recordings=recordings, limits=limits
     )
 
 
@@ -153,13 +159,21 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     """A task-queue manager over a bus, sending to Celery's queues in Redis."""
     from orchestrator.task_queue.dispatch import CelerySender
     from orchestrator.task_queue.service import TaskQueueManager
+    from orchestrator.task_queue.standby import StandbySender
 
     url = redis_url(settings)
     return TaskQueueManager(
-        bus.log,
+        bus.shared,
         bus.signals,
-        lambda spread: CelerySender(
-            url, spread, rates=parse_rates(settings.rates), tenant_weights=parse_weights(settings.tenant_weights)
+        lambda spread: StandbySender(
+            CelerySender(
+                url,
+                spread,
+                rates=parse_rates(settings.rates),
+                tenant_weights=parse_weights(settings.tenant_weights),
+                standby=True,
+            ),
+            bus.signals,
         ),
         name=process_name(),
         clock=now,

@@ -21,7 +21,7 @@ from events.jetstream.election import BUCKET as ELECTIONS
 from events.jetstream.election import STREAM as SEATS
 from schemas.backlog import BACKLOG
 from schemas.ownership import Role, nouns_of
-from schemas.signals import ACKNOWLEDGED, HEARTBEATS, POOLS, REFLEX
+from schemas.signals import ACKNOWLEDGED, HEARTBEATS, ORDERS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -56,10 +56,17 @@ def grants() -> tuple[Grant, ...]:
         ),
         Grant(
             "task_queue",
-            (*_writes(Role.TASK_QUEUE_MANAGER), *_reads(), *_makes_streams(), REFLEX, _INBOX),  # answers go to inboxes
+            (
+                *_writes(Role.TASK_QUEUE_MANAGER),
+                *_reads(),
+                *_makes_streams(),
+                REFLEX,
+                ORDERS,
+                _INBOX,
+            ),  # answers go to inboxes
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}"),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS)),
+        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS, ORDERS)),
         # Read models write nothing to the log; they answer questions.
         Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.
