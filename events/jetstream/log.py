@@ -21,7 +21,7 @@ from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
-from events.jetstream.sharing import SharedReading
+from events.jetstream.shared_reading import SharedReading
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError

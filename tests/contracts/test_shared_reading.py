@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from events.jetstream.sharing import SharedReading
+from events.jetstream.shared_reading import SharedReading
 from events.port import Stored
 from schemas.errors import LogUnavailable
 
