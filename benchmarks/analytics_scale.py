@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from benchmarks.query_scale import measure
@@ -107,6 +107,13 @@ class Filling:
         print(f"{time.monotonic() - self._began:8.0f} s  {what}", flush=True)
 
 
+def last_day(engine: ChdbEngine) -> date:
+    """The last day of what is there already, else tomorrow, so that the days reach beyond now for a day at least."""
+    database = Store(engine, Layout(), "benchmark").open().database
+    [(newest, rows)] = engine.query(f"SELECT toString(toDate(max(hour), 'UTC')), count() FROM {database}.type_hours")
+    return date.fromisoformat(str(newest)) if rows else datetime.now(UTC).date() + timedelta(days=1)
+
+
 def ask(engine: ChdbEngine, runs: int) -> None:
     """Measure every template over what is there, and say how much that is."""
     database = Store(engine, Layout(), "benchmark").open().database
@@ -138,7 +145,7 @@ def main() -> None:
         ask(engine, options.runs)
     else:
         rows = options.rows // options.days // EVENTS * EVENTS
-        Filling(engine, Days(options.days, rows, datetime.now(UTC).date() + timedelta(days=1), options.threads)).run()
+        Filling(engine, Days(options.days, rows, last_day(engine), options.threads)).run()
     engine.close()
 
 

@@ -83,7 +83,7 @@ class QuickClient(Client):
             await self._flush_pending()
 
     async def _process_pong(self) -> None:
-        """Whoever waited for it may have given up: its future takes no result, and nats-py would drop the connection."""
+        """Whoever waited may have given up: that future takes no result, and nats-py would drop the connection."""
         if self._pongs and self._pongs[0].done():
             self._pongs[0] = asyncio.get_running_loop().create_future()
         await super()._process_pong()
