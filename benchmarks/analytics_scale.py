@@ -5,7 +5,7 @@
 
 A day of events goes through all views; the other days are copies of its rows in every table, moved in time and with
 ids of their own (``scale_rows`` says why that is the same, and a test shows it). A fill that was broken off goes on
-where it was, after the day it was at is cleared. Needs 35 bytes of disk a row.
+where it was, after the day it was at is cleared. Needs 30 bytes of disk a row.
 """
 
 from __future__ import annotations
