@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from schemas.barriers import Barrier
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
 from schemas.requirements import Value, check_requirements
@@ -97,6 +98,7 @@ class TaskSpec(Shape):
     )
     on_conflict: OnConflict = "merge"
     needs: tuple[TaskId, ...] = ()
+    barrier: Barrier | None = Field(default=None, description="begins without all of its needs; none: waits for all")
     expects: tuple[Expectation, ...] = ()
     goal: str = ROOT_GOAL
     priority: int = Field(default=5, ge=0, le=9, description="9 goes first")
@@ -145,6 +147,7 @@ class Group(Shape):
     items: str = Field(description="reference to the list")
     key: str = Field(default="id", description="field of an item that names its branch; its number where it has none")
     needs: tuple[TaskId, ...] = ()
+    barrier: Barrier | None = Field(default=None, description="unfolds without all of its needs")
     goal: str = ROOT_GOAL
     optional_branches: bool = Field(default=False, description="a branch may fail without failing the mission")
     tasks: tuple[TaskSpec, ...]

@@ -49,6 +49,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
         labels: what is special about it, for tasks that require it.
         versions: of the agents behind its skills, where they are not 1.
         profile: what it has in common with all who fulfil the same requirements; it also reads the queues of it.
+        vouched: the witness of its pool says it, because its process is there and works, but cannot say it itself.
+        gone: the witness says that its process has ended without a goodbye.
         held: skills that it would take, were it or its agent not stopped; they are not among ``skills``.
     """
 
@@ -71,6 +73,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     versions: dict[str, str] = {}
     profile: str = ""
     held: tuple[str, ...] = ()
+    vouched: bool = False
+    gone: bool = False
 
     @property
     def available(self) -> bool:

@@ -171,6 +171,7 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
                 spread,
                 rates=parse_rates(settings.rates),
                 tenant_weights=parse_weights(settings.tenant_weights),
+                priority_step=settings.priority_step,
                 standby=True,
             ),
             bus.signals,

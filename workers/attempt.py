@@ -146,7 +146,8 @@ class Attempts:
         changes: tuple[Change, ...] | None = None
         unreadable: dict[str, str] | None = None
         try:
-            output = self._watch.run(running(order), stop, order.timeout_s, _work(agent, context))
+            work, overdrawn = _work(agent, context), context.account.overdrawn
+            output = self._watch.run(running(order), stop, order.timeout_s, work, overdrawn)
             product, changes = _product(context)
             unreadable = unreadable_files(context, product, changes)
         except AttemptStopped:
@@ -163,7 +164,8 @@ class Attempts:
             contents={change.path: change.content for change in changes if change.content} if changes else None,
             tests=context.tests.model_dump(mode="json") if context.tests is not None else None,
             exit_code=context.exit_code,
-            peak_memory_bytes=context.peak_memory_bytes,
+            peak_memory_bytes=context.account.peak_memory_bytes,
+            cpu_s=round(context.account.cpu_s, 3),
             unreadable=unreadable,
             duration_s=round(time.monotonic() - begun, 6),
             tools=context.tools,

@@ -38,6 +38,7 @@ from workers.board import Board
 from workers.pool_step import PoolStep
 from workers.process import WorkerProcess, WorkerSettings
 from workers.registry import Registry
+from workers.vouching import Vouching
 from workers.workspaces import MemoryBlobs
 
 _log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ EXIT_OVERDUE = 76
 _LOOK_S = 0.25
 _LAST_WORDS_S = 5.0
 _board = Board()
+_vouching: list[Vouching] = []
 _members: list[WorkerProcess] = []
 _free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
 """The workers of this process that have nothing in hand: one, or in a pool of threads as many as there are threads."""
@@ -101,6 +103,8 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     # Celery tells of every message at INFO; what an attempt did is on the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _vouching[:] = [Vouching()]
+    _vouching[0].start(settings.nats_url, settings.heartbeat_s)
     _leave_when_told()
     app = make_app(settings)
     queues = ",".join(registry.queues(settings.labels))
@@ -149,7 +153,7 @@ def _join(**_: object) -> None:
     settings = _settings()
     try:
         for _number in range(settings.size if settings.kind == "threads" else 1):
-            member = WorkerProcess(settings, _board)
+            member = WorkerProcess(settings, _board, *_vouching)
             member.join()
             _members.append(member)
             _free.put(member)

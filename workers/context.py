@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,9 @@ from schemas.events.tool import ToolCalled
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.test_report import TestReport
 from schemas.workspaces import Snapshot
+from workers.account import Account, MeteredSandbox
 from workers.bench import Bench
+from workers.sandboxes import Sandbox
 from workers.scratchpad import Scratchpad
 from workers.stopping import StopFlag
 
@@ -60,7 +63,7 @@ class Context:
         self.tools: dict[str, int] = {}
         self.tests: TestReport | None = None
         self.exit_code: int | None = None
-        self.peak_memory_bytes: int | None = None
+        self.account = Account(order, alone=bench.alone)
 
     @property
     def workspace(self) -> Path:
@@ -72,6 +75,11 @@ class Context:
             else:
                 self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """Where tools run programs; what they use is accounted for, and ended at the limits that are expected."""
+        return MeteredSandbox(self.bench.sandbox, self.account)
 
     @property
     def opened(self) -> Path | None:
@@ -205,11 +213,6 @@ class Context:
         """Called by the test tool with what it saw; not for agents."""
         self.tests = tests
         self.exit_code = tests.exit_code
-
-    def used_memory(self, peak_bytes: int | None) -> None:
-        """Called by tools with what a sandboxed run used at most; not for agents."""
-        if peak_bytes is not None:
-            self.peak_memory_bytes = max(peak_bytes, self.peak_memory_bytes or 0)
 
     def _who(self) -> dict[str, Any]:
         return {"task": self.order.task, "attempt": self.order.attempt}

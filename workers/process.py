@@ -41,6 +41,7 @@ from workers.bus import BusBlobs, WorkerBus
 from workers.registry import Registry
 from workers.reporting import Reporter
 from workers.standby import Standby
+from workers.vouching import Vouching, told
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -82,23 +83,27 @@ class WorkerProcess:
 
     Args:
         board: what the pool's processes tell one another.
+        vouching: the way to the witness of the pool, if it has one.
 
     Raises:
         LogUnavailable: NATS does not answer.
         InvalidInput: the agents cannot be found.
     """
 
-    def __init__(self, settings: WorkerSettings, board: Board | None = None) -> None:
+    def __init__(self, settings: WorkerSettings, board: Board | None = None, vouching: Vouching | None = None) -> None:
         self._settings = settings
         self.registry = Registry(settings.imports, settings.skills)
         self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
-        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge)
-        bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox)
+        self._watch = Watch(
+            may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge, began=self._began
+        )
+        bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox, alone=settings.kind != "threads")
         self._reporter = Reporter(self._bus, self.name)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
         self._process = psutil.Process()
         self._board = board or Board()
+        self._vouching = vouching
         self._standby = Standby()
         self._leaving = False
         self._joined_at = time.time()
@@ -223,7 +228,17 @@ class WorkerProcess:
         self._bus.send(acknowledged_subject(stop), _words.encode(word))
 
     def _heartbeat(self) -> bytes:
-        return _beats.encode(self._present())
+        beat = _beats.encode(self._present())
+        self._tell_witness(beat, self._watch.deadline)
+        return beat
+
+    def _began(self, deadline: float) -> None:
+        """The agent may hold the interpreter until the end: the witness has to know before how long that may take."""
+        self._tell_witness(b"", deadline)
+
+    def _tell_witness(self, beat: bytes, deadline: float | None) -> None:
+        if self._vouching is not None:
+            self._vouching.tell(told(self.name, beat, deadline, alone=self._settings.may_exit))
 
 
 @cache

@@ -12,12 +12,20 @@ from orchestrator.planning.findings import Path
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
 from orchestrator.planning.shorthand import duration, expectation
+from schemas.barriers import Barrier
 from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 from schemas.safety import Safety
 
 
 def _duration(node: Node) -> float:
     return duration(node.plain)
+
+
+def _spelt_out(node: Node, key: str) -> Node:
+    """A number that stands for a mapping with this one key, as that mapping; anything else as it is."""
+    if isinstance(node.value, int) and not isinstance(node.value, bool):
+        return Node({key: node}, node.mark, {key: node.mark})
+    return node
 
 
 def _names(node: Node) -> Any:
@@ -39,6 +47,10 @@ _TASK: dict[str, Key] = {
     "writes": Key("writes", _paths),
     "on_conflict": Key("on_conflict"),
     "timeout": Key("timeout_s", _duration),
+}
+_BARRIER: dict[str, Key] = {
+    **{name: Key(name) for name in ("at_least", "then_at_least", "since", "rest")},
+    "until": Key("until_s", _duration),
 }
 _RETRY: dict[str, Key] = {
     **{name: Key(name) for name in ("max_attempts", "factor", "on_violation")},
@@ -117,7 +129,7 @@ class Reader(FieldReader):
         return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, "expects", "retry", "recover"], path, f"task {id_!r}")
+        entries = self.known_keys(node, [*_TASK, "barrier", "expects", "retry", "recover"], path, f"task {id_!r}")
         if entries is None:
             return None
         if "skill" not in entries:
@@ -131,6 +143,8 @@ class Reader(FieldReader):
             extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
         if "recover" in entries:
             extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
+        if "barrier" in entries:
+            extra["barrier"] = self._barrier(entries["barrier"], (*path, "barrier"))
         return self.made(TaskSpec, entries, _TASK, extra, path)
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
@@ -138,10 +152,12 @@ class Reader(FieldReader):
         found = (self.converted(one, lambda n: expectation(n.plain), (*path, at)) for at, one in enumerate(listed))
         return tuple(one for one in found if one is not None)
 
+    def _barrier(self, node: Node, path: Path) -> Barrier | None:
+        entries = self.known_keys(_spelt_out(node, "at_least"), _BARRIER, path, "a barrier")
+        return None if entries is None else self.made(Barrier, entries, _BARRIER, {}, path)
+
     def _retry(self, node: Node, path: Path) -> RetryPolicy | None:
-        if isinstance(node.value, int) and not isinstance(node.value, bool):
-            node = Node({"max_attempts": node}, node.mark, {"max_attempts": node.mark})
-        entries = self.known_keys(node, [*_RETRY, "by_error"], path, "retry")
+        entries = self.known_keys(_spelt_out(node, "max_attempts"), [*_RETRY, "by_error"], path, "retry")
         if entries is None:
             return None
         extra: dict[str, Any] = {}
@@ -152,9 +168,7 @@ class Reader(FieldReader):
     def _by_error(self, node: Node, path: Path) -> dict[str, RetryRule] | None:
         made: dict[str, RetryRule] = {}
         for code, inner in (self.known_keys(node, list(node.mapping or ()), path, "by_error") or {}).items():
-            if isinstance(inner.value, int) and not isinstance(inner.value, bool):
-                inner = Node({"max_attempts": inner}, inner.mark, {"max_attempts": inner.mark})
-            entries = self.known_keys(inner, _RULE, (*path, code), f"error {code!r}")
+            entries = self.known_keys(_spelt_out(inner, "max_attempts"), _RULE, (*path, code), f"error {code!r}")
             rule = None if entries is None else self.made(RetryRule, entries, _RULE, {}, (*path, code))
             if rule is None:
                 return None
@@ -186,7 +200,7 @@ class Reader(FieldReader):
         return None if entries is None else self.made(GoalSpec, entries, _GOAL, {"id": id_}, path)
 
     def _group(self, id_: str, node: Node, path: Path) -> Group | None:
-        entries = self.known_keys(node, [*_GROUP, "tasks"], path, f"group {id_!r}")
+        entries = self.known_keys(node, [*_GROUP, "barrier", "tasks"], path, f"group {id_!r}")
         if entries is None:
             return None
         if "for_each" not in entries:
@@ -197,7 +211,10 @@ class Reader(FieldReader):
         if "as" in entries and not NAME.fullmatch(str(entries["as"].value)):
             self.note((*path, "as"), f"{entries['as'].plain!r} cannot be a name", "write a word: as: item")
         tasks = tuple(self.entries(entries, (*path, "tasks"), self._task))
-        return self.made(Group, entries, _GROUP, {"id": id_, "tasks": tasks}, path)
+        extra: dict[str, Any] = {"id": id_, "tasks": tasks}
+        if "barrier" in entries:
+            extra["barrier"] = self._barrier(entries["barrier"], (*path, "barrier"))
+        return self.made(Group, entries, _GROUP, extra, path)
 
     def _input(self, name: str, node: Node, path: Path) -> InputSpec | None:
         if isinstance(node.value, str):

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -22,9 +21,11 @@ from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG
+from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
@@ -40,6 +41,8 @@ _UNCLAIMED_S = 3.0
 _RESEND_S = 2.0
 _IDLE_S = 2.0
 _MOST_RESENT = 5
+_ADOPT_S = 60.0
+_LATE_S = 0.1
 _stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
@@ -82,9 +85,12 @@ class TaskQueueManager:
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
-        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s, self.stops.holds)
+        self._sightings = Sightings(monotonic)
+        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
+        self._adopted_at = self._ticked_at = monotonic()
+        self._deaf = False
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
@@ -92,6 +98,7 @@ class TaskQueueManager:
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
         await self.desks.load_open()
+        self._adopt(after_s=-1.0)  # at once: whoever recorded it has most likely died
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
@@ -109,7 +116,7 @@ class TaskQueueManager:
 
     async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
         floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
-        yield msgspec.json.encode(backlog(floors, self.situation, self._clock()))
+        yield msgspec.json.encode(backlog(floors, self.situation, self._sightings))
 
     def _listening_s(self) -> float:
         return self._monotonic() - self.situation.since
@@ -122,7 +129,7 @@ class TaskQueueManager:
             return
         known = self.situation.workers.get(beat.worker)
         self.situation.hear(beat, self._monotonic())
-        if known is None or known.lost:
+        if known is None or known.lost or beat.gone:
             self._touch_waiting()
 
     def _touch_waiting(self) -> None:
@@ -134,7 +141,7 @@ class TaskQueueManager:
         learn(self.situation, floor, fact.payload)
         match fact.payload:
             case AttemptStarted() as event:
-                self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
+                self._claimed(floor, event)
                 self.situation.holds(Running(floor.tenant, floor.mission, event.task, event.attempt), self._monotonic())
                 self.situation.active(event.worker, self._monotonic())
             case AttemptFinished() as event:
@@ -144,6 +151,8 @@ class TaskQueueManager:
                 self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
                 if event.outcome == "succeeded":
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)
+            case ActionExpired() as event:
+                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
                 self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
@@ -153,6 +162,11 @@ class TaskQueueManager:
             case MissionCancelled() | MissionFailed():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
+
+    def _claimed(self, floor: Floor, event: AttemptStarted) -> None:
+        opened = floor.attempts.get(event.task)
+        queue, priority = (opened.queue, opened.priority) if opened is not None else ("", 0)
+        self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
 
     def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:
         """What was not claimed yet need not be sent any more."""
@@ -168,14 +182,15 @@ class TaskQueueManager:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            now, monotonic = self._clock(), self._monotonic()
+            monotonic = self._monotonic()
+            self._excuse_own_silence(monotonic)
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
             for desk in self.desks.all():
                 ending = partial(
                     expired,
                     situation=self.situation,
-                    now=now,
+                    sightings=self._sightings,
                     monotonic=monotonic,
                     stopped=self.stops.holds(desk.tenant, desk.mission) is not None,
                 )
@@ -183,28 +198,46 @@ class TaskQueueManager:
                     await self.desks.decide(desk, ending)
                 elif desk.state.agenda:
                     self.desks.touch(desk)
-                await self._resend(desk, now, monotonic)
+                await self._resend(desk, monotonic)
+            if monotonic - self._adopted_at > _ADOPT_S:
+                self._adopted_at = monotonic
+                self._adopt()
+            self._sightings.forget()
             self._stop_strays()
+
+    def _excuse_own_silence(self, monotonic: float) -> None:
+        """What was not heard because this process had no turn, or no connection, was not silence.
+
+        It comes before anybody is called lost: the heartbeats of that time may still wait to be read.
+        """
+        late_s = monotonic - self._ticked_at - _TICK_S
+        self._ticked_at = monotonic
+        if not self._signals.connected:
+            self._deaf, late_s = True, late_s + _TICK_S
+        elif self._deaf:  # whoever lost the same server is just coming back
+            self._deaf, late_s = False, self.situation.lease_s
+        if late_s > _LATE_S:
+            self.situation.excuse(late_s, monotonic)
 
     async def _note_lost(self, worker: str, silent_s: float) -> None:
         """Record the loss once, whichever manager notices it first."""
         payload = FleetLost(worker=worker, silent_s=round(silent_s, 3))
         event = self._recorder.event(self._tenant, "_", payload, uuid7(), None)
         await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
-        _log.warning("worker %s fell silent %.1f s ago; its attempts go to others", worker, silent_s)
+        _log.warning("%s (heard %.1f s ago); its attempts go to others", self.situation.how_lost(worker), silent_s)
 
-    async def _resend(self, desk: Desk[Floor], now: datetime, monotonic: float) -> None:
+    async def _resend(self, desk: Desk[Floor], monotonic: float) -> None:
         """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
 
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
-        if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
+        if self._at_rest(desk):
             return
-        for opened in unclaimed(desk.state, now, self._unread_s()):
+        for opened in unclaimed(desk.state, self._sightings, self._unread_s()):
             if opened.ready.requires and not self.situation.reading(opened.queue):
                 await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
-        for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
+        for opened in unclaimed(desk.state, self._sightings, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
             if opened.order is None or monotonic - last < _RESEND_S or not self._idle(opened):
@@ -217,6 +250,21 @@ class TaskQueueManager:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _adopt(self, after_s: float = _ADOPT_S) -> None:
+        """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
+
+        The sender passes over what it knows. What another manager is just about to send goes twice, which is harmless.
+        """
+        for desk in self.desks.all():
+            if self._at_rest(desk):
+                continue
+            for opened in unclaimed(desk.state, self._sightings, after_s):
+                if opened.order is not None:
+                    self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _at_rest(self, desk: Desk[Floor]) -> bool:
+        return desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None
 
     def _unread_s(self) -> float:
         """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""

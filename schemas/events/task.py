@@ -31,6 +31,8 @@ class TaskReady(AttemptPayload):
     requires: dict[str, Value] = Field(default_factory=dict)
     feedback: tuple[Violation, ...] = Field(default=(), description="what was wrong with the attempt before")
     advice: str = Field(default="", description="what a person said to it")
+    needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
+    needs_missing: tuple[str, ...] = Field(default=(), description="behind a barrier: what it begins without")
 
 
 class TaskSucceeded(AttemptPayload):
@@ -50,6 +52,7 @@ class TaskAdopted(AttemptPayload):
     origin: str = Field(description="the mission")
     origin_task: str
     fingerprint: str
+    needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
     changed: bool = Field(default=False, description="the output is not the recorded one: the fork changed it")
     worker: str = ""
     output: dict[str, Any] = Field(default_factory=dict)

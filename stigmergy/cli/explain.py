@@ -32,19 +32,22 @@ def explain(
       stig explain last build
       stig explain 0193a7 build --json
     """
-    events = asyncio.run(_of_task(mission, task))
+    events, waits_for = asyncio.run(_of_task(mission, task))
     steps = [_step(event) for event in events]
+    if waits_for:
+        steps.append({"time": None, "event": "waiting", "attempt": None, "says": f"waits for {waits_for}"})
     if as_json:
         screen.print_json(steps)
         return
     console = screen.out()
     for step in steps:
-        console.print(f"[dim]{step['time'][11:23]}[/]  {step['event']:<18} {screen.plain(step['says'])}")
+        console.print(f"[dim]{(step['time'] or '')[11:23]:12}[/]  {step['event']:<18} {screen.plain(step['says'])}")
     if steps[-1]["event"] in ("task.ready", "task.retried"):
         console.print("[yellow]no worker has been found for it yet; stig workers list shows who is there[/]")
 
 
-async def _of_task(mission: str, task: str) -> list[Event]:
+async def _of_task(mission: str, task: str) -> tuple[list[Event], str]:
+    """What was recorded of a task, and what it waits for if it has not begun."""
     from schemas.errors import InvalidInput
     from stigmergy.cli.finding import find
     from stigmergy.client import Client
@@ -52,11 +55,13 @@ async def _of_task(mission: str, task: str) -> list[Event]:
     async with Client(name="cli") as client:
         handle = await find(client, mission)
         found = [e async for e in handle.events(follow=False) if e.subject == task and e.type in _TOLD]
-    if not found:
+        seen = next((each for each in (await handle.view()).tasks if each.id == task), None)
+    waits_for = seen.waits_for if seen is not None else ""
+    if not found and not waits_for:
         raise InvalidInput(
             f"nothing has happened to a task {task!r} of mission {handle.id}", hint="stig mission show lists its tasks"
         )
-    return found
+    return found, waits_for
 
 
 def _step(event: Event) -> dict[str, Any]:
@@ -75,6 +80,15 @@ def _step(event: Event) -> dict[str, Any]:
     return step
 
 
+def _given(data: dict[str, Any]) -> str:
+    """What an attempt behind a barrier began with."""
+    met, missing = data.get("needs_met") or [], data.get("needs_missing") or []
+    if not met and not missing:
+        return ""
+    without = f", without {', '.join(missing[:5])}" if missing else ""
+    return f"; it has {len(met)} of the {len(met) + len(missing)} it needs{without}"
+
+
 def _says(data: dict[str, Any]) -> str:
     """What the event tells about where the attempt went, and what became of it there."""
     attempt = f"attempt {data['attempt']}" if "attempt" in data else ""
@@ -86,7 +100,7 @@ def _says(data: dict[str, Any]) -> str:
         from schemas.requirements import spelled
 
         requires = f", requires {spelled(data['requires'])}" if data.get("requires") else ""
-        return f"{attempt} needs the skill {data['skill']}{requires}"
+        return f"{attempt} needs the skill {data['skill']}{requires}{_given(data)}"
     failure = (data.get("failure") or {}).get("message", "")
     violations = "; ".join(one.get("message", "") for one in data.get("violations", ()))
     said = [attempt, data.get("outcome", ""), failure, violations, data.get("reason", "")]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
+from orchestrator.task_queue.dispatch import Dispatch
+from orchestrator.task_queue.sent import AttemptKey
 from schemas.attempts import AttemptOrder
 from tests.simulation.fates import Fates
 
@@ -34,7 +35,7 @@ class Queue:
     def again(self, dispatch: Dispatch) -> None:
         self.send(dispatch)
 
-    def settled(self, attempt: AttemptKey) -> None:
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Nothing is kept back here."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:

@@ -21,6 +21,7 @@ from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
 from schemas.events.action import ActionExpired
 from tests.simulation.laws import LAWS, Said
 from tests.simulation.ledger import Book, Broken, Place
+from tests.simulation.virtual_time import monotonic
 
 _COMPARED_EVERY = 16
 _NO_MISSION = "_"
@@ -96,7 +97,8 @@ class Checker:
             seen.missions[place], seen.floors[place] = seen.mission, seen.floor
             return
         if (law := LAWS.get(type(fact.payload))) is not None:
-            law(Said(seen.book, fact.payload, place, self.places.get(fact.cause), fact.cause))
+            known = self.places.get(fact.cause)
+            law(Said(seen.book, fact.payload, place, known, fact.cause, fact.at, monotonic()))
         if isinstance(fact.payload, ActionExpired):
             self.expired.append((key, fact.payload.failure.message))
         seen.mission, seen.floor = evolve(seen.mission, fact), floors.evolve(seen.floor, fact)

@@ -21,6 +21,7 @@ def keep(scenario: Scenario, path: Path) -> None:
         "workers": scenario.workers,
         "rough_s": scenario.rough_s,
         "rates": scenario.rates,
+        "far": scenario.far,
         "only": None if scenario.only is None else [list(fate) for fate in sorted(scenario.only)],
         "scripts": [_written(script) for script in scenario.scripts],
     }

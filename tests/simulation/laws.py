@@ -11,9 +11,11 @@ who has not read it yet, records that a task is ready. That is no harm, and the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from orchestrator.core.recovery import QUARANTINED
+from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
 from schemas.events import Payload
 from schemas.events import action as actions
@@ -22,15 +24,24 @@ from schemas.events import goal as goals
 from schemas.events import mission as missions
 from schemas.events import task as tasks
 from schemas.events import world as worlds
-from schemas.plan import ROOT_GOAL
+from schemas.plan import ROOT_GOAL, Group, TaskSpec
+from tests.simulation import waits
 from tests.simulation.ledger import Book, Broken, Place, TaskBook, holds
+
+_PACE = 0.999
+"""Monotonic clocks do not run at quite the right pace."""
 
 
 class Said:
-    """One event as the laws see it: ``known`` is the place of the newest event that its author knew."""
+    """One event as the laws see it: ``known`` is the place of the newest event that its author knew, ``at``
+    what its author's clock said, ``true_s`` the true time at which the log took it, in seconds."""
 
-    def __init__(self, book: Book, payload: Any, place: Place, known: Place | None, cause: str) -> None:
+    def __init__(
+        self, book: Book, payload: Any, place: Place, known: Place | None, cause: str, at: datetime, true_s: float
+    ) -> None:
+        self.true_s = true_s
         self.book, self.payload, self.place, self.known, self.cause = book, payload, place, known, cause
+        self.at = at
 
     def need(self, good: bool, law: str, detail: str = "") -> None:
         """Raise :class:`Broken` unless it is good."""
@@ -70,9 +81,20 @@ def _ready(said: Said) -> None:
     said.need(event.attempt == task.attempt + 1, "attempts count one by one", f"after {task.attempt}")
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
     task.attempt = event.attempt
+    task.ready_at[event.attempt] = said.true_s
     said.need(task.made <= task.spec.retry.max_attempts, "the budget of attempts is kept", f"made {task.made}")
-    missing = [need for need in task.spec.needs if not book.came_about(need)]
-    said.need(not missing, "no task starts before what it needs", ", ".join(missing))
+    if task.spec.barrier is None or event.task not in book.begun:  # its time has passed once, by whoever's clock
+        _may_begin(said, task.spec, event.needs_met, "no task starts before")
+    book.begin_task(event.task, said.at)
+
+
+def _may_begin(said: Said, spec: TaskSpec | Group, met: tuple[str, ...] | None, law: str) -> None:
+    if spec.barrier is not None:
+        lacking = waits.lacking(said.book, spec, met, said.at)
+        said.need(not lacking, f"{law} its barrier holds", lacking)
+        return
+    missing = [need for need in spec.needs if not said.book.came_about(need)]
+    said.need(not missing, f"{law} what it needs", ", ".join(missing))
 
 
 def _retried(said: Said) -> None:
@@ -116,10 +138,9 @@ def _adopted(said: Said) -> None:
     _still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
     said.need(task.attempt == 0, "what was begun here is not taken over")
-    missing = [need for need in task.spec.needs if not book.came_about(need)]
-    said.need(
-        event.failure is not None or not missing, "nothing is taken over before what it needs", ", ".join(missing)
-    )
+    if event.failure is None:
+        _may_begin(said, task.spec, event.needs_met or None, "nothing is taken over before")
+    book.begin_task(event.task, said.at)
     task.attempt = event.attempt
     task.ended = "succeeded" if event.failure is None else "failed"
 
@@ -145,7 +166,11 @@ def _skipped(said: Said) -> None:
     task = said.task()
     _still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
-    said.need(any(said.book.lost(need) for need in task.spec.needs), "nothing is skipped that could run")
+    if task.spec.barrier is not None:
+        lost = waits.hopeless(said.book, task.spec)
+    else:
+        lost = any(said.book.lost(need) for need in task.spec.needs)
+    said.need(lost, "nothing is skipped that could run")
     task.ended = "skipped"
 
 
@@ -168,6 +193,7 @@ def _started(said: Said) -> None:
     said.need(event.attempt in task.dispatched, "nobody starts what is not on record as dispatched")
     said.need(event.attempt not in task.workers, "an attempt has one worker")
     task.workers[event.attempt] = event.worker
+    task.began_at[event.attempt] = said.true_s
 
 
 def _finished(said: Said) -> None:
@@ -200,6 +226,16 @@ def _violated(said: Said) -> None:
 def _action_failed(said: Said) -> None:
     task, event = said.task(), said.payload
     said.need(0 < event.attempt <= task.attempt, "only what was announced can fail")
+    if event.failure.code == "timed_out":
+        ran_s = said.true_s - task.began_at[event.attempt]
+        said.need(
+            ran_s >= task.spec.timeout_s, "no time is up before its time, whatever the calendars say", f"{ran_s:.1f} s"
+        )
+    if event.failure.code == "unknown_skill":
+        waited_s = said.true_s - task.ready_at[event.attempt]
+        said.need(
+            waited_s >= GRACE_S * _PACE, "a task waits out its grace, whatever the calendars say", f"{waited_s:.1f} s"
+        )
     task.judge(event.attempt, event.failure)
 
 
@@ -249,15 +285,14 @@ def _submitted(said: Said) -> None:
 def _planned(said: Said) -> None:
     said.need(bool(said.book.submission) and said.book.plan is None, "a mission is planned once")
     said.book.begin(said.payload.plan)
+    said.book.began = said.payload.planned_at
 
 
 def _extended(said: Said) -> None:
     book, event = said.book, said.payload
     _open(said)
     said.need(event.group in book.groups and event.group not in book.branches, "a group unfolds once")
-    needs = book.groups[event.group].needs
-    missing = [need for need in needs if not book.came_about(need)]
-    said.need(not missing, "no group unfolds before what it needs", ", ".join(missing))
+    _may_begin(said, book.groups[event.group], None, "no group unfolds before")
     if (given_up := book.given_up(event.group)) is not None:
         said.need(not said.knew(given_up.ended_at), "no group unfolds below a goal that has failed")
         return  # it came too late, and the fold leaves it out
@@ -288,6 +323,7 @@ def _reopened(said: Said) -> None:
     said.need(said.book.ended == "failed", "only a failed mission is reopened", said.book.ended)
     _once(said)
     said.book.reopen(said.payload.tasks)
+    said.book.began = said.at
 
 
 def _once(said: Said) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 from schemas.expectations import ExitCode, Expectation, MaxDuration, OutputHas
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RetryPolicy, TaskSpec
 from tests.simulation.fates import RATES, Fate
+from tests.simulation.waits import with_barriers
 
 SKILLS = ("s", "t")
 _WEIGHTS = (0.5, 1.0, 1.0, 4.0)
 """Each run has misfortunes of its own: where everything happens at once, some things never happen."""
+_FAR_SHARE = 0.3
 SKIPPED_SHARE = 0.02
 """How many tasks refer to what never comes about, or want what nobody can do."""
 
@@ -49,6 +51,7 @@ class Scenario:
         rough_s: how long misfortunes may strike; afterwards everything must come to its end.
         rates: kind of misfortune to likelihood.
         only: if given, just these misfortunes strike.
+        far: workers and task-queue managers have calendars that are up to an hour wrong.
     """
 
     seed: int
@@ -59,6 +62,7 @@ class Scenario:
     rough_s: float
     rates: dict[str, float] = field(default_factory=lambda: dict(RATES))
     only: frozenset[Fate] | None = None
+    far: bool = False
 
     def without(self, kind: str) -> Scenario:
         """The same with one kind of misfortune less."""
@@ -71,6 +75,11 @@ def make_scenario(seed: int) -> Scenario:
     calm = rng.choice((0.0, 0.3, 1.0, 1.0, 2.0))
     chosen = [kind for kind in sorted(RATES) if rng.random() < 0.8]
     scripts = tuple(_script(rng, number) for number in range(rng.choice((1, 2, 2, 3))))
+    patient = Random(f"{seed}/barriers")
+    scripts = tuple(
+        replace(script, plan=with_barriers(patient, script.plan)) if patient.random() < 0.5 else script
+        for script in scripts
+    )
     return Scenario(
         seed=seed,
         scripts=scripts,
@@ -79,6 +88,7 @@ def make_scenario(seed: int) -> Scenario:
         workers=rng.randint(1, 3),
         rough_s=rng.choice((5.0, 12.0, 25.0)),
         rates={kind: min(0.9, RATES[kind] * calm * rng.choice(_WEIGHTS)) for kind in chosen} if calm else {},
+        far=Random(f"{seed}/far").random() < _FAR_SHARE,
     )
 
 
