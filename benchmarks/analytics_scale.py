@@ -48,9 +48,9 @@ class Filling:
         missing = [day for day in reversed(range(self._days.days)) if day not in have]
         if not missing:
             return target
-        self._detach(target)
         if have:
             self._clear_half(target, min(have))
+        self._detach(target)
         base = self._days.days - 1
         one = self._one_day(current, base)
         columns = {table: self._columns(one.database, table) for table in TABLES}
@@ -78,6 +78,7 @@ class Filling:
     def _clear_half(self, database: str, oldest: int) -> None:
         """Remove what was copied of the day before the oldest whole one."""
         begin = self._days.begin(oldest).isoformat()
+        self._engine.command(f"SYSTEM START MERGES {database}.events")  # without them nothing is ever removed
         for table, column in FIRST_TIME.items():
             told = f"{column} < toDateTime('{begin} 00:00:00', 'UTC')"
             self._engine.command(f"ALTER TABLE {database}.{table} DELETE WHERE {told} SETTINGS mutations_sync = 2")
