@@ -10,6 +10,7 @@ from datetime import datetime
 from events.commands import CommandBus
 from events.port import Log
 from orchestrator.admission import Limits, open_tasks
+from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
@@ -31,8 +32,9 @@ from schemas.commands import (
     StopWork,
     SubmitMission,
 )
-from schemas.errors import InvalidInput, LogUnavailable, Refused
+from schemas.errors import InvalidInput, InvalidWorkflow, LogUnavailable, Refused
 from schemas.events import Payload
+from schemas.events.attempt import AttemptFinished
 from schemas.events.command import CommandRefused
 from schemas.plan import Plan
 
@@ -51,6 +53,9 @@ class MissionRules:
             {f"{name.partition('.')[0]}._" for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS}
         ),
     )
+
+    def __init__(self) -> None:
+        self.pace = Pace()
 
     def fresh(self, tenant: str, mission: str) -> Mission:
         return Mission(tenant=tenant, id=mission)
@@ -74,7 +79,9 @@ class MissionRules:
         return not state.agenda and not state.timers
 
     def read(self, before: Mission, fact: Fact) -> None:
-        """Nothing to do: what follows is decided by :meth:`advance`."""
+        """Learn how long skills take; what follows is decided by :meth:`advance`."""
+        if isinstance(fact.payload, AttemptFinished) and fact.payload.outcome == "succeeded" and fact.payload.skill:
+            self.pace.took(fact.payload.skill, fact.payload.observation.duration_s)
 
     def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:
         """The log is all that an orchestrator acts upon."""
@@ -111,7 +118,8 @@ class Orchestrator:
         self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
         self._stopping = Stopping(log, self._recorder)
-        self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock)
+        self._rules = MissionRules()
+        self.desks: Desks[Mission] = Desks(log, self._rules, self._recorder, clock)
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when commands are taken."""
@@ -157,10 +165,14 @@ class Orchestrator:
     async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
         """The plan, and the command with the inputs that it leaves to their defaults."""
         if command.plan is not None:
+            if command.strategy is not None:
+                raise InvalidWorkflow("a plan made by hand has no strategies", hint="choose when you make the plan")
             check_plan(command.plan)
             return command, command.plan
         inputs = self._planner.complete(command.workflow, command.inputs)
-        plan = await self._planner.plan(command.objective, command.workflow, inputs)
+        plan = await self._planner.plan(
+            command.objective, command.workflow, inputs, strategy=command.strategy, pace=self._rules.pace
+        )
         return command.model_copy(update={"inputs": inputs}), plan
 
     async def _carry_out(self, command: MissionCommand, plan: Plan | None, origin: Recording | None) -> None:

@@ -20,6 +20,10 @@ OnConflict = Literal["merge", "serialise"]
 let one wait and build on what the other made."""
 
 
+StrategyName = Literal["hierarchical", "peer"]
+StrategyWish = Literal["auto", "hierarchical", "peer"]
+
+
 class Shape(BaseModel):
     """A frozen shape that refuses fields it does not know."""
 
@@ -78,6 +82,36 @@ class RetryPolicy(Shape):
         rule = self.by_error.get(code)
         return self if rule is None else self.model_copy(update=rule.model_dump(exclude_none=True))
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RetryPolicy:
+        """Itself, for it never changes: pydantic copies a default for every task that leaves it out."""
+        return self
+
+
+class Prefer(Shape):
+    """What matters where several kinds of workers could make an attempt: weights, 0 for "not at all".
+
+    Attributes:
+        quality: the share of attempts that succeed; with weight 1, all instead of none outweigh one attempt of load.
+        cost: how cheap they are, in money, else tokens, else seconds, compared with the cheapest.
+        speed: how quick they are, compared with the quickest.
+    """
+
+    quality: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
+    cost: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    speed: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+
+
+class Strategy(Shape):
+    """How the agents of a mission work together, and who chose it: plans of one workflow may differ in that.
+
+    ``hierarchical``: the orchestrator hands out many small tasks. ``peer``: few large ones, whose agents hand over to
+    one another.
+    """
+
+    name: StrategyName
+    because: str = Field(default="", max_length=2000, description="why this one, for people")
+    chosen: Literal["auto", "template", "submission"] = "template"
+
 
 class TaskSpec(Shape):
     """One node of the plan.
@@ -105,6 +139,7 @@ class TaskSpec(Shape):
     requires: dict[str, Value] = Field(
         default_factory=dict, description="labels of the worker, its host, the version of its agent"
     )
+    prefer: Prefer | None = Field(default=None, description="among workers that could make it; the plan's if left out")
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
@@ -163,3 +198,5 @@ class Plan(Shape):
     deadline_s: float | None = Field(default=None, gt=0, description="counted from the submission")
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="for tasks without a rule of their own that fits")
     safety: Safety = Safety()
+    prefer: Prefer | None = Field(default=None, description="for tasks without a preference of their own")
+    strategy: Strategy | None = Field(default=None, description="which variant of its workflow this is, and why")

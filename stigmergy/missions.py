@@ -16,7 +16,7 @@ from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
-from schemas.plan import ROOT_GOAL
+from schemas.plan import ROOT_GOAL, Strategy
 from schemas.subjects import mission_filter
 from stigmergy.waiting import waits_for
 
@@ -86,6 +86,7 @@ class MissionView(_View):
     ended_at: datetime | None
     sequence: int
     forked_from: str | None = None
+    strategy: Strategy | None = None
     goals: tuple[GoalView, ...]
     tasks: tuple[TaskView, ...]
 
@@ -152,6 +153,7 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
         ended_at=state.ended_at,
         sequence=sequence,
         forked_from=str(state.forked_from) if state.forked_from is not None else None,
+        strategy=state.plan.strategy,
         goals=_goals(state),
         tasks=tuple(_task(state, state.tasks[name]) for name in _in_plan_order(state)),
     )

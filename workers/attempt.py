@@ -17,7 +17,7 @@ from schemas.signals import Running
 from schemas.workspaces import Change
 from workers.agents.base import Agent
 from workers.bench import Bench
-from workers.context import Context
+from workers.context import Context, Learn
 from workers.parsing import unreadable_files
 from workers.registry import Registry
 from workers.reporting import Reporter
@@ -36,13 +36,17 @@ class Attempts:
         bench: folders, stores and tools.
         reporter: where to say what happens.
         watch: knows what is in hand, and stops it when it is told to or when its time is up.
+        learn: takes note of skills that agents learn; without it they cannot.
     """
 
-    def __init__(self, registry: Registry, bench: Bench, reporter: Reporter, watch: Watch) -> None:
+    def __init__(
+        self, registry: Registry, bench: Bench, reporter: Reporter, watch: Watch, learn: Learn | None = None
+    ) -> None:
         self._registry = registry
         self._bench = bench
         self._reporter = reporter
         self._watch = watch
+        self._learn = learn
         self._in_hand: dict[Running, AttemptOrder] = {}
         self._done = self._failed = 0
 
@@ -139,7 +143,7 @@ class Attempts:
         begun = time.monotonic()
         stop = StopFlag()
         name = agent.name if agent is not None else "none"
-        context = Context(order, self._bench, self._reporter, stop, name)
+        context = Context(order, self._bench, self._reporter, stop, name, self._learn)
         output: dict[str, Any] = {}
         failure: Failure | None = None
         product: dict[str, Any] | None = None

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.attempts import AttemptOrder
+from schemas.cards import SkillCard
 from schemas.errors import Cancelled, Forbidden, StigmergyError
 from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought
@@ -27,6 +28,14 @@ from workers.stopping import StopFlag
 
 if TYPE_CHECKING:
     from workers.reporting import Reporter
+
+
+class Learn(Protocol):
+    """Takes note of a skill that an agent has learned."""
+
+    def __call__(self, card: SkillCard, *, keep: bool, order: AttemptOrder | None) -> bool:
+        """False if the agent offers it already. Raises :class:`~schemas.errors.InvalidInput`."""
+        ...
 
 
 class ToolCall:
@@ -47,8 +56,17 @@ class Context:
         feedback: what was not as expected of the attempt before, if a recovery rule tells; advice: what a person said.
     """
 
-    def __init__(self, order: AttemptOrder, bench: Bench, reporter: Reporter, stop: StopFlag, agent: str = "") -> None:
+    def __init__(
+        self,
+        order: AttemptOrder,
+        bench: Bench,
+        reporter: Reporter,
+        stop: StopFlag,
+        agent: str = "",
+        learn: Learn | None = None,
+    ) -> None:
         self.order = order
+        self._learn = learn
         self.agent = agent
         self.inputs: dict[str, Any] = dict(order.action.parameters)
         self.base = Snapshot.model_validate(order.workspace) if order.workspace is not None else None
@@ -158,6 +176,30 @@ class Context:
                 duration_s=round(duration_s, 6),
             )
         )
+
+    def learned(
+        self,
+        skill: str,
+        *,
+        description: str = "",
+        tags: tuple[str, ...] = (),
+        version: str = "1",
+        keep: bool = False,
+    ) -> bool:
+        """Say that this agent can do one more skill from now on; tasks of it come to :meth:`run` like any others, and
+        ``context.order.skill`` tells them apart. The whole pool offers it. False if the agent offers it already.
+
+        Args:
+            keep: pools with this agent that start later offer it, too, on whatever machine.
+
+        Raises:
+            InvalidInput: another agent here offers the skill, it is no name for one, or the pool has learned too many.
+            LogUnavailable: it could not be recorded.
+        """
+        if self._learn is None:
+            raise StigmergyError("this worker cannot learn", hint="only workers that have joined a fleet can")
+        card = SkillCard(id=skill, agent=self.agent, description=description, tags=tags, version=version, learned=True)
+        return self._learn(card, keep=keep, order=self.order)
 
     def emit(self, payload: Payload) -> None:
         """Record any fact that workers may write."""

@@ -141,6 +141,7 @@ def _announced(mission: Mission, task: TaskState, given: Given | None) -> TaskRe
         priority=spec.priority,
         timeout_s=spec.timeout_s,
         requires=spec.requires,
+        prefer=spec.prefer or mission.plan.prefer,
         needs_met=() if given is None else given.met,
         needs_missing=() if given is None else given.missing,
     )

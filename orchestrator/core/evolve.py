@@ -164,7 +164,13 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
     again = {name for name, goal in mission.goals.items() if goal.status is not GoalStatus.ACHIEVED}
     for identifier, task in mission.tasks.items():
         if identifier in event.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
-            fresh = TaskState(spec=task.spec, attempt=task.attempt, forgiven=task.attempt, refers=task.refers)
+            fresh = TaskState(
+                spec=task.spec,
+                attempt=task.attempt,
+                forgiven=task.attempt,
+                refers=task.refers,
+                answers=task.answers,
+            )
             states = states.set(identifier, fresh)
             again.update(mission.goal_path[task.spec.goal])
     for identifier, group in mission.groups.items():
@@ -260,6 +266,7 @@ def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Missio
     task = mission.tasks[event.task]
     if task.status is not TaskStatus.ASKING or event.attempt != task.attempt:
         return mission
+    task = replace(task, answers=(*task.answers, fact.cause))
     if event.decision == "fail":
         failure = task.verdict.failure if task.verdict else None
         failure = failure or Failure(code="violated", message=task.reason)

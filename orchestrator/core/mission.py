@@ -96,6 +96,7 @@ class TaskState(Struct, frozen=True):
         recovered: numbers of the recovery rules that were followed, once for each time.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
+        answers: ids of the commands by which a person answered; one that comes again answers no later question.
         deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
         adopted: the mission in which it was executed, if not in this one.
@@ -113,6 +114,7 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    answers: tuple[str, ...] = ()
     deaths: tuple[Death, ...] = ()
     verdict: Verdict | None = None
     finished: AttemptFinished | None = None

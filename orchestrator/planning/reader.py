@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
+
+from pydantic import ValidationError
 
 from orchestrator.core.references import sole_reference
 from orchestrator.planning.fields import NAME, FieldReader, Key
-from orchestrator.planning.findings import Path
+from orchestrator.planning.findings import Path, suggestion
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
 from orchestrator.planning.shorthand import duration, expectation
 from schemas.barriers import Barrier
-from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
+from schemas.errors import InvalidWorkflow
+from schemas.events.registry import explain
+from schemas.plan import (
+    GoalSpec,
+    Group,
+    Plan,
+    Prefer,
+    RecoveryRule,
+    RetryPolicy,
+    RetryRule,
+    StrategyName,
+    StrategyWish,
+    TaskSpec,
+)
 from schemas.safety import Safety
 
 
@@ -39,10 +54,24 @@ def _paths(node: Node) -> Any:
     return plain if isinstance(plain, str) and sole_reference(plain) is not None else _names(node)
 
 
+def _weights(node: Node) -> Any:
+    """Weights of ``prefer``; a whole number is one, too."""
+    plain = node.plain
+    if not isinstance(plain, dict):
+        raise InvalidWorkflow("'prefer' is not a mapping", hint="write weights: prefer: {quality: 1, speed: 0.5}")
+    try:
+        return Prefer.model_validate(plain)
+    except ValidationError as error:
+        raise InvalidWorkflow(
+            f"'prefer': {explain(error)}", hint="weights of quality, cost and speed, 0 to 100"
+        ) from error
+
+
 _TASK: dict[str, Key] = {
     **{name: Key(name) for name in ("skill", "intent", "title", "workspace", "goal", "priority")},
     "inputs": Key("inputs"),
     "requires": Key("requires"),
+    "prefer": Key("prefer", _weights),
     "needs": Key("needs", _names),
     "writes": Key("writes", _paths),
     "on_conflict": Key("on_conflict"),
@@ -87,22 +116,27 @@ _TOP = (
     "deadline",
     "safety",
     "recover",
+    "prefer",
     "goals",
     "tasks",
     "groups",
     "result",
+    "strategy",
+    "strategies",
 )
+_VARIANT = ("deadline", "goals", "tasks", "groups", "result")
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a document says, as far as it can be read."""
+    """What a document says, as far as it can be read. ``plans``: one, under None, or one for each strategy."""
 
     name: str
     title: str
     description: str
     inputs: Mapping[str, InputSpec]
-    plan: Plan
+    plans: Mapping[StrategyName | None, Plan]
+    strategy: StrategyWish
 
 
 class Reader(FieldReader):
@@ -116,17 +150,49 @@ class Reader(FieldReader):
         name = self.text(top, "workflow")
         if name and not NAME.fullmatch(name):
             self.note(("workflow",), f"{name!r} cannot be a name", "use a letter, then letters, digits, '-' and '_'")
-        plan = Plan(
-            goals=tuple(self.entries(top, ("goals",), self._goal)),
-            tasks=tuple(self.entries(top, ("tasks",), self._task)),
-            groups=tuple(self.entries(top, ("groups",), self._group)),
-            result=self.mapping(top, ("result",)),
-            deadline_s=self.converted(top["deadline"], _duration, ("deadline",)) if "deadline" in top else None,
+        inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
+        title, description = self.text(top, "title"), self.text(top, "description")
+        return Draft(name, title, description, inputs, self._plans(top), self._strategy(top))
+
+    def _plans(self, top: dict[str, Node]) -> dict[StrategyName | None, Plan]:
+        """The plan of the workflow; or one for each of its strategies, and what they leave out is the workflow's."""
+        if "strategies" not in top:
+            return {None: self._plan(top, ())}
+        for key in ("tasks", "groups"):
+            if key in top:
+                self.note((key,), f"{key!r} beside 'strategies'", "put it into each of the strategies")
+        plans: dict[StrategyName | None, Plan] = {}
+        known = self.known_keys(top["strategies"], get_args(StrategyName), ("strategies",), "strategies") or {}
+        for name, node in known.items():
+            own = self.known_keys(node, _VARIANT, ("strategies", name), f"strategy {name!r}")
+            if own is not None:
+                plans[cast("StrategyName", name)] = self._plan({**top, **own}, ("strategies", name), own)
+        if not plans and not self.findings:
+            self.note(("strategies",), "there is no strategy", "name one: hierarchical, peer")
+        return plans
+
+    def _plan(self, top: dict[str, Node], where: Path, own: Collection[str] = ()) -> Plan:
+        def at(key: str) -> Path:
+            return (*where, key) if key in own else (key,)
+
+        return Plan(
+            goals=tuple(self.entries(top, at("goals"), self._goal)),
+            tasks=tuple(self.entries(top, at("tasks"), self._task)),
+            groups=tuple(self.entries(top, at("groups"), self._group)),
+            result=self.mapping(top, at("result")),
+            deadline_s=self.converted(top["deadline"], _duration, at("deadline")) if "deadline" in top else None,
             recover=self._recover(top["recover"], ("recover",)) if "recover" in top else (),
             safety=self._safety(top["safety"]) if "safety" in top else Safety(),
+            prefer=self.converted(top["prefer"], _weights, ("prefer",)) if "prefer" in top else None,
         )
-        inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
-        return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
+
+    def _strategy(self, top: dict[str, Node]) -> StrategyWish:
+        if "strategy" not in top:
+            return "auto"
+        wish, offered = self.text(top, "strategy"), top["strategies"].mapping or {} if "strategies" in top else {}
+        if wish != "auto" and wish not in offered:
+            self.note(("strategy",), f"there is no strategy {wish!r}", suggestion(wish, ("auto", *offered)))
+        return cast("StrategyWish", wish)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
         entries = self.known_keys(node, [*_TASK, "barrier", "expects", "retry", "recover"], path, f"task {id_!r}")

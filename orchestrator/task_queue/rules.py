@@ -124,7 +124,7 @@ class DispatchRules:
         if state.guard.tripped or self._held(state.tenant, state.mission) is not None:
             return None
         ready = opened.ready
-        chosen = allocate(ready, self._situation, self._sightings.age_s(state, opened))
+        chosen = allocate(ready, self._situation, self._sightings.age_s(state, opened), now.timestamp())
         if chosen is None:
             return None
         if isinstance(chosen, Failure):
@@ -187,6 +187,8 @@ def _order(
         order=order,
         queue=chosen.queue,
         priority=chosen.priority,
+        candidates=chosen.candidates,
+        warning=chosen.warning,
         because=f"{chosen.because}; builds on {', '.join(one.task for one in onto)}" if onto else chosen.because,
     )
 

@@ -20,6 +20,7 @@ from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
+from orchestrator.task_queue.recalling import recall
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
@@ -97,6 +98,7 @@ class TaskQueueManager:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
+        upto = await self._log.last_sequence()
         await self.desks.load_open()
         self._adopt(after_s=-1.0)  # at once: whoever recorded it has most likely died
         if self._services is not None:
@@ -106,6 +108,7 @@ class TaskQueueManager:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
                 group.create_task(self._tick())
+                group.create_task(recall(self._log, self.situation, upto))
                 if ready is not None:
                     ready.set()
         finally:
@@ -138,7 +141,7 @@ class TaskQueueManager:
                 self.desks.touch(desk)
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
-        learn(self.situation, floor, fact.payload)
+        learn(self.situation, floor, fact)
         match fact.payload:
             case AttemptStarted() as event:
                 self._claimed(floor, event)
@@ -155,11 +158,15 @@ class TaskQueueManager:
                 self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
-                self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
+                # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
+                if attempt := floor.newest.get(event.task, 0):
+                    self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
             case WorldTripped() as event:
                 reason = f"safety: {event.message}"
                 self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
-            case MissionCancelled() | MissionFailed():
+            case MissionFailed():  # its tasks were cancelled one by one
+                self._settle(floor, list(floor.attempts))
+            case MissionCancelled():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
 
@@ -235,7 +242,7 @@ class TaskQueueManager:
         if self._at_rest(desk):
             return
         for opened in unclaimed(desk.state, self._sightings, self._unread_s()):
-            if opened.ready.requires and not self.situation.reading(opened.queue):
+            if self._nobody_reads(opened):
                 await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
         for opened in unclaimed(desk.state, self._sightings, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
@@ -250,6 +257,11 @@ class TaskQueueManager:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _nobody_reads(self, opened: OpenAttempt) -> bool:
+        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill."""
+        elsewhere = "@" in opened.queue or bool(self.situation.offering(opened.ready.skill))
+        return elsewhere and not self.situation.reading(opened.queue)
 
     def _adopt(self, after_s: float = _ADOPT_S) -> None:
         """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
@@ -291,7 +303,9 @@ class TaskQueueManager:
 def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     opened = floor.attempts.get(running.task)
     if opened is None:
-        return True  # judged, cancelled or given up; or it has just ended, then there is nothing left to stop
+        # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
+        # never heard of is none of that: whoever sees it running before it has read of it is behind.
+        return floor.newest.get(running.task, 0) >= running.attempt
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )

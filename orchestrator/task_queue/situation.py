@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from projections.registry.quality import Tally
+from orchestrator.task_queue.experience import Experience
 from schemas.signals import Heartbeat, Running
 
 _FORGET_S = 60.0
@@ -39,9 +39,9 @@ class Situation:
     since: float
     grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
+    experience: Experience = field(default_factory=Experience)
     _assigned: dict[str, int] = field(default_factory=dict)
     _planned: dict[str, int] = field(default_factory=dict)
-    _tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
     _durations: dict[str, float] = field(default_factory=dict)
     _held_at: dict[Running, float] = field(default_factory=dict)
 
@@ -144,10 +144,6 @@ class Situation:
     def assigned(self, queue: str) -> int:
         """How many attempts were sent to the queue of a profile, or are just being sent, and are not claimed yet."""
         return self._assigned.get(queue, 0) + self._planned.get(queue, 0)
-
-    def tally(self, skill: str, profile: str) -> Tally:
-        """How good the workers of a profile are at a skill, as far as this manager has seen."""
-        return self._tallies.setdefault((skill, profile), Tally())
 
     def holding_back(self, skill: str) -> bool:
         """Whether a living worker would take this skill, were it not stopped."""

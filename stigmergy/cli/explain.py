@@ -13,6 +13,7 @@ from stigmergy.cli.options import Json, MissionId
 if TYPE_CHECKING:
     from schemas.envelope import Event
 
+_TERMS = ("load", "warm", "quality", "cost", "speed")
 _TOLD = (
     "task.ready", "action.dispatched", "action.refused", "action.expired", "attempt.started", "attempt.finished",
     "world.confirmed", "world.violated", "task.retried", "task.succeeded", "task.failed", "task.cancelled",
@@ -26,6 +27,9 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why the attempts at a task went to which queue and worker, from what was recorded when it was decided.
+
+    Where there was a choice between kinds of workers, it is shown term by term: LOAD (attempts for each worker), WARM
+    (their host has the workspace), QUALITY, COST and SPEED by the weights of the plan. The most points win.
 
     \b
     Examples:
@@ -42,8 +46,23 @@ def explain(
     console = screen.out()
     for step in steps:
         console.print(f"[dim]{(step['time'] or '')[11:23]:12}[/]  {step['event']:<18} {screen.plain(step['says'])}")
+        if step.get("candidates"):
+            console.print(_weighed(step["candidates"]))
+        if step.get("warning"):
+            console.print(f"[yellow]warning: {screen.plain(step['warning'])}[/]")
     if steps[-1]["event"] in ("task.ready", "task.retried"):
         console.print("[yellow]no worker has been found for it yet; stig workers list shows who is there[/]")
+
+
+def _weighed(candidates: list[dict[str, Any]]) -> Any:
+    """Between whom there was a choice, term by term."""
+    terms = [name for name in _TERMS if any(name in one["terms"] for one in candidates)]
+    numbers = ("workers", *terms, "points")
+    table = screen.table("profile", "host", *numbers, right=numbers)
+    for one in candidates:
+        values = (f"{one['terms'][name]:+g}" if name in one["terms"] else "" for name in terms)
+        table.add_row(one["profile"], one.get("host", ""), str(one.get("workers", 1)), *values, f"{one['points']:g}")
+    return table
 
 
 async def _of_task(mission: str, task: str) -> tuple[list[Event], str]:
@@ -74,7 +93,7 @@ def _step(event: Event) -> dict[str, Any]:
         "attempt": data.get("attempt"),
         "says": _says(data),
     }
-    for name in ("queue", "priority", "worker", "agent", "outcome", "requires"):
+    for name in ("queue", "priority", "worker", "agent", "outcome", "requires", "prefer", "candidates", "warning"):
         if name in data:
             step[name] = data[name]
     return step

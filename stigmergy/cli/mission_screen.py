@@ -25,6 +25,8 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
     console.print(f"[bold]{short(view.objective)}[/]")
     console.print(f"  {status(view.status)}  [dim]{_when(view, moment)}[/]")
     console.print(f"  [dim]mission {view.id}, workflow {plain(view.workflow) or '(a plan made by hand)'}[/]")
+    if view.strategy is not None:
+        console.print(f"  [dim]strategy {view.strategy.name}: {plain(view.strategy.because)}[/]", soft_wrap=True)
     if view.forked_from:
         reused = sum(task.reused_from is not None for task in view.tasks)
         taken = f", {counted(reused, 'task')} taken over from there"

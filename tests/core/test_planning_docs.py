@@ -20,7 +20,7 @@ REFUSED, *ACCEPTED = YAML
 
 
 def test_the_page_has_examples_of_every_kind() -> None:
-    assert {language for language, _ in BLOCKS} == {"yaml", "text", "python"}
+    assert {language for language, _ in BLOCKS} == {"yaml", "text", "python", "sh"}
     assert len(ACCEPTED) >= 6
     assert len(PYTHON) >= 2
 

@@ -31,7 +31,7 @@ class Node:
         self._true = true
         self.offset, self.drift = offset, drift
         self.wrong_s = abs(offset)
-        self.dead = False
+        self.dead = self.deaf = False
         self.frozen_until = 0.0
         self.die: Callable[[], None] = lambda: None
         self.on_the_way: dict[int, Effect] = {}
