@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidIdentifier, InvalidInput
 from schemas.ids import token
+from schemas.leaders import PARTITIONS
 from schemas.shares import parse_bounds, parse_rates, parse_weights
 
 PREFIX = "STIGMERGY_"
@@ -170,6 +171,8 @@ class Settings(BaseSettings):
     """How many attempts of a skill may begin in a time, for instance ``code=2/s,test=30/m``."""
     tenant_weights: Annotated[str, AfterValidator(_readable(parse_weights))] = ""
     """Shares of the fleet where tenants compete, for instance ``acme=3,beta=1``; 1 for those not named."""
+    partitions: Annotated[int, Field(ge=1, le=1024)] = PARTITIONS
+    """How many partitions missions are shared out in among the replicas of a role: the same for all of them."""
     busy_above: Annotated[int, Field(ge=1)] = 50_000
     """With more open tasks of a tenant than this, whoever submits a mission is told that the system is busy."""
     refuse_above: Annotated[int, Field(ge=1)] | None = None

@@ -15,6 +15,8 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
+from events.leadership.group import Group
+from events.leadership.jetstream import JetStreamKeys
 from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
@@ -130,9 +132,24 @@ def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrato
     planner = TemplatePlanner(builtin_templates())
     recordings = None if settings is None else recordings_of(bus, settings)
     limits = Limits() if settings is None else Limits(settings.busy_above, settings.refuse_above)
+    name = process_name()
     return Orchestrator(
-        bus.log, bus.commands, planner, name=process_name(), clock=now, recordings=recordings, limits=limits
+        bus.log,
+        bus.commands,
+        planner,
+        name=name,
+        clock=now,
+        recordings=recordings,
+        limits=limits,
+        group=None if settings is None else make_group(bus, settings, "orchestrator", name),
+        signals=bus.signals,
     )
+
+
+def make_group(bus: Bus, settings: Settings, role: str, name: str) -> Group:
+    """This process among the replicas of a role that share missions out."""
+    keys = JetStreamKeys(bus.nc, replicas=settings.nats_replicas)
+    return Group(keys, role, name, partitions=settings.partitions)
 
 
 def recordings_of(bus: Bus, settings: Settings) -> Recordings:
@@ -154,19 +171,19 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     from orchestrator.task_queue.dispatch import CelerySender
     from orchestrator.task_queue.service import TaskQueueManager
 
-    url = redis_url(settings)
+    url, name, weights = redis_url(settings), process_name(), parse_weights(settings.tenant_weights)
     return TaskQueueManager(
         bus.log,
         bus.signals,
-        lambda spread: CelerySender(
-            url, spread, rates=parse_rates(settings.rates), tenant_weights=parse_weights(settings.tenant_weights)
-        ),
-        name=process_name(),
+        lambda spread: CelerySender(url, spread, rates=parse_rates(settings.rates), tenant_weights=weights),
+        name=name,
         clock=now,
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
         services=NatsServices(bus.nc),
+        group=make_group(bus, settings, "task-queue", name),
+        tenant_weight=lambda tenant: weights.get(tenant, 1.0),
     )
 
 

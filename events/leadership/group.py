@@ -212,8 +212,9 @@ class Group:
     async def _write_self(self, last: int) -> bool:
         """Write the session's key. False if that failed; :attr:`_lost` is set if it is no longer ours."""
         machine, pid = this_machine()
-        state = "leaving" if self._leaving else "here"
-        record = Member(self._nonce, state, since=self._since, machine=machine, pid=pid)
+        record = Member(
+            self._nonce, "leaving" if self._leaving else "here", since=self._since, machine=machine, pid=pid
+        )
         put = self._put_self(record, last)
         [done] = await self._keys.put([put])
         if isinstance(done, Conflict) and (seen := await self._look_at_self()):

@@ -11,20 +11,23 @@ from functools import partial
 
 import msgspec
 
+from events.leadership.group import Group
 from events.port import Guard, Log, Write
 from events.services import Services
 from events.signals import Signals
 from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
+from orchestrator.partitions import Partitions
 from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
-from orchestrator.task_queue.floor import Floor, OpenAttempt
+from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.learning import learn
+from orchestrator.task_queue.managers import Managers
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
-from schemas.backlog import BACKLOG
+from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionFailed
@@ -45,7 +48,8 @@ _beats = msgspec.json.Decoder(Heartbeat)
 
 
 class TaskQueueManager:
-    """Brings ready tasks to workers and checks what came of them. Any number may run.
+    """Brings ready tasks to workers and checks what came of them. Any number may run: in a group each leads its
+    partitions of the missions, and what spans missions is shared by what they tell one another (docs/leadership.md).
 
     Args:
         log, signals: the bus.
@@ -56,6 +60,8 @@ class TaskQueueManager:
         lease_s: after this silence a worker's attempts are given to others.
         grace_s: how long a task waits for the first worker of its skill before it fails.
         services: where it answers what waits and what runs, if anywhere.
+        group: with whom it shares missions out; without it, it has to do with all.
+        tenant_weight: the share of a tenant among all.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class TaskQueueManager:
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
         services: Services | None = None,
+        group: Group | None = None,
+        tenant_weight: Callable[[str], float] = lambda _: 1.0,
     ) -> None:
         self._log = log
         self._signals = signals
@@ -82,8 +90,15 @@ class TaskQueueManager:
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
-        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._listening_s, self.stops.holds)
-        self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
+        rules = DispatchRules(
+            self.situation, self._sender.send, self._on_fact, self._listening_s, self.stops.holds, self._forget
+        )
+        self._partitions: Partitions[Floor] | None = None
+        self._managers: Managers | None = None
+        if group is not None:
+            self._partitions = Partitions(group, taken=self._adopt)
+            self._managers = Managers(signals, group, self._floors, self._backlog_here, self.situation, tenant_weight)
+        self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -91,10 +106,15 @@ class TaskQueueManager:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
-        await self.desks.load_open()
+        if self._partitions is None:
+            await self.desks.load_open()
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
+            if self._partitions is not None and self._managers is not None:
+                beside = (self.stops.follow(), self._tick(), self._managers.run())
+                await self._partitions.lead(self.desks, ready, *beside)
+                return
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
@@ -104,12 +124,36 @@ class TaskQueueManager:
         finally:
             await asyncio.to_thread(self._sender.close)
 
-    def _spread(self, skill: str, queue: str) -> tuple[float | None, int]:
-        return self.situation.expected_s(skill), len(self.situation.reading(queue))
+    def _spread(self, skill: str, queue: str) -> tuple[float | None, int, float]:
+        share = self._managers.share(queue) if self._managers is not None else 1.0
+        return self.situation.expected_s(skill), len(self.situation.reading(queue)), share
+
+    def _floors(self) -> list[Floor]:
+        return [desk.state for desk in self.desks.all()]
+
+    def _backlog_here(self, tenant: str) -> list[SkillBacklog]:
+        floors = [floor for floor in self._floors() if floor.tenant == tenant]
+        return backlog(floors, self.situation, self._clock())
 
     async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
-        floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
-        yield msgspec.json.encode(backlog(floors, self.situation, self._clock()))
+        here = self._backlog_here(tenant)
+        yield msgspec.json.encode(here if self._managers is None else self._managers.backlog(tenant, here))
+
+    def _leads(self, desk: Desk[Floor]) -> bool:
+        return self._partitions is None or self._partitions.leads(desk.tenant, desk.mission)
+
+    def _adopt(self, desk: Desk[Floor]) -> None:
+        """Send what another manager had put on record and may not have sent: who is claimed already is so once only."""
+        if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
+            return
+        for task in sorted(desk.state.attempts):
+            opened = desk.state.attempts[task]
+            if opened.stage is Stage.DISPATCHED and opened.order is not None:
+                self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _forget(self, floor: Floor) -> None:
+        """Whoever leads the mission now sends what still waits here."""
+        self._settle(floor, list(floor.attempts))
 
     def _listening_s(self) -> float:
         return self._monotonic() - self.situation.since
@@ -169,7 +213,7 @@ class TaskQueueManager:
             now, monotonic = self._clock(), self._monotonic()
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
-            for desk in self.desks.all():
+            for desk in filter(self._leads, self.desks.all()):
                 ending = partial(
                     expired,
                     situation=self.situation,

@@ -11,6 +11,7 @@ from schemas.signals import Heartbeat, Running
 _FORGET_S = 60.0
 GRACE_S = 20.0
 _SMOOTHING = 0.2
+_MANY = 10_000
 
 
 @dataclass
@@ -31,12 +32,14 @@ class Situation:
         lease_s: after this silence a worker counts as lost.
         since: monotonic seconds at which listening began; before a lease has passed, nobody can be called silent.
         grace_s: how long a task waits for the first worker of its skill before it fails.
+        elsewhere: how many attempts other managers have sent to the queues of profiles that are not claimed yet.
     """
 
     lease_s: float
     since: float
     grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
+    elsewhere: dict[str, int] = field(default_factory=dict)
     _assigned: dict[str, int] = field(default_factory=dict)
     _planned: dict[str, int] = field(default_factory=dict)
     _tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
@@ -46,7 +49,9 @@ class Situation:
     def hear(self, beat: Heartbeat, now: float) -> None:
         """Take in a heartbeat."""
         known = self.workers.get(beat.worker)
-        active_at = now if beat.running or known is None else known.active_at
+        # Short attempts begin and end between two heartbeats, and what other managers lead is only seen here.
+        worked = known is None or (beat.done, beat.failed) != (known.beat.done, known.beat.failed)
+        active_at = now if beat.running or known is None or worked else known.active_at
         self.workers[beat.worker] = Worker(beat, now, active_at)
         self._held_at.update(dict.fromkeys(beat.running, now))
 
@@ -69,6 +74,8 @@ class Situation:
 
     def sweep(self, now: float) -> Iterator[tuple[str, float]]:
         """Workers that have just become lost, with the seconds of their silence; long-lost ones are forgotten."""
+        if len(self._held_at) > _MANY:  # what others lead is heard of, and nobody here is told of its end
+            self._held_at = {key: at for key, at in self._held_at.items() if now - at < 10 * self.lease_s}
         for name, worker in list(self.workers.items()):
             silent = now - worker.heard_at
             if silent > _FORGET_S:
@@ -110,7 +117,11 @@ class Situation:
 
     def assigned(self, queue: str) -> int:
         """How many attempts were sent to the queue of a profile, or are just being sent, and are not claimed yet."""
-        return self._assigned.get(queue, 0) + self._planned.get(queue, 0)
+        return self._assigned.get(queue, 0) + self._planned.get(queue, 0) + self.elsewhere.get(queue, 0)
+
+    def assigned_here(self) -> dict[str, int]:
+        """The same without what other managers have sent, by queue."""
+        return dict(self._assigned)
 
     def tally(self, skill: str, profile: str) -> Tally:
         """How good the workers of a profile are at a skill, as far as this manager has seen."""

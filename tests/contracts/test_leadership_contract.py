@@ -256,7 +256,9 @@ async def test_many_that_come_at_once_share_evenly(keys: Keys) -> None:
 async def test_another_number_of_partitions_is_refused_while_others_are_there(keys: Keys) -> None:
     a, b = Member(keys, "a", []), Member(keys, "b", [], partitions=PARTS * 2)
     async with a.running():
-        with pytest.raises(InvalidInput, match="a and others divide missions into 8 partitions, not into 16") as refusal:
+        with pytest.raises(
+            InvalidInput, match="a and others divide missions into 8 partitions, not into 16"
+        ) as refusal:
             await b.group.run(b)
         assert "STIGMERGY_PARTITIONS=8" in refusal.value.hint
     async with b.running():  # nobody is left who could disagree
