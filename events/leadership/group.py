@@ -22,27 +22,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
-from events.leadership.machine import died_here, this_machine
 from events.leadership.port import Entry, Keys, Put
+from events.leadership.session import LEASE_S, Session, now
 from events.leadership.sharing import share_out
 from events.leadership.view import View
-from schemas.errors import Conflict, InvalidInput, LogUnavailable, StigmergyError
-from schemas.ids import token, uuid7
-from schemas.leaders import MEMBER, PART, SHAPE, Member, Part, Shape
+from schemas.errors import InvalidInput, LogUnavailable, StigmergyError
+from schemas.ids import token
+from schemas.leaders import MEMBER, PART, SHAPE, Part, Shape
 
-LEASE_S = 3.0
-RENEW_S = LEASE_S / 6
-_MARGIN_S = LEASE_S / 6
-_LOOK_S = LEASE_S / 12
-_DEAF_S = 3 * RENEW_S
-_FORGET_S = 600
-"""After so many seconds the store forgets the session of a member that nobody saw die."""
 _log = logging.getLogger(__name__)
 
 
@@ -93,18 +86,9 @@ class Group:
     def __init__(self, keys: Keys, name: str, who: str, *, partitions: int = 1, lease_s: float = LEASE_S) -> None:
         self.name, self.who, self.partitions = token(name, "group"), token(who, "member"), partitions
         self._keys = keys
-        self._scale = lease_s / LEASE_S
-        self.view = View(name)
-        self._nonce = ""
-        self._since = 0.0
-        self._revision = 0
-        self._until = 0.0
-        self._heard_self = 0.0
-        self._leaving = False
-        self._lapsed = False
-        self._lost = ""
-        self._timer: asyncio.TimerHandle | None = None
+        self._view = View(name)
         self._changed = asyncio.Event()
+        self._session = Session(keys, name, who, self._view, lease_s, self._changed)
         self._first_view = asyncio.Event()
         self._held: frozenset[int] = frozenset()
         self._giving: frozenset[int] = frozenset()
@@ -112,11 +96,11 @@ class Group:
 
     def holds(self, part: int) -> bool:
         """Whether this member leads the partition at this moment."""
-        return part in self._held and part not in self._giving and _now() < self._until and not self._lost
+        return part in self._held and part not in self._giving and self._session.holds
 
     def others(self) -> list[str]:
         """The other members that are there."""
-        return [name for name in self.view.here() if name != self.who]
+        return [name for name in self._view.here() if name != self.who]
 
     async def run(self, hands: Hands, ready: asyncio.Event | None = None) -> None:
         """Take part until cancelled. ``ready`` is set when what can be ours at once is. Then everything is given back.
@@ -127,249 +111,138 @@ class Group:
         """
         await self._keys.open()
         watching = asyncio.create_task(self._watch())
-        working: list[asyncio.Task[None]] = []
+        working = [asyncio.create_task(self._begin())]
         try:
-            working = [asyncio.create_task(self._begin())]
             await _first(watching, *working)
-            working = [asyncio.create_task(self._keep(hands)), asyncio.create_task(self._lead(hands, ready))]
+            working = [asyncio.create_task(self._keep()), asyncio.create_task(self._lead(hands, ready))]
             await _first(watching, *working)
         finally:
             await _end(*working)
             try:
                 await self._leave(hands)
             finally:
-                self._disarm()
+                self._session.disarm()
                 await _end(watching)
 
     # beginning and ending
 
     async def _begin(self) -> None:
         await self._first_view.wait()
-        for name, seen in list(self.view.members.items()):
-            if seen.record.state != "gone" and died_here(seen.record.machine, seen.record.pid):
-                await self._declare_gone(name, f"the process of {name} has ended")
+        await self._session.declare_dead()
         while True:
-            shape, revision = self.view.shape or (None, 0)
+            shape, revision = self._view.shape or (None, 0)
             if shape is not None and shape.partitions == self.partitions:
                 return
-            if shape is not None and any(self.view.lives(name) for name in self.view.members):
+            if shape is not None and any(self._view.lives(name) for name in self._view.members):
                 await self._check_alone(shape.partitions)
-            value = msgspec.json.encode(Shape(self.partitions))
-            [written] = await self._keys.put([Put(f"{self.name}.{SHAPE}", value, revision)])
+            put = Put(f"{self.name}.{SHAPE}", msgspec.json.encode(Shape(self.partitions)), revision)
+            [written] = await self._keys.put([put])
             if isinstance(written, int):
-                self._take_in(f"{self.name}.{SHAPE}", value, written)
+                self._take_in(put, written)
             else:
                 self._changed.clear()
-                await _within(self._changed.wait(), self._scale * RENEW_S)
+                await _within(self._changed.wait(), self._session.renew_s)
 
     async def _check_alone(self, theirs: int) -> None:
         """Wait until nobody lives who shares out another number. Raises InvalidInput if somebody does."""
-        deadline = _now() + self._scale * (LEASE_S + RENEW_S)
-        known = {name: seen.revision for name, seen in self.view.members.items()}
-        while _now() < deadline:
-            await asyncio.sleep(self._scale * _LOOK_S)
-            for name, seen in self.view.members.items():
+        deadline = now() + self._session.lease_s + self._session.renew_s
+        known = {name: seen.revision for name, seen in self._view.members.items()}
+        while now() < deadline:
+            await asyncio.sleep(self._session.look_s)
+            for name, seen in self._view.members.items():
                 if seen.record.state != "gone" and seen.revision != known.get(name):
                     raise InvalidInput(
                         f"{name} and others divide missions into {theirs} partitions, not into {self.partitions}",
                         hint=f"set STIGMERGY_PARTITIONS={theirs} here, or end all replicas of {self.name} before it is "
                         "changed; stig leaders shows them",
                     )
-        await self._declare_silent()
-
-    async def _join(self) -> None:
-        self._nonce, self._since, self._lost = uuid7(), time.time(), ""
-        while True:
-            known = self.view.members.get(self.who)
-            asked = _now()
-            if await self._write_self(known.revision if known is not None else 0):
-                self._heard_self = _now()
-                self._extend(asked)
-                return
-            await asyncio.sleep(self._scale * _LOOK_S)
+        await self._session.declare_silent()
 
     async def _leave(self, hands: Hands) -> None:
         """Say so, finish, give back, be gone: others take over at once."""
-        self._leaving, ours = True, self._held | self._prepared
-        if self._nonce and not self._lost and _now() < self._until:
-            await self._write_self(self._revision)
+        await self._session.leave()
         self._giving = self._held
-        await hands.give(ours)
-        if not self._nonce or self._lost:
-            return
-        await self._release(self._held, f"{self.who} has left")
+        await hands.give(self._held | self._prepared)
+        if self._session.joined and not self._session.lost:
+            await self._release(self._held, f"{self.who} has left")
         self._held = frozenset()
-        gone = Member(self._nonce, "gone", since=self._since, until=time.time(), why=f"{self.who} has left")
-        [done] = await self._keys.put([self._put_self(gone, self._revision)])
-        if isinstance(done, StigmergyError):
-            _log.info("%s: what it leads is free once its lease has ended: %s", self.who, done)
+        await self._session.end()
 
-    # the session
-
-    def _put_self(self, record: Member, last: int) -> Put:
-        return Put(f"{self.name}.{MEMBER}.{self.who}", msgspec.json.encode(record), last, _FORGET_S)
-
-    async def _write_self(self, last: int) -> bool:
-        """Write the session's key. False if that failed; :attr:`_lost` is set if it is no longer ours."""
-        machine, pid = this_machine()
-        record = Member(
-            self._nonce, "leaving" if self._leaving else "here", since=self._since, machine=machine, pid=pid
-        )
-        put = self._put_self(record, last)
-        [done] = await self._keys.put([put])
-        if isinstance(done, Conflict) and (seen := await self._look_at_self()):
-            put = self._put_self(record, seen)
-            [done] = await self._keys.put([put])
-        if isinstance(done, StigmergyError):
-            _log.debug("%s: %s", self.who, done)
-            return False
-        self._revision = done
-        self._take_in(put.key, put.value, done)
-        return True
-
-    async def _look_at_self(self) -> int:
-        """Another revision than expected: the answer to a write of ours was lost, or somebody declared us gone.
-
-        The revision by which the session goes on, 0 if it does not or nobody answers.
-        """
-        try:
-            found = await self._keys.get(f"{self.name}.{MEMBER}.{self.who}")
-        except LogUnavailable:
-            return 0
-        if found is not None:
-            self._take_in(found.key, found.value, found.revision)
-            record = msgspec.json.decode(found.value, type=Member)
-            if record.nonce == self._nonce and record.state != "gone":
-                return found.revision
-        if self._revision:
-            self._lost = record.why if found is not None and record.why else "its session was removed"
-            self._changed.set()
-        return 0
-
-    async def _keep(self, hands: Hands) -> None:
+    async def _keep(self) -> None:
         """Renew the session for ever."""
         while True:
-            await asyncio.sleep(self._scale * RENEW_S)
-            if not self._nonce or self._lost:
-                continue
-            asked = _now()
-            if await self._write_self(self._revision):
-                self._extend(asked)
-            self._armed(hands)
-
-    def _extend(self, asked: float) -> None:
-        self._until = asked + self._scale * (LEASE_S - _MARGIN_S)
-
-    def _armed(self, hands: Hands) -> None:
-        """Have :meth:`Hands.lapse` called in the moment in which the lease ends."""
-        self._disarm()
-        if self._lapsed:
-            self._changed.set()
-            return
-
-        def lapse() -> None:
-            self._lapsed = True
-            _log.warning("%s of %s pauses: its lease could not be renewed in time", self.who, self.name)
-            hands.lapse()
-
-        self._timer = asyncio.get_running_loop().call_at(max(self._until, _now()), lapse)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    # watching
+            await asyncio.sleep(self._session.renew_s)
+            await self._session.renew()
 
     async def _watch(self) -> None:
+        mine = f"{self.name}.{MEMBER}.{self.who}"
         async for entries in self._keys.watch(self.name):
-            now, news = _now(), False
+            news = False
             for entry in entries:
-                mine = entry.key == f"{self.name}.{MEMBER}.{self.who}"
-                if mine and self._nonce:
-                    if now - self._heard_self > self._scale * _DEAF_S:
-                        self.view.hear_anew(now)
-                    self._heard_self = now
-                news = self.view.take(entry, now) or news
+                if entry.key == mine and self._session.joined:
+                    self._session.heard_itself()
+                news = self._view.take(entry, now()) or news
             self._first_view.set()
             if news:
                 self._changed.set()
         raise LogUnavailable("the leaders can no longer be watched")
 
-    def _take_in(self, key: str, value: bytes, revision: int) -> None:
+    def _take_in(self, put: Put, revision: int) -> None:
         """What we wrote ourselves is known at once."""
-        if self.view.take(Entry(key, value, revision), _now()):
+        if self._view.take(Entry(put.key, put.value, revision), now()):
             self._changed.set()
-
-    async def _declare_silent(self) -> None:
-        now = _now()
-        if self._nonce and now - self._heard_self > self._scale * _DEAF_S:
-            return
-        for name, seen in list(self.view.members.items()):
-            silent = now - seen.heard_at
-            if name != self.who and seen.record.state != "gone" and silent > self._scale * LEASE_S:
-                await self._declare_gone(name, f"{name} fell silent {silent:.1f} s ago")
-
-    async def _declare_gone(self, name: str, why: str) -> None:
-        seen = self.view.members[name]
-        record = msgspec.structs.replace(seen.record, state="gone", until=time.time(), why=why)
-        put = Put(f"{self.name}.{MEMBER}.{name}", msgspec.json.encode(record), seen.revision, _FORGET_S)
-        [done] = await self._keys.put([put])
-        if isinstance(done, int):
-            _log.info("%s: %s", self.name, why)
-            self._take_in(put.key, put.value, done)
 
     # leading
 
     async def _lead(self, hands: Hands, ready: asyncio.Event | None) -> None:
         while True:
             self._changed.clear()
-            if self._lost:
+            if self._session.lost:
                 await self._start_over(hands)
-            if not self._nonce:
-                await self._declare_silent()
+            if not self._session.joined:
+                await self._session.declare_silent()
                 await self._prepare(hands, self._shares())  # before the others give it back
-                await self._join()
-                self._armed(hands)
+                await self._session.join()
+                self._session.arm(hands.lapse)
             try:
                 await self._step(hands)
             except StigmergyError as error:
                 if not error.retryable:
                     raise
                 _log.warning("%s of %s cannot change what it leads now: %s", self.who, self.name, error)
-                await asyncio.sleep(self._scale * RENEW_S)
+                await asyncio.sleep(self._session.renew_s)
                 continue
-            if ready is not None and not self._lost:
+            if ready is not None and not self._session.lost:
                 ready.set()
-            await _within(self._changed.wait(), self._scale * _LOOK_S)
+            await _within(self._changed.wait(), self._session.look_s)
 
     async def _start_over(self, hands: Hands) -> None:
-        _log.warning("%s of %s was declared gone (%s), and joins again", self.who, self.name, self._lost)
-        self._disarm()
-        ours, self._held, self._prepared, self._nonce = self._held | self._prepared, frozenset(), frozenset(), ""
-        self._revision, self._lapsed = 0, False
+        _log.warning("%s of %s was declared gone (%s), and joins again", self.who, self.name, self._session.lost)
+        self._session.disarm()
+        ours, self._held, self._prepared = self._held | self._prepared, frozenset(), frozenset()
+        self._session.joined = False
         await hands.give(ours)
 
     def _shares(self) -> frozenset[int]:
         """What shall be ours, as things stand."""
-        wanted = share_out(self.partitions, self.view.owners(), {*self.view.here(), self.who})
+        wanted = share_out(self.partitions, self._view.owners(), {*self._view.here(), self.who})
         return frozenset(part for part, member in wanted.items() if member == self.who)
 
     async def _step(self, hands: Hands) -> None:
         """One step towards the even shares."""
-        await self._declare_silent()
-        if self._lapsed and _now() < self._until:
-            self._lapsed = False
-            self._armed(hands)
+        await self._session.declare_silent()
+        if self._session.lapsed and self._session.holds:
+            self._session.lapsed = False
+            self._session.arm(hands.lapse)
             await hands.resume()
-        if self._lapsed or self._lost:
+        if not self._session.holds:
             return
         mine = self._shares()
         await self._give_back(hands, mine)
         await self._prepare(hands, mine)
-        owners = self.view.owners()
+        owners = self._view.owners()
         free = [part for part in sorted(mine - self._held) if owners.get(part, self.who) == self.who]
-        if free and not self._lost:
+        if free and self._session.holds:
             await self._take(hands, free)
 
     async def _prepare(self, hands: Hands, mine: frozenset[int]) -> None:
@@ -381,7 +254,7 @@ class Group:
             self._prepared |= fresh
 
     async def _give_back(self, hands: Hands, mine: frozenset[int]) -> None:
-        owners = self.view.owners()
+        owners = self._view.owners()
         ours = frozenset(part for part, member in owners.items() if member == self.who)
         if away := (self._held | ours) - mine:
             self._giving = away
@@ -398,7 +271,7 @@ class Group:
         await self._write_parts(parts, dict.fromkeys(parts, record))
 
     async def _take(self, hands: Hands, parts: Collection[int]) -> None:
-        how = {part: self.view.how_it_became_free(part) for part in parts}
+        how = {part: self._view.how_it_became_free(part) for part in parts}
         now = time.time()
         records = {
             part: Part(member=self.who, since=now, before=before, why=why) for part, (before, why) in how.items()
@@ -414,24 +287,20 @@ class Group:
         """Write keys of partitions all at once; those that succeeded, with their revisions."""
         numbers = sorted(parts)
         puts = [
-            Put(f"{self.name}.{PART}.{part}", msgspec.json.encode(records[part]), self.view.revision_of(part))
+            Put(f"{self.name}.{PART}.{part}", msgspec.json.encode(records[part]), self._view.revision_of(part))
             for part in numbers
         ]
         written: dict[int, int] = {}
         for part, put, done in zip(numbers, puts, await self._keys.put(puts), strict=True):
             if isinstance(done, int):
                 written[part] = done
-                self._take_in(put.key, put.value, done)
+                self._take_in(put, done)
             else:
                 _log.debug("%s: partition %d: %s", self.who, part, done)
         return written
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-async def _within(waiting: Any, seconds: float) -> None:
+async def _within(waiting: Coroutine[Any, Any, Any], seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await waiting

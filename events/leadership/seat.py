@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from events.leadership.group import LEASE_S, Group, Taken
+from events.leadership.group import Group, Taken
 from events.leadership.port import Keys
+from events.leadership.session import LEASE_S
 
 _log = logging.getLogger(__name__)
 Work = Callable[[Taken], Coroutine[Any, Any, None]]

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from events.leadership.group import LEASE_S, Taken
+from events.leadership.group import Taken
 from events.leadership.jetstream import JetStreamKeys
 from events.leadership.seat import Seat
+from events.leadership.session import LEASE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 _FAILOVER_S = 5.0
@@ -26,6 +27,7 @@ import asyncio, sys
 from events.jetstream import connect
 from events.leadership.jetstream import JetStreamKeys
 from events.leadership.seat import Seat
+from events.leadership.session import LEASE_S
 
 async def work(taken):
     print(taken.terms[0], flush=True)
