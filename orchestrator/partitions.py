@@ -9,34 +9,61 @@ mission for a moment and decides, and the guard does the rest (:meth:`orchestrat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+import logging
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from events.leadership.group import Group, Taken
+from events.port import Log
 from orchestrator.desk import Desk
 from orchestrator.desks import Desks
+from orchestrator.recording import Recorder
+from schemas.envelope import NO_MISSION
+from schemas.errors import StigmergyError
+from schemas.events.base import TookOverPayload
+from schemas.ids import uuid7
 from schemas.leaders import part_of
 
-type Told = Callable[[Taken, Group], Awaitable[None]]
+_log = logging.getLogger(__name__)
 
 
-async def _nobody(_taken: Taken, _group: Group) -> None:
-    """Whoever does not want to be told."""
+class Chronicle:
+    """Notes on the log that partitions came from another member: who follows whom, and why.
+
+    Args:
+        kind: the type of the role's notes.
+        tenant: where they are kept.
+    """
+
+    def __init__(self, log: Log, recorder: Recorder, kind: type[TookOverPayload], tenant: str) -> None:
+        self._log, self._recorder, self._kind, self._tenant = log, recorder, kind, tenant
+
+    async def note(self, taken: Taken, group: Group) -> None:
+        """One event, however many partitions. It decides nothing, so leading does not wait for a log that is away."""
+        parts = tuple(sorted(taken.terms))
+        payload = self._kind(
+            member=group.who, partitions=parts, of=group.partitions, before=taken.before, because=taken.why
+        )
+        event = self._recorder.event(self._tenant, NO_MISSION, payload, uuid7(), None)
+        try:
+            await self._log.append([event])
+        except StigmergyError as error:
+            _log.warning("that %s took over could not be noted: %s", group.who, error)
 
 
 class Partitions[S]:
     """The reach of :class:`~orchestrator.desks.Desks`, and the hands of a group.
 
     Args:
-        told: called when partitions have come from another member.
+        chronicle: where it is noted.
         taken: called with each desk that is now ours.
     """
 
     def __init__(
-        self, group: Group, *, told: Told = _nobody, taken: Callable[[Desk[S]], None] = lambda _desk: None
+        self, group: Group, chronicle: Chronicle, *, taken: Callable[[Desk[S]], None] = lambda _desk: None
     ) -> None:
         self.group = group
-        self._told = told
+        self._chronicle = chronicle
         self._taken = taken
         self._reads: frozenset[int] = frozenset()
         self._desks: Desks[S]
@@ -56,7 +83,7 @@ class Partitions[S]:
             self._taken(desk)
             self._desks.touch(desk)
         if taken.before:
-            await self._told(taken, self.group)
+            await self._chronicle.note(taken, self.group)
 
     def lapse(self) -> None:
         """Nothing to do: whoever decides asks :meth:`leads` before."""

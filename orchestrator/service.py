@@ -19,7 +19,7 @@ from orchestrator.core.facts import Fact
 from orchestrator.core.forking import Recording
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
-from orchestrator.partitions import Partitions
+from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.peers import Peers
 from orchestrator.planning import Planner, check_plan
 from orchestrator.recalling import Recordings, from_log, read_recording
@@ -38,6 +38,7 @@ from schemas.commands import (
 from schemas.errors import InvalidInput, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.command import CommandRefused
+from schemas.events.orchestrator import OrchestratorTookOver
 from schemas.peers import OpenTasks
 from schemas.plan import Plan
 
@@ -105,6 +106,7 @@ class Orchestrator:
         limits: how much may be open before submitters are told to slow down, or are refused.
         group: with whom it shares missions out; without it, it decides everything.
         signals: where the members of the group tell one another how much is open.
+        tenant: where it is noted that one follows another.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Orchestrator:
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
         group: Group | None = None,
         signals: Signals | None = None,
+        tenant: str = "default",
     ) -> None:
         self._log = log
         self._recordings = recordings or from_log(log)
@@ -128,7 +131,9 @@ class Orchestrator:
         self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
         self._stopping = Stopping(log, self._recorder)
-        self._partitions: Partitions[Mission] | None = Partitions(group) if group is not None else None
+        self._partitions: Partitions[Mission] | None = None
+        if group is not None:
+            self._partitions = Partitions(group, Chronicle(log, self._recorder, OrchestratorTookOver, tenant))
         self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock, self._partitions)
         self._peers: Peers[OpenTasks] | None = None
         if group is not None and signals is not None:

@@ -143,6 +143,7 @@ def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrato
         limits=limits,
         group=None if settings is None else make_group(bus, settings, "orchestrator", name),
         signals=bus.signals,
+        tenant="default" if settings is None else settings.tenant,
     )
 
 

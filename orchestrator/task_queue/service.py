@@ -17,7 +17,7 @@ from events.services import Services
 from events.signals import Signals
 from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
-from orchestrator.partitions import Partitions
+from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
@@ -30,6 +30,7 @@ from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
+from schemas.events.manager import ManagerTookOver
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
 from schemas.events.world import WorldTripped
@@ -56,7 +57,7 @@ class TaskQueueManager:
         sender: makes the sender, given what it wants to know of skills.
         name: who this is, a token unique among the running managers.
         clock: gives the present instant; ``monotonic`` measures silences, in seconds.
-        tenant: whose workers it notes as lost.
+        tenant: whose workers it notes as lost, and where it notes that one manager follows another.
         lease_s: after this silence a worker's attempts are given to others.
         grace_s: how long a task waits for the first worker of its skill before it fails.
         services: where it answers what waits and what runs, if anywhere.
@@ -96,7 +97,8 @@ class TaskQueueManager:
         self._partitions: Partitions[Floor] | None = None
         self._managers: Managers | None = None
         if group is not None:
-            self._partitions = Partitions(group, taken=self._adopt)
+            chronicle = Chronicle(log, self._recorder, ManagerTookOver, tenant)
+            self._partitions = Partitions(group, chronicle, taken=self._adopt)
             self._managers = Managers(signals, group, self._floors, self._backlog_here, self.situation, tenant_weight)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}

@@ -18,6 +18,7 @@ from stigmergy.cli import (
     events,
     explain,
     fork,
+    leaders,
     mission,
     projections,
     query,
@@ -52,7 +53,7 @@ class InThisOrder(TyperGroup):
 
 _ORDER = [
     "run", "mission", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "events",
-    "dev", "status", "down", "workers", "serve", "projections", "archive", "schema", "doctor",
+    "dev", "status", "down", "workers", "serve", "leaders", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
     name="stig",
@@ -79,6 +80,7 @@ app.command("diff", short_help="Show where two missions part.")(replay.diff)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)
+app.command("leaders", short_help="Show who leads which missions, and who has which seat.")(leaders.leaders)
 app.add_typer(projections.app, name="projections")
 app.add_typer(archive.app, name="archive")
 app.add_typer(schema.app, name="schema")

@@ -76,8 +76,8 @@ def grants() -> tuple[Grant, ...]:
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}", peers_subject("task-queue")),
         ),
         Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS)),
-        # Read models write nothing to the log; they answer questions.
-        Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
+        # Read models write nothing to the log; they answer questions. A standby asks the process that writes.
+        Grant("projections", (*_reads(), _INBOX, "ask.*.world.>"), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.
         Grant(
             "scaler",

@@ -1,4 +1,4 @@
-"""Three orchestrators and three task-queue managers share missions out; they are killed, join, leave, and fall asleep."""
+"""Three orchestrators and three task-queue managers share missions out; some are killed, join, leave, or sleep."""
 
 from __future__ import annotations
 
