@@ -223,10 +223,12 @@ class Group:
         self._session.joined = False
         await hands.give(ours)
 
+    def _wanted(self) -> dict[int, str]:
+        """Who shall lead what, as things stand."""
+        return share_out(self.partitions, self._view.owners(), {*self._view.here(), self.who})
+
     def _shares(self) -> frozenset[int]:
-        """What shall be ours, as things stand."""
-        wanted = share_out(self.partitions, self._view.owners(), {*self._view.here(), self.who})
-        return frozenset(part for part, member in wanted.items() if member == self.who)
+        return frozenset(part for part, member in self._wanted().items() if member == self.who)
 
     async def _step(self, hands: Hands) -> None:
         """One step towards the even shares."""
@@ -258,13 +260,14 @@ class Group:
         ours = frozenset(part for part, member in owners.items() if member == self.who)
         if away := (self._held | ours) - mine:
             self._giving = away
+            wanted = self._wanted()
+            takers = sorted({wanted[part] for part in away})
             if going := away & self._held:
                 await hands.give(going)
             self._held -= away
             self._prepared -= away
             self._giving = frozenset()
-            others = ", ".join(sorted(set(self.others()) - set(owners.values()))) or "the others"
-            await self._release(away & ours, f"{others} joined")
+            await self._release(away & ours, f"{', '.join(takers)} joined")
 
     async def _release(self, parts: Iterable[int], why: str) -> None:
         record = Part(since=time.time(), before=self.who, why=why)

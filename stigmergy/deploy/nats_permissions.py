@@ -58,7 +58,6 @@ def grants() -> tuple[Grant, ...]:
                 *_makes_streams(),
                 *_takes_commands(),
                 *_leads("orchestrator"),
-                peers_subject("orchestrator"),
             ),
             (_INBOX, peers_subject("orchestrator")),
         ),
@@ -69,9 +68,7 @@ def grants() -> tuple[Grant, ...]:
                 *_reads(),
                 *_makes_streams(),
                 *_leads("task-queue"),
-                peers_subject("task-queue"),
-                REFLEX,
-                _INBOX,  # answers go to inboxes
+                *(REFLEX, _INBOX),  # answers go to inboxes
             ),
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}", peers_subject("task-queue")),
         ),
@@ -158,8 +155,9 @@ def _takes_commands() -> list[str]:
 
 
 def _leads(group: str) -> list[str]:
-    """Take part in a group of leaders, and see who leads others."""
+    """Take part in a group of leaders, tell its other members how much there is, and see who leads others."""
     return [
+        peers_subject(group),
         f"$KV.{BUCKET_OF_LEADERS}.{group}.>",
         f"$JS.API.STREAM.CREATE.{LEADERS}",
         f"$JS.API.STREAM.MSG.GET.{LEADERS}",

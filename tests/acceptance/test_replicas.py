@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -15,9 +18,10 @@ from events.leadership.jetstream import JetStreamKeys
 from events.leadership.view import View
 from schemas.plan import Plan, RetryPolicy, TaskSpec
 from stigmergy import Client, MissionHandle
+from stigmergy.leaders import leaders
 from stigmergy.local.ephemeral import nats_server, valkey_server
 from tests.acceptance.missions import check_counted_once, history
-from tests.acceptance.stack import Process, Stack
+from tests.acceptance.stack import ROOT, Process, Stack
 
 pytestmark = pytest.mark.xdist_group("acceptance-replicas")
 ROLES = ("orchestrator", "task-queue")
@@ -200,3 +204,31 @@ async def test_a_command_is_carried_out_by_whoever_takes_it(stack: Replicas) -> 
             await mission.cancel("on purpose")
         for mission in missions:
             assert (await mission.outcome(timeout_s=30)).status == "cancelled"
+
+
+async def test_leaders_are_shown(stack: Replicas) -> None:
+    async with Client(stack.settings) as client:
+        await shared_by(client, "orchestrator", 3)
+        shown = {group.name: group for group in await leaders(client)}
+        for role in ROLES:
+            here = [member for member in shown[role].members if member.state == "here"]
+            assert shown[role].led == shown[role].partitions == 32
+            assert sorted(part for member in here for part in member.partitions) == list(range(32))
+            assert all(member.why for member in shown[role].members if member.state == "gone")
+        os.kill(stack["orchestrator-0"].pid, signal.SIGSTOP)
+        try:
+            states = [member.state for group in await leaders(client) for member in group.members]
+            assert "silent" in states or "gone" in states
+        finally:
+            os.kill(stack["orchestrator-0"].pid, signal.SIGCONT)
+    environment = {**os.environ, **stack.settings.environment()}
+    command = (sys.executable, "-m", "stigmergy.cli", "leaders")
+    table = await asyncio.to_thread(
+        subprocess.run, command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "task-queue: 32 of 32 led" in table.stdout
+    print(table.stdout)
+    as_json = await asyncio.to_thread(
+        subprocess.run, (*command, "--json"), env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {group["name"] for group in json.loads(as_json.stdout)} == {"orchestrator", "task-queue"}
