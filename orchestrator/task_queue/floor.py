@@ -57,6 +57,7 @@ class Floor(Struct, frozen=True):
 
     Attributes:
         attempts: by task; a task has at most one.
+        newest: by task the newest attempt that was announced, also of tasks that have none open.
         products: what tasks that count made of files they had claimed, for those who build on it.
         guard: the safety constraints, and whether one was broken.
         trees: where the mission's file trees come from.
@@ -72,6 +73,7 @@ class Floor(Struct, frozen=True):
     agenda: Map[str, int] = Map()
     tickets: int = 0
     seen: Map[str, int] = Map()
+    newest: Map[str, int] = Map()
     products: tuple[Product, ...] = ()
     trees: Map[str, Tree] = Map()
     guard: Guard = Guard()
@@ -147,6 +149,7 @@ def _open(floor: Floor, event: TaskReady, fact: Fact) -> Floor:
     opened = floor.attempts.get(event.task)
     if floor.ended or (opened is not None and opened.ready.attempt >= event.attempt):
         return floor  # said before; or another replica has just recorded the end of the mission
+    floor = replace(floor, newest=floor.newest.set(event.task, event.attempt))
     return _put(floor, event.task, OpenAttempt(ready=event, stage=Stage.READY, since=fact.at), waits=True)
 
 

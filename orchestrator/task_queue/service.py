@@ -287,7 +287,9 @@ class TaskQueueManager:
 def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     opened = floor.attempts.get(running.task)
     if opened is None:
-        return True  # judged, cancelled or given up; or it has just ended, then there is nothing left to stop
+        # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
+        # never heard of is none of that: whoever sees it running before it has read of it is behind.
+        return floor.ended or floor.newest.get(running.task, 0) >= running.attempt
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )

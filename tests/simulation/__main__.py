@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import multiprocessing
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 
+from tests.simulation.drawing import make_scenario
 from tests.simulation.kept import HISTORIES, keep
+from tests.simulation.many import Summary, hush, outcomes
 from tests.simulation.mutants import MUTANTS, hunt
-from tests.simulation.play import Outcome, play
-from tests.simulation.scenario import make_scenario
+from tests.simulation.play import play
 from tests.simulation.shrink import Shrinking
+from tests.simulation.telling import again, report
 
-_SHOWN = 40
 _EXAMPLES = """examples:
   python -m tests.simulation run --seeds 1000            the first thousand, on all cores
   python -m tests.simulation run --seeds 100000 --from 5000
@@ -28,80 +26,15 @@ _EXAMPLES = """examples:
 """
 
 
-class Summary:
-    """Sums over many runs."""
-
-    def __init__(self) -> None:
-        self.seeds, self.events, self.virtual_s = 0, 0, 0.0
-        self.ends: Counter[str] = Counter()
-        self.struck: Counter[str] = Counter()
-        self.failed: list[Outcome] = []
-
-    def add(self, outcome: Outcome) -> None:
-        """Count one run."""
-        self.seeds += 1
-        self.events += outcome.events
-        self.virtual_s += outcome.virtual_s
-        self.ends.update(outcome.ends)
-        self.struck.update(each.fate[0] for each in outcome.struck)
-        if outcome.law:
-            self.failed.append(outcome)
-
-    def text(self, took_s: float) -> str:
-        """For people."""
-        ends = ", ".join(f"{count:,} {how or 'open'}" for how, count in sorted(self.ends.items()))
-        kinds = "\n".join(f"  {kind:<24}{count:>9,}" for kind, count in sorted(self.struck.items()))
-        return (
-            f"{self.seeds:,} seeds in {took_s:.0f} s: {self.events:,} events, "
-            f"{self.virtual_s / 3600:.1f} virtual hours, {len(self.failed)} failed\n"
-            f"missions: {ends}\nmisfortunes: {sum(self.struck.values()):,}\n{kinds}"
-        )
-
-
-def again(seed: int) -> str:
-    """How to run a seed again."""
-    return f"{os.path.basename(sys.executable)} -m tests.simulation seed {seed} --shrink"
-
-
-def report(outcome: Outcome, *, everything: bool = False) -> str:
-    """What went wrong in a run, and the last events of the mission at fault."""
-    lines = [line for mission, line in outcome.lines if everything or mission in (outcome.mission, "")]
-    lines = lines or [line for _, line in outcome.lines]
-    shown = lines if everything else lines[-_SHOWN:]
-    struck = [f"{each.at - 1000.0:9.3f} s  {each.fate[0]} {each.fate[1]}" for each in outcome.struck]
-    struck = struck if everything or len(struck) <= _SHOWN else [*struck[:_SHOWN], f"and {len(struck) - _SHOWN} more"]
-    return "\n".join(
-        [
-            f"seed {outcome.seed}: {outcome.detail or 'every law holds'}",
-            f"log {outcome.digest[:16]}, {outcome.events} events, {outcome.virtual_s:.1f} virtual seconds",
-            "misfortunes:" if struck else "no misfortune",
-            *(f"  {each}" for each in struck),
-            "events:" if everything else f"last events of {outcome.mission or 'the run'}:",
-            *(f"  {line}" for line in shown),
-        ]
-    )
-
-
-def _play(seed: int) -> Outcome:
-    outcome = play(make_scenario(seed))
-    if not outcome.law:
-        outcome.lines = []  # not worth the way between processes
-    return outcome
-
-
 def _run(seeds: int, first: int, jobs: int) -> int:
     begin, summary, told = time.monotonic(), Summary(), time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, initializer=_hush) as pool:
-        for outcome in pool.imap_unordered(_play, range(first, first + seeds), chunksize=10):
-            summary.add(outcome)
-            if outcome.law:
-                print(f"seed {outcome.seed} failed: {outcome.detail}\n  again: {again(outcome.seed)}", flush=True)
-            if time.monotonic() - told > 5.0:
-                told = time.monotonic()
-                print(
-                    f"{summary.seeds:,} of {seeds:,} seeds, {len(summary.failed)} failed", file=sys.stderr, flush=True
-                )
+    for outcome in outcomes(range(first, first + seeds), jobs):
+        summary.add(outcome)
+        if outcome.law:
+            print(f"seed {outcome.seed} failed: {outcome.detail}\n  again: {again(outcome.seed)}", flush=True)
+        if time.monotonic() - told > 5.0:
+            told = time.monotonic()
+            print(f"{summary.seeds:,} of {seeds:,} seeds, {len(summary.failed)} failed", file=sys.stderr, flush=True)
     print(summary.text(time.monotonic() - begin))
     if summary.failed:
         first_failed = min(summary.failed, key=lambda outcome: outcome.seed)
@@ -138,10 +71,6 @@ def _mutants(seeds: int) -> int:
     return 1 if missed else 0
 
 
-def _hush() -> None:
-    logging.disable(logging.CRITICAL)  # deciders warn of every misfortune
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 1 if something was found, 2 for bad input."""
     parser = argparse.ArgumentParser(
@@ -163,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mutants = parts.add_parser("mutants", help="plant known bugs")
     mutants.add_argument("--seeds", type=int, default=200)
     chosen = parser.parse_args(arguments)
-    _hush()
+    hush()
     try:
         if chosen.what == "run":
             return _run(chosen.seeds, chosen.first, chosen.jobs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +18,11 @@ from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
+from schemas.events import Payload
 from schemas.events.action import ActionExpired
-from tests.simulation.laws import LAWS, Said
-from tests.simulation.ledger import Book, Broken, Place
+from tests.simulation.laws import LAWS
+from tests.simulation.ledger import Book, Broken, Place, Span
+from tests.simulation.said import Said
 
 _COMPARED_EVERY = 16
 _NO_MISSION = "_"
@@ -44,17 +46,28 @@ class Checker:
 
     Args:
         live: gives the desks of all living deciders.
+        more: laws of features, asked before the standing ones.
     """
 
-    def __init__(self, live: Callable[[], Iterable[Desk[Any]]]) -> None:
+    def __init__(
+        self,
+        live: Callable[[], Iterable[Desk[Any]]],
+        more: Sequence[Mapping[type[Payload], Callable[[Said], None]]] = (),
+    ) -> None:
         self._live = live
+        self._laws: dict[type[Payload], list[Callable[[Said], None]]] = {}
+        for laws in (*more, LAWS):
+            for kind, law in laws.items():
+                self._laws.setdefault(kind, []).append(law)
         self.followed: dict[Key, Followed] = {}
         self.places: dict[str, Place] = {}
+        self._tenants: dict[str, str] = {}
         self.lines: list[tuple[Key, str]] = []
         self.events = 0
         self._digest = hashlib.sha256()
         self.broken: Broken | None = None
         self.expired: list[tuple[Key, str]] = []
+        self.spans: list[Span] = []
 
     @property
     def digest(self) -> str:
@@ -84,7 +97,12 @@ class Checker:
         if event.id in self.places:
             raise Broken("no id comes twice", key, f"{event.type} {event.id} at {place}")
         self.places[event.id] = place
+        tenant = self._tenants.setdefault(event.causationid or event.id, event.tenant)
+        if event.tenant != tenant:
+            raise Broken("no tenant's events lead to another's", key, f"{event.type} at {place} is because of {tenant}")
+        self._tenants[event.id] = event.tenant
         if event.mission == _NO_MISSION:
+            self._ask(Fact.of(event), Book(key), place)
             return
         seen = self.followed.get(key)
         if seen is None:
@@ -95,12 +113,17 @@ class Checker:
         except InvalidEvent:
             seen.missions[place], seen.floors[place] = seen.mission, seen.floor
             return
-        if (law := LAWS.get(type(fact.payload))) is not None:
-            law(Said(seen.book, fact.payload, place, self.places.get(fact.cause), fact.cause))
+        self._ask(fact, seen.book, place)
         if isinstance(fact.payload, ActionExpired):
             self.expired.append((key, fact.payload.failure.message))
         seen.mission, seen.floor = evolve(seen.mission, fact), floors.evolve(seen.floor, fact)
         seen.missions[place], seen.floors[place] = seen.mission, seen.floor
+
+    def _ask(self, fact: Fact, book: Book, place: Place) -> None:
+        if (laws := self._laws.get(type(fact.payload))) is not None:
+            said = Said(book, fact, place, self.places.get(fact.cause))
+            for law in laws:
+                law(said)
 
     def compare(self) -> None:
         """Every living decider holds exactly a fold of a prefix of the log."""

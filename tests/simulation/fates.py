@@ -76,9 +76,6 @@ class Fates:
     def __init__(
         self, seed: int, rates: Mapping[str, float], only: Collection[Fate] | None, now: Callable[[], float]
     ) -> None:
-        unknown = sorted(set(rates) - set(RATES))
-        if unknown:
-            raise ValueError(f"unknown kinds of misfortune: {', '.join(unknown)}")
         self._seed, self._rates, self._now = seed, rates, now
         self._only = None if only is None else frozenset(only)
         self._streams: dict[str, Random] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from events.port import Log
@@ -18,14 +19,18 @@ from schemas.plan import Plan
 from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
 from tests.simulation.fates import Fates
+from tests.simulation.features import FEATURES, KNOWN_RATES
 from tests.simulation.node import Node
 from tests.simulation.rough import Air, Ears, RoughCommands, RoughLog, linger
-from tests.simulation.scenario import SKILLS, Scenario
+from tests.simulation.scenario import SKILLS, Scenario, Script, Wish
 from tests.simulation.worker import Worker
 
 _SKEW_S = 1.5
 _DRIFT = 1e-4
 _JUMP_S = 20.0
+
+type Life = Callable[[Node, Log, Ears], Coroutine[Any, Any, None]]
+"""Makes what a process does."""
 
 
 class NoPlanner:
@@ -42,11 +47,15 @@ class Fleet:
     """Everything that runs, and the log that outlives it."""
 
     def __init__(self, scenario: Scenario) -> None:
+        if unknown := sorted(set(scenario.rates) - set(KNOWN_RATES)):
+            raise ValueError(f"unknown kinds of misfortune: {', '.join(unknown)}")
         self.scenario = scenario
         self._true = asyncio.get_running_loop().time
         self.fates = Fates(scenario.seed, scenario.rates, scenario.only, self._true)
         self.log = CheckedLog()
-        self.checker = self.log.checker = Checker(self.desks)
+        self.judges = [feature.part(self) for feature in FEATURES.values()]
+        self.parts = [part for part, name in zip(self.judges, FEATURES, strict=True) if name in scenario.features]
+        self.checker = self.log.checker = Checker(self.desks, [part.laws for part in self.judges])
         self.commands = RoughCommands(self.fates)
         self.queue = Queue(self.fates)
         self.nodes: dict[str, Node] = {}
@@ -63,14 +72,18 @@ class Fleet:
     def start(self) -> None:
         """Everybody who takes part, and what happens to them."""
         for _ in range(self.scenario.orchestrators):
-            self._start_orchestrator()
+            self.process("o", self._orchestrator)
         for _ in range(self.scenario.managers):
-            self._start_manager()
+            self.process("q", self._manager)
         for number in range(self.scenario.workers):
             # The first can do everything, so that everything can be done.
             skills = SKILLS if number == 0 else self._chance.choice((SKILLS, SKILLS[:1], SKILLS[1:]))
-            self._start_worker(skills)
+            self.process("w", partial(self._worker, skills))
+        for part in self.parts:
+            part.start()
         self._launch("fate", self._misfortunes())
+        for number, part in enumerate(self.parts):
+            self._launch(f"part {number}", part.live())
 
     def desks(self) -> Iterator[Desk[Any]]:
         """What the living deciders have at hand."""
@@ -90,32 +103,32 @@ class Fleet:
         self._ears[node.name] = Ears(self._air)
         return node
 
-    def _client(self, node: Node) -> Log:
-        return RoughLog(self.log, node, self.fates)
+    def process(self, kind: str, life: Life) -> None:
+        """Start a process; if it dies, another one of its kind takes its place.
 
-    def _start_orchestrator(self) -> None:
-        node = self._node("o")
-        made = Orchestrator(self._client(node), self.commands, NoPlanner(), name=node.name, clock=node.clock)
+        Args:
+            kind: a letter, with which its names begin.
+            life: makes what it does, given the node, its view of the log, and its ears.
+        """
+        node = self._node(kind)
+        self._starts[node.name] = lambda: self.process(kind, life)
+        self._launch(node.name, life(node, RoughLog(self.log, node, self.fates), self._ears[node.name]))
+
+    def _orchestrator(self, node: Node, log: Log, _ears: Ears) -> Coroutine[Any, Any, None]:
+        more = {name: value for part in self.parts for name, value in part.orchestrator().items()}
+        made = Orchestrator(log, self.commands, NoPlanner(), name=node.name, clock=node.clock, **more)
         self.deciders[node.name] = made
-        self._starts[node.name] = self._start_orchestrator
-        self._launch(node.name, made.run())
+        return made.run()
 
-    def _start_manager(self) -> None:
-        node = self._node("q")
-        ears = self._ears[node.name]
+    def _manager(self, node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         made = TaskQueueManager(
-            self._client(node), ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
+            log, ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
         )
         self.deciders[node.name] = made
-        self._starts[node.name] = self._start_manager
-        self._launch(node.name, made.run())
+        return made.run()
 
-    def _start_worker(self, skills: tuple[str, ...]) -> None:
-        node = self._node("w")
-        ears = self._ears[node.name]
-        made = Worker(node, self._client(node), ears, self.queue, self.fates, skills)
-        self._starts[node.name] = lambda: self._start_worker(skills)
-        self._launch(node.name, made.run())
+    def _worker(self, skills: tuple[str, ...], node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
+        return Worker(node, log, ears, self.queue, self.fates, skills, self.parts).run()
 
     def _launch(self, name: str, life: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(life)
@@ -127,6 +140,10 @@ class Fleet:
         node = self.nodes.get(name)
         if error is not None and (node is None or not node.dead):
             self.failed = self.failed or error
+
+    def ears(self) -> Ears:
+        """Ears of somebody who is no process of the fleet."""
+        return Ears(self._air)
 
     # death
 
@@ -184,8 +201,9 @@ class Fleet:
 
     async def close(self) -> None:
         """End everything."""
-        if (fate := self._running.pop("fate", None)) is not None:
-            fate.cancel()
+        for name in ("fate", *(f"part {number}" for number in range(len(self.parts)))):
+            if (task := self._running.pop(name, None)) is not None:
+                task.cancel()
         for node in list(self.nodes.values()):
             if not node.dead:
                 self._end(node)
@@ -193,6 +211,14 @@ class Fleet:
             await asyncio.wait(self._burials)
 
     # asking
+
+    async def wish(self, script: Script, wish: Wish) -> None:
+        """Carry out what a feature knows of; a feature that was switched off wishes nothing."""
+        knowing = [part for part in self.judges if wish.verb in part.verbs]
+        if not knowing:
+            raise ValueError(f"nobody knows the wish {wish.verb!r}")
+        if knowing[0] in self.parts:
+            await knowing[0].verbs[wish.verb](script, wish)
 
     async def ask(self, command: Command, patience: int = 1000) -> CommandReply | None:
         """Send a command until somebody answers, each time with the same id."""

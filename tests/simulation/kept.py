@@ -21,6 +21,7 @@ def keep(scenario: Scenario, path: Path) -> None:
         "workers": scenario.workers,
         "rough_s": scenario.rough_s,
         "rates": scenario.rates,
+        "features": sorted(scenario.features),
         "only": None if scenario.only is None else [list(fate) for fate in sorted(scenario.only)],
         "scripts": [_written(script) for script in scenario.scripts],
     }
@@ -33,7 +34,8 @@ def kept(path: Path) -> Scenario:
     only = document.pop("only")
     scripts = tuple(_read(script) for script in document.pop("scripts"))
     fates = None if only is None else frozenset((kind, number) for kind, number in only)
-    return Scenario(**document, only=fates, scripts=scripts)
+    features = frozenset(document.pop("features", ()))
+    return Scenario(**document, only=fates, scripts=scripts, features=features)
 
 
 def _written(script: Script) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def _written(script: Script) -> dict[str, Any]:
         "mission": script.mission,
         "submit_at": script.submit_at,
         "inputs": script.inputs,
-        "wishes": [[wish.at, wish.verb] for wish in script.wishes],
+        "wishes": [[wish.at, wish.verb, wish.about] for wish in script.wishes],
         "plan": script.plan.model_dump(mode="json", exclude_defaults=True),
     }
 
@@ -53,6 +55,6 @@ def _read(script: dict[str, Any]) -> Script:
         mission=script["mission"],
         submit_at=script["submit_at"],
         inputs=script["inputs"],
-        wishes=tuple(Wish(at, verb) for at, verb in script["wishes"]),
+        wishes=tuple(Wish(*wish) for wish in script["wishes"]),
         plan=Plan.model_validate(script["plan"]),
     )

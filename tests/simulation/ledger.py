@@ -6,14 +6,15 @@ is not the fold, a fold that forgets something is noticed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from schemas.attempts import Failure
 from schemas.events.attempt import AttemptFinished
 from schemas.events.mission import MissionExtended
 from schemas.expectations import ExitCode, MaxDuration, OutputHas
-from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, TaskSpec
+from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RecoveryRule, TaskSpec
+from schemas.signals import Stop
 
 type Place = tuple[int, int]
 """Sequence and index of an event."""
@@ -33,14 +34,31 @@ class Broken(AssertionError):
 
 
 @dataclass
+class Span:
+    """The time of a stop, in true virtual seconds: from when it was first said, on record since ``place``, until it was
+    lifted; ``trip`` for one by a safety constraint."""
+
+    stop: Stop
+    since: float
+    place: Place | None = None
+    recorded: float | None = None
+    until: float | None = None
+    trip: bool = False
+
+
+@dataclass
 class TaskBook:
     """What was said of one task.
 
     Attributes:
-        attempt: newest announced; ``forgiven`` of them do not count against the budget; ``granted`` is the newest that
-            a retry has allowed.
+        attempt: newest announced; ``granted`` is the newest that a retry has allowed. Those up to ``forgiven`` were
+            made before the mission was reopened, and ``spared`` of those since do not count against the budget.
         verdicts: attempt to its first verdict: None if it is confirmed, else why it failed.
         reports: attempt to its first report.
+        expects: what a feature expects of its attempts beyond the plan, as a function of a report that gives flaws.
+        recovered: rules that were followed since it was reopened.
+        asking, refused: the attempt over which a person is asked, and the one that a person gave up; 0 for none.
+        skill, advice: who shall make the next attempt, and what a person said to it.
     """
 
     spec: TaskSpec
@@ -53,22 +71,44 @@ class TaskBook:
     dispatched: set[int] = field(default_factory=set)
     workers: dict[int, str] = field(default_factory=dict)
     counted: set[int] = field(default_factory=set)
+    expects: list[Callable[[AttemptFinished], Iterable[str]]] = field(default_factory=list)
+    spared: int = 0
+    recovered: list[int] = field(default_factory=list)
+    asking: int = 0
+    refused: int = 0
+    skill: str = ""
+    advice: str = ""
+
+    def __post_init__(self) -> None:
+        self.skill = self.spec.skill
 
     def judge(self, attempt: int, failure: Failure | None) -> None:
         """The first verdict of the present attempt counts."""
         if attempt == self.attempt and attempt not in self.verdicts and not self.ended:
             self.verdicts[attempt] = failure
 
+    def flaws(self, attempt: int) -> set[str]:
+        """The categories of what is not as expected in a report."""
+        report = self.reports[attempt]
+        return set(flaws(self.spec, report)).union(*(expected(report) for expected in self.expects))
+
     @property
-    def deaths(self) -> int:
-        """Workers that were lost over it since it was last reopened."""
-        codes = [v.code for attempt, v in self.verdicts.items() if v is not None and attempt > self.forgiven]
-        return codes.count("worker_lost")
+    def deaths(self) -> list[tuple[int, str]]:
+        """Attempts over which workers were lost since it was last reopened, and the workers."""
+        lost = [a for a, v in self.verdicts.items() if v is not None and v.code == "worker_lost" and a > self.forgiven]
+        return [(attempt, self.workers[attempt]) for attempt in lost]
 
     @property
     def made(self) -> int:
         """Attempts that count against the budget."""
-        return self.attempt - self.forgiven
+        return self.attempt - self.forgiven - self.spared
+
+    def most(self, code: str | None = None) -> int:
+        """The budget of attempts after a failure of this code, or after any."""
+        retry = self.spec.retry
+        if code is not None:
+            return retry.after(code).max_attempts
+        return max(retry.after(code).max_attempts for code in ("", *retry.by_error))
 
 
 @dataclass
@@ -123,6 +163,8 @@ class Book:
         for name, task in self.tasks.items():
             if name in named or task.ended not in ("succeeded", "failed"):
                 task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
+                task.spared = task.asking = task.refused = 0
+                task.recovered, task.skill, task.advice = [], task.spec.skill, ""
                 task.verdicts.setdefault(task.attempt, Failure(code="reopened", message="it was reopened"))
         for goal in self.goals.values():
             # A failed goal is open again; of the achieved ones, those with something open below.
@@ -156,6 +198,17 @@ class Book:
         required = (g for g in self.goals.values() if g.spec.parent == goal and not g.spec.optional)
         return bad + sum(g.ended == "failed" for g in required)
 
+    def rule_for(self, task: TaskBook) -> tuple[int, RecoveryRule | None]:
+        """The first rule that fits what was wrong with the present attempt and has not been used up; its number."""
+        verdict = task.verdicts.get(task.attempt)
+        if verdict is None or verdict.code != "violated" or self.plan is None:
+            return -1, None
+        found = task.flaws(task.attempt)
+        for number, rule in enumerate((*task.spec.recover, *self.plan.recover)):
+            if rule.category in ("any", *found) and task.recovered.count(number) < rule.times:
+                return number, rule
+        return -1, None
+
     def came_about(self, need: str) -> bool:
         """Whether what a task needs is there."""
         if need in self.tasks:
@@ -173,19 +226,19 @@ class Book:
         return bool(self.ended) and all(task.ended for task in self.tasks.values())
 
 
-def holds(spec: TaskSpec, report: AttemptFinished) -> bool:
-    """Whether a report is as expected; for the expectations that simulated plans have."""
+def flaws(spec: TaskSpec, report: AttemptFinished) -> Iterator[str]:
+    """The categories of what is not as expected in a report; for the expectations that simulated plans have."""
     seen = report.observation
     for expected in spec.expects:
         match expected:
             case OutputHas():
-                good = all(report.output.get(key) is not None for key in expected.keys)
+                if any(report.output.get(key) is None for key in expected.keys):
+                    yield "schema_broken"
             case ExitCode():
-                good = seen.exit_code == expected.code
+                if seen.exit_code != expected.code:
+                    yield "false_done" if seen.exit_code is None else "wrong_result"
             case MaxDuration():
-                good = seen.duration_s <= expected.seconds
+                if seen.duration_s > expected.seconds:
+                    yield "limit_exceeded"
             case _:
                 raise NotImplementedError(f"simulated plans have no {expected.kind}")
-        if not good:
-            return False
-    return True

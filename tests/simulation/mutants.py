@@ -24,8 +24,10 @@ from orchestrator.task_queue import service as managing
 from schemas.attempts import Failure
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
+from tests.simulation.drawing import make_scenario
+from tests.simulation.features import FEATURES
 from tests.simulation.play import Outcome, play
-from tests.simulation.scenario import Scenario, Wish, make_scenario
+from tests.simulation.scenario import Scenario, Wish
 
 Mutant = Callable[[], Any]
 
@@ -169,7 +171,9 @@ MUTANTS: dict[str, Mutant] = {
     "followed from too late": _followed_from_too_late,
     "cancellations are answered too early": _cancelled_too_early,
     "answers come from stale state": _answers_from_stale_state,
+    **{name: mutant for feature in FEATURES.values() for name, mutant in feature.mutants.items()},
 }
+_FEATURE = {name: feature.name for feature in FEATURES.values() for name in feature.mutants}
 
 
 def _cancelled_among_crashes(scenario: Scenario) -> Scenario:
@@ -187,13 +191,15 @@ def _paused_at_last(scenario: Scenario) -> Scenario:
 SHARPER: dict[str, Callable[[Scenario], Scenario]] = {
     "cancellations are answered too early": _cancelled_among_crashes,
     "answers come from stale state": _paused_at_last,
+    **{name: sharper for feature in FEATURES.values() for name, sharper in feature.sharper.items()},
 }
 """Bugs that want a rare course of events: it is made common for them, or finding them would take thousands of seeds."""
 
 
 def scenario_for(name: str, seed: int) -> Scenario:
     """The scenario of a seed, sharpened for the bug."""
-    return SHARPER.get(name, lambda scenario: scenario)(make_scenario(seed))
+    always = frozenset({_FEATURE[name]} if name in _FEATURE else ())
+    return SHARPER.get(name, lambda scenario: scenario)(make_scenario(seed, always=always))
 
 
 @contextmanager

@@ -30,7 +30,7 @@ class Node:
         self.name = name
         self._true = true
         self.offset, self.drift = offset, drift
-        self.dead = False
+        self.dead = self.deaf = False
         self.frozen_until = 0.0
         self.die: Callable[[], None] = lambda: None
         self.on_the_way: dict[int, Effect] = {}

@@ -36,6 +36,7 @@ class Outcome:
     detail: str = ""
     mission: str = ""
     digest: str = ""
+    features: frozenset[str] = frozenset()
     events: int = 0
     virtual_s: float = 0.0
     struck: list[Struck] = field(default_factory=list)
@@ -45,7 +46,7 @@ class Outcome:
 
 def play(scenario: Scenario) -> Outcome:
     """Play a scenario. Never raises for what it finds; see :class:`Outcome`."""
-    outcome = Outcome(scenario.seed)
+    outcome = Outcome(scenario.seed, features=scenario.features)
     loop = VirtualLoop()
     with (
         asyncio.Runner(loop_factory=lambda: loop) as runner,
@@ -99,6 +100,8 @@ async def _course(fleet: Fleet) -> None:
     await asyncio.sleep(scenario.rough_s)
     fleet.calm_down()
     await asyncio.gather(*wishers)
+    for part in fleet.parts:
+        await part.calm()
     for script in scenario.scripts:
         await fleet.ask(ResumeMission(id=uuid7(), tenant=script.tenant, mission=script.mission))
     await _rest(fleet)
@@ -115,6 +118,8 @@ async def _rest(fleet: Fleet) -> None:
         await _settled(fleet)
         await asyncio.sleep(_QUIET_S)
     await fleet.checker.at_the_end(fleet.log, untroubled=not fleet.fates.struck)
+    for part in fleet.judges:
+        part.at_rest()
 
 
 async def _settled(fleet: Fleet) -> None:
@@ -148,8 +153,14 @@ def _submission(script: Script) -> SubmitMission:
     )
 
 
+_VERBS = ("submit", "pause", "resume", "cancel", "retry")
+
+
 async def _wish(fleet: Fleet, script: Script, wish: Wish) -> None:
     await asyncio.sleep(wish.at)
+    if wish.verb not in _VERBS:
+        await fleet.wish(script, wish)
+        return
     about = {"id": uuid7(), "tenant": script.tenant, "mission": script.mission}
     commands: dict[str, Command] = {
         "submit": _submission(script),

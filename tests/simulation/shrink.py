@@ -74,6 +74,8 @@ class Shrinking:
         struck = {each.fate[0] for each in self.outcome.struck}
         harmless = replace(self.scenario, rates={k: r for k, r in self.scenario.rates.items() if k in struck})
         self._try(harmless)
+        for name in sorted(self.scenario.features):
+            self._try(self.scenario.without_feature(name))
         for kind in sorted(struck):
             self._try(self.scenario.without(kind))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.drawing import make_scenario
 from tests.simulation.play import play
-from tests.simulation.scenario import make_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = range(2000, 2012)
@@ -18,7 +18,7 @@ _SCRIPT = """
 import logging
 logging.disable(logging.CRITICAL)
 from tests.simulation.play import play
-from tests.simulation.scenario import make_scenario
+from tests.simulation.drawing import make_scenario
 for seed in range({0}, {1}):
     print(play(make_scenario(seed)).digest)
 """

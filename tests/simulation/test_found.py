@@ -16,10 +16,10 @@ from orchestrator.service import Orchestrator
 from schemas.commands import CancelMission, Command, CommandReply, PauseMission, ResumeMission, SubmitMission
 from schemas.envelope import Event
 from schemas.plan import Plan, TaskSpec
+from tests.simulation.drawing import make_scenario
 from tests.simulation.fleet import NoPlanner
 from tests.simulation.kept import HISTORIES, keep, kept
 from tests.simulation.play import play
-from tests.simulation.scenario import make_scenario
 from tests.simulation.virtual_time import clock, simulate
 
 PLAN = Plan(tasks=(TaskSpec(id="a", skill="s"), TaskSpec(id="b", skill="s", needs=("a",))))

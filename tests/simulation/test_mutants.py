@@ -15,8 +15,8 @@ def test_a_planted_bug_is_found(name: str) -> None:
 
 
 def test_a_failing_run_becomes_small() -> None:
+    from tests.simulation.drawing import make_scenario
     from tests.simulation.mutants import planted
-    from tests.simulation.scenario import make_scenario
     from tests.simulation.shrink import Shrinking
 
     found = hunt("violations are overlooked", WITHIN)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.__main__ import again, report
+from tests.simulation.drawing import make_scenario
 from tests.simulation.play import play
-from tests.simulation.scenario import make_scenario
 from tests.simulation.shrink import Shrinking
+from tests.simulation.telling import again, report
 
 SEEDS = 1000
 PART = 20
