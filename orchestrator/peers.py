@@ -16,6 +16,7 @@ from schemas.peers import peers_subject
 
 _log = logging.getLogger(__name__)
 _EVERY_S = 0.5
+_MANY = 1000
 
 
 class Said(Protocol):
@@ -58,7 +59,8 @@ class Peers[M: Said]:
         await self._signals.listen(peers_subject(self._group.name), self._hear)
         while True:
             if others := self._group.others():
-                self._said = {name: said for name, said in self._said.items() if name in others}
+                if len(self._said) > _MANY:
+                    self._said = {name: said for name, said in self._said.items() if name in others}
                 try:
                     await self._signals.send(peers_subject(self._group.name), self._encoder.encode(self._say()))
                 except StigmergyError as error:
@@ -79,6 +81,8 @@ class Peers[M: Said]:
         if said.who == self._group.who:
             return
         if said.who not in self._said:
-            self._wake.set()  # one that is new: it waits to hear of us
+            # One that is new: it waits to hear of us. Said once to each, or two who disagree about who is there would
+            # go on answering one another.
+            self._wake.set()
         self._said[said.who] = said
         self._heard()
