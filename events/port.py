@@ -48,7 +48,7 @@ class Ack:
 
 
 Wants = Callable[[str, int], bool]
-"""Whether a message is to be decoded, by its subject and sequence. Asked once for each, in the order of the log."""
+"""Whether a message is to be decoded, by its subject and sequence. Asked in the order of the log, maybe twice."""
 
 
 def everything(_subject: str, _sequence: int) -> bool:

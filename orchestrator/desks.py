@@ -122,7 +122,7 @@ class Desks[S]:
             await self._take_in(batch)
 
     def _wanted(self, subject: str, sequence: int) -> bool:
-        self._looked_at = sequence
+        self._looked_at = max(self._looked_at, sequence)
         _, tenant, mission, _ = subject.split(".", 3)
         return self._reach.reads(tenant, mission) or (tenant, mission) in self._guests
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 ATTEMPTS_TASK = "stigmergy.attempts"
-"""The one Celery task: its argument is a list of orders, each :class:`~schemas.attempts.AttemptOrder` as JSON text."""
+"""The one Celery task: its argument is a list of orders, each :class:`~schemas.attempts.AttemptOrder` as JSON text.
+With ``standby_s`` the worker stays at hand for so long afterwards."""
 
 PRIORITY_STEPS = (0, 3, 6, 9)
 """Celery keeps one Redis list a step. In Redis 0 goes first, with us 9 does: see :func:`wire_priority`."""
+
+STANDBY_S = 0.01
+"""How long a worker that was told so stays at hand after an attempt, in seconds, for an order sent to itself."""
 
 VISIBILITY_S = 3600
 """How long Celery waits before it hands a message to somebody else. Leases on the log decide long before that, so this

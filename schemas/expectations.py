@@ -204,3 +204,7 @@ class Observation(_Shape):
     tools: dict[str, int] = Field(default_factory=dict)
     unreadable: dict[str, str] | None = None
     peak_memory_bytes: int | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Observation:
+        """Itself, for it never changes: pydantic copies a default for every event that leaves it out."""
+        return self

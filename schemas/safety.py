@@ -56,6 +56,10 @@ class Safety(BaseModel):
         """The rule that a change of a file breaks; empty if none."""
         return next((rule for rule in self.forbidden_paths if fnmatchcase(path, rule)), "")
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Safety:
+        """Itself, for it never changes: pydantic copies a default for every order that leaves it out."""
+        return self
+
 
 def _named(command: str, program: str) -> str:
     """The command with its program's name in place of the path to it."""

@@ -1,9 +1,10 @@
-"""What travels on core NATS, unstored: heartbeats, the reflex that stops work at once, and calls to pools.
+"""What travels on core NATS, unstored: heartbeats, the reflex that stops work at once, calls to pools, direct orders.
 
 ``heartbeats.<worker>``, ``reflex.<tenant>.<mission>`` for a stop, ``reflex.standing`` for all stops in force,
-``acknowledged.<stop>`` for the answers of workers, and ``pools.<tenant>``. Losing one is harmless: heartbeats and the
-stops in force repeat, a stop is said again for as long as the attempt is seen running, and who calls a pool looks at
-its heartbeats.
+``acknowledged.<stop>`` for the answers of workers, ``pools.<tenant>``, and ``orders.<worker>`` for the next attempt of
+a worker that stands by. Losing one is harmless: heartbeats and the stops in force repeat, a stop is said again for as
+long as the attempt is seen running, who calls a pool looks at its heartbeats, and an order that is not claimed goes to
+a queue.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from schemas.ids import token
 HEARTBEATS = "heartbeats.*"
 REFLEX = "reflex.>"
 POOLS = "pools.*"
+ORDERS = "orders.*"
 STOPS = "reflex.*.*"
 STANDING = "reflex.standing"
 ACKNOWLEDGED = "acknowledged.*"
@@ -165,6 +167,11 @@ class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):
 def heartbeat_subject(worker: str) -> str:
     """Where a worker's heartbeats go."""
     return f"heartbeats.{token(worker, 'worker')}"
+
+
+def orders_subject(worker: str) -> str:
+    """Where a worker hears of an order for itself."""
+    return f"orders.{token(worker, 'worker')}"
 
 
 def pool_subject(tenant: str) -> str:

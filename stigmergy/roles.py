@@ -57,7 +57,8 @@ class Role:
 
     Attributes:
         make: makes it over a bus; imports what it needs only then.
-        reads: it is a read model (``projections.port.Projection``); else it decides.
+        reads: it is a read model (``projections.port.Projection``).
+        decides: it folds missions and decides upon them, and follows the log for that.
         everywhere: part of ``stig serve all``: what missions cannot do without. Read models stand beside: folding them
             takes time that a decision in the same process would wait for.
         needs: the packages it takes under these settings.
@@ -66,6 +67,7 @@ class Role:
     name: str
     make: Callable[[Bus, Settings], Runs]
     reads: bool = False
+    decides: bool = False
     everywhere: bool = False
     needs: Callable[[Settings], Needs] = _nothing
 
@@ -79,8 +81,8 @@ def _analytics(settings: Settings) -> Needs:
 ROLES: dict[str, Role] = {
     role.name: role
     for role in (
-        Role("orchestrator", make_orchestrator, everywhere=True),
-        Role("task-queue", make_task_queue, everywhere=True),
+        Role("orchestrator", make_orchestrator, decides=True, everywhere=True),
+        Role("task-queue", make_task_queue, decides=True, everywhere=True),
         Role("world", make_world, reads=True),
         Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
         Role("analytics", make_analytics, reads=True, needs=_analytics),

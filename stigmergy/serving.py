@@ -14,6 +14,7 @@ from projections.hosting import Hosted, cause_of
 from projections.port import Projection
 from schemas.ids import process_name
 from stigmergy.local import report_ready
+from stigmergy.one_reader import with_one_reader
 from stigmergy.roles import Role, Runs, role_named
 from stigmergy.settings import Settings
 from stigmergy.wiring import Bus, open_bus
@@ -39,6 +40,8 @@ def serve(roles: Sequence[str], settings: Settings, *, stay: bool = False) -> No
 async def _serve(roles: Sequence[Role], settings: Settings, *, stay: bool) -> None:
     names = [role.name for role in roles]
     async with open_bus(settings, name="+".join(names), migrate=True) as bus:
+        if any(role.decides for role in roles):
+            bus = with_one_reader(bus)
         ready = [asyncio.Event() for _ in roles]
         made = [_hosted(role, bus, settings, alone=len(roles) == 1 and not stay) for role in roles]
         tasks = [asyncio.create_task(one.run(event)) for one, event in zip(made, ready, strict=True)]

@@ -15,14 +15,14 @@ from nats.aio.client import Client as NatsClient
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
-from events.leadership.group import Group
-from events.leadership.jetstream import JetStreamKeys
+from events.port import Log
 from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import InvalidInput, StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
 from schemas.shares import parse_bounds, parse_rates, parse_weights
+from stigmergy.grouping import make_group
 from stigmergy.local import LocalStack
 from stigmergy.scaling.policy import Rules
 from stigmergy.settings import Settings
@@ -50,10 +50,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """One connection to NATS and what is spoken over it."""
+    """One connection to NATS and what is spoken over it.
+
+    Attributes:
+        shared: the log for roles that decide; :mod:`stigmergy.one_reader` makes those of a process share a reader.
+    """
 
     nc: NatsClient
     log: JetStreamLog
+    shared: Log
     commands: JetStreamCommands
     signals: NatsSignals
 
@@ -114,7 +119,7 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
     try:
         await ensure_streams(nc, replicas=settings.nats_replicas, migrate=migrate)
         log = await JetStreamLog.open(nc)
-        yield Bus(nc, log, await JetStreamCommands.open(nc), NatsSignals(nc))
+        yield Bus(nc, log, log, await JetStreamCommands.open(nc), NatsSignals(nc))
     finally:
         if not nc.is_closed:
             await nc.close()
@@ -134,23 +139,17 @@ def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrato
     limits = Limits() if settings is None else Limits(settings.busy_above, settings.refuse_above)
     name = process_name()
     return Orchestrator(
-        bus.log,
+        bus.shared,
         bus.commands,
         planner,
         name=name,
         clock=now,
         recordings=recordings,
         limits=limits,
-        group=None if settings is None else make_group(bus, settings, "orchestrator", name),
+        group=None if settings is None else make_group(bus.nc, settings, "orchestrator", name),
         signals=bus.signals,
         tenant="default" if settings is None else settings.tenant,
     )
-
-
-def make_group(bus: Bus, settings: Settings, role: str, name: str) -> Group:
-    """This process among the replicas of a role that share missions out."""
-    keys = JetStreamKeys(bus.nc, replicas=settings.nats_replicas)
-    return Group(keys, role, name, partitions=settings.partitions)
 
 
 def recordings_of(bus: Bus, settings: Settings) -> Recordings:
@@ -171,19 +170,23 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     """A task-queue manager over a bus, sending to Celery's queues in Redis."""
     from orchestrator.task_queue.dispatch import CelerySender
     from orchestrator.task_queue.service import TaskQueueManager
+    from orchestrator.task_queue.standby import StandbySender
 
     url, name, weights = redis_url(settings), process_name(), parse_weights(settings.tenant_weights)
     return TaskQueueManager(
-        bus.log,
+        bus.shared,
         bus.signals,
-        lambda spread: CelerySender(url, spread, rates=parse_rates(settings.rates), tenant_weights=weights),
+        lambda spread: StandbySender(
+            CelerySender(url, spread, rates=parse_rates(settings.rates), tenant_weights=weights, standby=True),
+            bus.signals,
+        ),
         name=name,
         clock=now,
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
         services=NatsServices(bus.nc),
-        group=make_group(bus, settings, "task-queue", name),
+        group=make_group(bus.nc, settings, "task-queue", name),
         tenant_weight=lambda tenant: weights.get(tenant, 1.0),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 import pytest
 from nats.aio.client import Client
@@ -13,6 +14,7 @@ from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.api import call
 from events.memory import MemoryLog
 from events.port import Log
+from events.sharing import SharedLog
 from schemas.errors import ToolMissing
 from schemas.ids import uuid7
 from stigmergy.local.ephemeral import ThrowAwayServer, nats_server, valkey_server
@@ -84,7 +86,17 @@ async def jetstream_bench(nats: Client) -> AsyncIterator[Bench]:
     await log.close()
 
 
-@pytest.fixture(params=["memory", "jetstream"])
+@pytest.fixture
+def shared_memory_bench(memory_bench: Bench) -> Bench:
+    return replace(memory_bench, log=SharedLog(memory_bench.log, ("events.>",)))
+
+
+@pytest.fixture
+def shared_jetstream_bench(jetstream_bench: Bench) -> Bench:
+    return replace(jetstream_bench, log=SharedLog(jetstream_bench.log, ("events.>",)))
+
+
+@pytest.fixture(params=["memory", "jetstream", "shared_memory", "shared_jetstream"])
 def bench(request: pytest.FixtureRequest) -> Bench:
     """A log of each kind, empty, and what any other client of its bus could do to it."""
     made: Bench = request.getfixturevalue(f"{request.param}_bench")

@@ -74,12 +74,12 @@ def make_app(settings: WorkerSettings) -> Celery:
     return app
 
 
-def _attempts(orders: Sequence[str]) -> None:
+def _attempts(orders: Sequence[str], standby_s: float = 0.0) -> None:
     if not _members:
         raise StigmergyError("this process has not joined the fleet")
     member = _free.get()
     try:
-        member.make(orders)
+        member.make(orders, standby_s)
     finally:
         _free.put(member)
 

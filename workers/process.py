@@ -29,6 +29,7 @@ from schemas.signals import (
     PoolCall,
     acknowledged_subject,
     heartbeat_subject,
+    orders_subject,
     pool_subject,
 )
 from schemas.stops import StopRecord
@@ -39,6 +40,7 @@ from workers.board import Board
 from workers.bus import BusBlobs, WorkerBus
 from workers.registry import Registry
 from workers.reporting import Reporter
+from workers.standby import Standby
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ class WorkerProcess:
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
         self._process = psutil.Process()
         self._board = board or Board()
+        self._standby = Standby()
         self._leaving = False
         self._joined_at = time.time()
         self._beat: Callable[[], None] = lambda: None
@@ -124,10 +127,23 @@ class WorkerProcess:
             self._settings.tenant,
         )
         self._bus.listen(pool_subject(self._settings.tenant), self._called)
+        self._bus.listen(orders_subject(self.name), self._standby.hear)
         self._beat = self._bus.pulse(heartbeat_subject(self.name), self._heartbeat, self._settings.heartbeat_s)
 
-    def make(self, orders: Iterable[str]) -> None:
-        """Make the attempts of one Celery message. An order that cannot be read is logged and left to the manager."""
+    def make(self, orders: Iterable[str], standby_s: float = 0.0) -> None:
+        """Make the attempts of one Celery message, and then what comes while the worker stands by, if it shall.
+
+        An order that cannot be read is logged and left to the manager.
+        """
+        self._standby.forget()
+        self._make(orders)
+        if standby_s:
+            for order in self._standby.orders(standby_s):
+                self._make([order])
+                if self._board.draining:
+                    return
+
+    def _make(self, orders: Iterable[str]) -> None:
         readable = []
         for raw in orders:
             try:

@@ -71,7 +71,7 @@ class JetStreamCommands:
             while True:
                 await patiently(self._nc, self._ensure_consumer)
                 try:
-                    async with Pull(self._nc, COMMANDS, _CONSUMER, _AT_ONCE) as pull:
+                    async with Pull(self._nc, COMMANDS, _CONSUMER, _AT_ONCE, headers=True) as pull:
                         while True:
                             for msg in await pull.next():
                                 task = asyncio.create_task(self._handle(msg, handler))

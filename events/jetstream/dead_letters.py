@@ -54,7 +54,7 @@ class DeadLetters:
 
     async def all(self) -> AsyncIterator[DeadLetter]:
         """Every dead letter, oldest first."""
-        async with Reader(self._nc, DEAD_LETTERS, Window(("dead.>",)), 100) as reader:
+        async with Reader(self._nc, DEAD_LETTERS, Window(("dead.>",)), 100, headers=True) as reader:
             while reader.pending:
                 for place, msg in await reader.next():
                     yield _letter(place, msg)

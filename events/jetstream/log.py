@@ -9,9 +9,10 @@ from typing import Any
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from events.appending import append_framed
 from events.blobs.jetstream import JetStreamBlobs
 from events.blobs.port import BlobStore
-from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, frames, subject_of
+from events.codec import INLINE_LIMIT, check_in, check_out, decode, encode, frame_id, subject_of
 from events.jetstream.api import call, soon
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
@@ -60,16 +61,7 @@ class JetStreamLog:
         return [next(stored) if isinstance(each, Message) else each for each in prepared]
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
-        last = guard.last if guard else 0
-        if guard is None:
-            for result in await self.write([Write(frame) for frame in frames(events)]):
-                last = max(last, _sequence(result))
-            return last
-        for frame in frames(events):
-            # The next frame is compared with the one before: whoever came in between wins.
-            [result] = await self.write([Write(frame, Guard(guard.filter, last))])
-            last = _sequence(result)
-        return last
+        return await append_framed(self.write, events, guard)
 
     async def _prepared(self, write: Write) -> Message | StigmergyError:
         events = write.events
@@ -188,9 +180,3 @@ class JetStreamLog:
 
     async def retry_dead_letter(self, sequence: int) -> int:
         return await self._dead.retry(sequence)
-
-
-def _sequence(result: Ack | StigmergyError) -> int:
-    if isinstance(result, StigmergyError):
-        raise result
-    return result.sequence

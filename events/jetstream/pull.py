@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from events.jetstream.quick_client import QuickClient, fields_of
 from schemas.errors import LogUnavailable
 
 _HEARTBEAT_S = 1.0
@@ -43,10 +44,18 @@ class Pull:
         stream, consumer: names.
         batch: most messages that are on their way at once.
         arrived: called with each message as it arrives, long before :meth:`next` hands it out, maybe.
+        headers: whether somebody looks at the headers of the messages.
     """
 
     def __init__(
-        self, nc: Client, stream: str, consumer: str, batch: int, arrived: Callable[[Msg], None] | None = None
+        self,
+        nc: Client,
+        stream: str,
+        consumer: str,
+        batch: int,
+        arrived: Callable[[Msg], None] | None = None,
+        *,
+        headers: bool = False,
     ) -> None:
         self._nc = nc
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
@@ -55,6 +64,7 @@ class Pull:
         self._inbox = nc.new_inbox()
         self._arrived: list[Msg] = []
         self._on_arrival = arrived
+        self._headers = headers
         self._wake = asyncio.Event()
         self._numbers = itertools.count(1)
         self._open = 0  # messages asked for and not yet here; the server serves open requests alternately
@@ -66,6 +76,8 @@ class Pull:
             self._subscription = await self._nc.subscribe(f"{self._inbox}.*", cb=self._on_message)
         except (NatsError, OSError) as error:
             raise LogUnavailable(f"the connection to NATS is closed: {error}") from error
+        if isinstance(self._nc, QuickClient):
+            self._nc.direct[self._subscription._id] = self._on_delivery
         self._connection = self._nc.stats["reconnects"]
         self._heard = self._ticked = asyncio.get_running_loop().time()
         self._timer = asyncio.get_running_loop().call_later(_TICK_S, self._watch)
@@ -86,6 +98,9 @@ class Pull:
                     await self._subscription.unsubscribe()
         except (NatsError, OSError, TimeoutError):
             return  # the connection went away in this moment, and the subscription with it
+        finally:
+            if isinstance(self._nc, QuickClient):
+                self._nc.direct.pop(self._subscription._id, None)
 
     @property
     def left(self) -> list[Msg]:
@@ -105,10 +120,21 @@ class Pull:
         return messages
 
     async def _on_message(self, msg: Msg) -> None:
+        if msg.reply.startswith("$JS.ACK"):
+            self._take(msg)
+        else:
+            self._on_status(msg.headers or {})
+
+    def _on_delivery(self, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        """As :meth:`_on_message`, without the way through nats-py: 0.1 ms a message when they come singly."""
+        if reply.startswith(b"$JS.ACK"):
+            fields = fields_of(headers) if self._headers and headers else None
+            self._take(Msg(self._nc, subject.decode(), reply.decode(), data, fields))
+        else:
+            self._on_status(fields_of(headers))
+
+    def _take(self, msg: Msg) -> None:
         self._heard = asyncio.get_running_loop().time()
-        if not msg.reply.startswith("$JS.ACK"):
-            self._on_status(msg)
-            return
         self._arrived.append(msg)
         if self._on_arrival is not None:
             self._on_arrival(msg)
@@ -130,8 +156,8 @@ class Pull:
             except (NatsError, OSError) as error:
                 self._fail(ConsumerGone(f"the request could not be sent: {error}"))
 
-    def _on_status(self, msg: Msg) -> None:
-        headers = msg.headers or {}
+    def _on_status(self, headers: dict[str, str]) -> None:
+        self._heard = asyncio.get_running_loop().time()
         status, text = headers.get("Status", ""), headers.get("Description", "")
         if status == "100":
             return

@@ -18,6 +18,8 @@ _HEADERS = {
 
 Heard = Callable[[bytes, bytes], None]
 """Called with subject and data of a message as soon as it is read."""
+Delivered = Callable[[bytes, bytes, bytes, bytes], None]
+"""Called with subject, reply, data and the bytes of the headers of a message as soon as it is read."""
 _MOST_PENDING = 16 * 1024 * 1024
 
 
@@ -41,12 +43,14 @@ class QuickClient(Client):
     Attributes:
         quick: by number of subscription, who is called with subject and data of a message as soon as it is read,
             instead of the subscription's own callback.
+        direct: the same for those who also want to know the rest; headers are left to them, for few look at any.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.quick: dict[int, Heard] = {}
-        self._ps = _QuickParser(self, self.quick)
+        self.direct: dict[int, Delivered] = {}
+        self._ps = _QuickParser(self, self.quick, self.direct)
 
     def post(self, message: Posted) -> bool:
         """Send a message without waiting for anything; False if it needs the care of ``publish``.
@@ -78,13 +82,16 @@ class QuickClient(Client):
             await self._flush_pending()
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        heard = self.quick.get(sid)
-        if heard is None:
+        heard, delivered = self.quick.get(sid), self.direct.get(sid)
+        if heard is None and delivered is None:
             await super()._process_msg(sid, subject, reply, data, headers)
             return
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
-        heard(bytes(subject), bytes(data))
+        if heard is not None:
+            heard(bytes(subject), bytes(data))
+        elif delivered is not None:
+            delivered(bytes(subject), bytes(reply or b""), bytes(data), bytes(headers or b""))
 
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, str] | None
@@ -115,12 +122,13 @@ class _QuickParser(Parser):
     """Reads messages of quick subscriptions off the bytes as they come: a third of the time of nats-py's parser, which
     matches patterns and shortens its buffer for each. Everything else is left to that one."""
 
-    def __init__(self, nc: Client, quick: dict[int, Heard]) -> None:
+    def __init__(self, nc: Client, quick: dict[int, Heard], direct: dict[int, Delivered]) -> None:
         super().__init__(nc)
         self._quick = quick
+        self._direct = direct
 
     async def parse(self, data: bytes = b"") -> None:
-        if self.state == AWAITING_CONTROL_LINE and self._quick:
+        if self.state == AWAITING_CONTROL_LINE and (self._quick or self._direct):
             if self.buf:
                 data = bytes(self.buf) + data
                 self.buf.clear()
@@ -131,20 +139,57 @@ class _QuickParser(Parser):
 
     def _read(self, data: bytes) -> int:
         """Hand over the quick messages at the beginning; how many bytes they took."""
-        at, stats = 0, self.nc.stats
-        while data[at : at + 4] == b"MSG ":
+        at = 0
+        while (kind := data[at : at + 4]) in (b"MSG ", b"HMSG"):
             line = data.find(b"\r\n", at)
-            fields = data[at + 4 : line].split(b" ") if line > 0 else ()
-            if len(fields) != 3 or not (fields[1].isdigit() and fields[2].isdigit()):
-                break  # it wants an answer, or its line is not all there
-            heard, end = self._quick.get(int(fields[1])), line + 2 + int(fields[2])
-            if heard is None or len(data) < end + 2:
+            end = self._hand_over(kind, data, at, line) if line > 0 else 0
+            if not end:
                 break
-            stats["in_msgs"] += 1
-            stats["in_bytes"] += end - line - 2
-            heard(fields[0], data[line + 2 : end])
-            at = end + 2
+            at = end
         return at
+
+    def _hand_over(self, kind: bytes, data: bytes, at: int, line: int) -> int:
+        """Hand over the message whose first line is ``data[at:line]``; where it ends, or 0 if it is not for us.
+
+        ``MSG subject number [reply] size``, ``HMSG subject number [reply] size-of-headers size``:
+        https://docs.nats.io/reference/reference-protocols/nats-protocol
+        """
+        _, subject, number, *rest = data[at:line].split(b" ")
+        if not (number.isdigit() and rest and rest[-1].isdigit()):
+            return 0
+        start = line + 2
+        end = start + int(rest[-1])
+        if len(data) < end + 2:
+            return 0  # it is not all there
+        if len(rest) == 1 and kind == b"MSG ":
+            if (heard := self._quick.get(int(number))) is None:
+                return 0
+            heard(subject, data[start:end])
+        else:
+            delivered = self._direct.get(int(number))
+            with_headers = kind == b"HMSG"
+            if delivered is None or len(rest) != 2 + with_headers:
+                return 0
+            body = start + int(rest[1]) if with_headers else start
+            delivered(subject, rest[0], data[body:end], data[start:body])
+        self.nc.stats["in_msgs"] += 1
+        self.nc.stats["in_bytes"] += end - start
+        return end + 2
+
+
+def fields_of(headers: bytes) -> dict[str, str]:
+    """The headers of a message; ``Status`` and ``Description`` are what its first line says, if anything.
+
+    For what JetStream itself writes, which is plain.
+    """
+    first, *lines = headers.decode(errors="replace").split("\r\n")
+    status, _, text = first.partition(" ")[2].strip().partition(" ")
+    found = {"Status": status, "Description": text} if status else {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name] = value.strip()
+    return found
 
 
 def _block(headers: dict[str, str] | None) -> str:

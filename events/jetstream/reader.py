@@ -33,16 +33,20 @@ class Reader:
     """One reader's way through a stream. An asynchronous context manager.
 
     A ``patient`` one also waits for a server that is away when it begins.
+    With ``headers`` the messages have theirs.
     ``pending`` is how many messages were still to come after those handed out.
     """
 
-    def __init__(self, nc: Client, stream: str, window: Window, batch: int, *, patient: bool = False) -> None:
+    def __init__(
+        self, nc: Client, stream: str, window: Window, batch: int, *, patient: bool = False, headers: bool = False
+    ) -> None:
         self._nc = nc
         self._consumers = Consumers(nc)
         self._stream = stream
         self._window = window
         self._batch = batch
         self._patient = patient
+        self._headers = headers
         self._order = 0
         self.pending = 0
 
@@ -74,7 +78,8 @@ class Reader:
         consumer = await self._consumers.ephemeral(self._stream, self._window, timeout_s=within_s)
         self._consumer = consumer.name
         self._order, self.pending = 0, consumer.pending
-        self._pull = await Pull(self._nc, self._stream, consumer.name, self._batch).__aenter__()
+        pull = Pull(self._nc, self._stream, consumer.name, self._batch, headers=self._headers)
+        self._pull = await pull.__aenter__()
 
     async def _end(self) -> None:
         await self._pull.__aexit__(None, None, None)

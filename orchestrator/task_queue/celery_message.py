@@ -16,7 +16,7 @@ from uuid import uuid4
 import msgspec
 from celery import Celery
 
-from schemas.celery_wire import ATTEMPTS_TASK, PRIORITY_STEPS, wire_priority
+from schemas.celery_wire import ATTEMPTS_TASK, PRIORITY_STEPS, STANDBY_S, wire_priority
 
 _encode = msgspec.json.encode
 
@@ -38,16 +38,17 @@ class MessageFactory:
             "body_encoding": "base64",
         }
 
-    def make(self, orders: list[str], queue: str, priority: int) -> tuple[str, bytes]:
+    def make(self, orders: list[str], queue: str, priority: int, *, standby: bool = False) -> tuple[str, bytes]:
         """The Redis list and the bytes to push to it.
 
         Args:
             orders: each an attempt order as JSON text.
             queue: name of the Celery queue.
             priority: ours, 9 goes first.
+            standby: the worker shall stay at hand afterwards.
         """
         identity, wire = str(uuid4()), wire_priority(priority)
-        body = base64.b64encode(_encode([[orders], {}, self._embed])).decode()
+        body = base64.b64encode(_encode([[orders], {"standby_s": STANDBY_S} if standby else {}, self._embed])).decode()
         headers = copy.copy(self._headers) | {"id": identity, "root_id": identity}
         # What Celery shows of arguments in its own monitors: the orders themselves would only be there twice.
         headers |= {"argsrepr": f"({len(orders)} attempts)", "kwargsrepr": "{}"}

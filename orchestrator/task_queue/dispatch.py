@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -23,6 +23,7 @@ from schemas.celery_wire import celery_settings
 
 _log = logging.getLogger(__name__)
 _MOST_IN_MESSAGE = 50
+_MOST_STANDING_BY = 10_000
 _AHEAD = 2
 """Unclaimed messages a worker: one that it takes next, one that covers the time until this sender hears of it."""
 _WORTH_S = 0.05
@@ -77,6 +78,9 @@ class Sender(Protocol):
     def settled(self, attempt: AttemptKey) -> None:
         """Told that an attempt was claimed, or that nobody needs to claim it any more."""
 
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Told that a worker has reported an attempt, and which queues it reads."""
+
     def close(self) -> None:
         """Stop. What was not sent yet is sent by whoever finds it unclaimed on the log."""
 
@@ -101,6 +105,8 @@ class CelerySender:
     Args:
         rates: attempts a second by skill, where there is a limit.
         tenant_weights: the shares of tenants; 1 where there is none.
+        standby: whether workers that will find nothing else to do are told to stand by: see
+            :mod:`orchestrator.task_queue.standby`.
     """
 
     def __init__(
@@ -110,7 +116,9 @@ class CelerySender:
         *,
         rates: Mapping[str, float] = MappingProxyType({}),
         tenant_weights: Mapping[str, float] = MappingProxyType({}),
+        standby: bool = False,
     ) -> None:
+        self._standby = standby
         app = Celery("stigmergy.dispatch", set_as_current=False)
         app.conf.update(celery_settings(redis_url))
         self._factory = MessageFactory(app)
@@ -126,6 +134,7 @@ class CelerySender:
         self._lost: list[Dispatch] = []
         self._unclaimed: dict[AttemptKey, _Message] = {}
         self._messages: dict[str, int] = {}
+        self._standing_by: dict[AttemptKey, bool] = {}
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._thread.start()
 
@@ -137,6 +146,25 @@ class CelerySender:
 
     def settled(self, attempt: AttemptKey) -> None:
         self._news.put(("settled", attempt, None))
+
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Nothing to do: what counts here is the claim."""
+
+    def quiet(self, dispatch: Dispatch) -> bool:
+        """Whether an order could go past this sender without going past others."""
+        name = dispatch.queue
+        _, _, share = self._spread(dispatch.order.skill, name)
+        return (
+            share == 1.0  # nor past what other managers want of the queue
+            and self._news.empty()
+            and name not in self._backlog
+            and not self._messages.get(name)
+            and dispatch.order.skill not in self._buckets
+        )
+
+    def stands_by(self, attempt: AttemptKey) -> bool:
+        """Whether the message of this attempt told its worker to stand by. Asked once."""
+        return self._standing_by.pop(attempt, False)
 
     def close(self) -> None:
         self._news.put(None)
@@ -202,8 +230,19 @@ class CelerySender:
                 if (bucket := self._buckets.get(first.order.skill)) is not None:
                     bucket.take(len(message))
                 self._remember(name, message)
-                self._persist(message)
+                self._persist(message, standby=self._may_stand_by(name, message, workers))
         del self._backlog[name]
+
+    def _may_stand_by(self, name: str, message: Sequence[Dispatch], workers: int) -> bool:
+        """Whether the worker that takes this message will find nothing else to do: a single attempt, none behind it,
+        and a worker for each message."""
+        alone = len(message) == 1 and not len(self._backlog[name]) and self._messages[name] <= max(1, workers)
+        if not self._standby or not alone or message[0].order.skill in self._buckets:
+            return False
+        if len(self._standing_by) >= _MOST_STANDING_BY:
+            self._standing_by.clear()
+        self._standing_by[key_of(message[0].order)] = True
+        return True
 
     def _allowed(self, skill: str, share: float) -> int:
         """How many attempts of the skill may go now; if none, it is looked at again when one may."""
@@ -221,12 +260,12 @@ class CelerySender:
         self._unclaimed.update(dict.fromkeys(keys, message))
         self._messages[queue_name] = self._messages.get(queue_name, 0) + 1
 
-    def _persist(self, message: Sequence[Dispatch]) -> None:
+    def _persist(self, message: Sequence[Dispatch], *, standby: bool = False) -> None:
         """Publish until it succeeds; Redis may be away for a while."""
         delay = 0.05
         while True:
             try:
-                self._publish(message)
+                self._publish(message, standby=standby)
             except (RedisError, OSError) as error:
                 _log.warning("the queue does not take attempts now, trying again in %.1f s: %s", delay, error)
                 time.sleep(delay)
@@ -234,10 +273,10 @@ class CelerySender:
             else:
                 return
 
-    def _publish(self, message: Sequence[Dispatch]) -> None:
+    def _publish(self, message: Sequence[Dispatch], *, standby: bool) -> None:
         first = message[0]
         orders = [dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in message]
-        self._redis.lpush(*self._factory.make(orders, first.queue, first.priority))
+        self._redis.lpush(*self._factory.make(orders, first.queue, first.priority, standby=standby))
 
 
 def fill(waiting: int, seconds: float | None, workers: int) -> int:

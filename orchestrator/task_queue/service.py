@@ -186,6 +186,8 @@ class TaskQueueManager:
             case AttemptFinished() as event:
                 self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
                 self.situation.active(event.worker, self._monotonic())
+                key = (floor.tenant, floor.mission, event.task, event.attempt)
+                self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
                 if event.outcome == "succeeded":
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)
             case TaskCancelled() as event:

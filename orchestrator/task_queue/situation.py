@@ -99,6 +99,11 @@ class Situation:
         """Living workers that read this queue."""
         return [w for w in list(self.workers.values()) if not w.lost and w.beat.available and w.beat.takes(queue)]
 
+    def takes(self, name: str, queue: str) -> bool:
+        """Whether a worker is there and takes what comes to this queue."""
+        worker = self.workers.get(name)
+        return worker is not None and not worker.lost and worker.beat.available and worker.beat.takes(queue)
+
     def assign(self, queue: str, change: int) -> None:
         """Take note that so many attempts more or less wait in the queue of a profile."""
         left = self._assigned.get(queue, 0) + change

@@ -22,7 +22,7 @@ from schemas.backlog import BACKLOG
 from schemas.leaders import BUCKET as BUCKET_OF_LEADERS
 from schemas.ownership import Role, nouns_of
 from schemas.peers import peers_subject
-from schemas.signals import ACKNOWLEDGED, HEARTBEATS, POOLS, REFLEX
+from schemas.signals import ACKNOWLEDGED, HEARTBEATS, ORDERS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
 BLOBS = f"OBJ_{BUCKET}"
@@ -68,11 +68,11 @@ def grants() -> tuple[Grant, ...]:
                 *_reads(),
                 *_makes_streams(),
                 *_leads("task-queue"),
-                *(REFLEX, _INBOX),  # answers go to inboxes
+                *(REFLEX, ORDERS, _INBOX),  # answers go to inboxes
             ),
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}", peers_subject("task-queue")),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS)),
+        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS, ORDERS)),
         # Read models write nothing to the log; they answer questions. A standby asks the process that writes.
         Grant("projections", (*_reads(), _INBOX, "ask.*.world.>"), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from events.jetstream.quick_client import Posted, QuickClient, _QuickParser
+from events.jetstream.quick_client import Posted, QuickClient, _QuickParser, fields_of
 
-QUICK, SLOW = 7, 8
+QUICK, SLOW, DIRECT = 7, 8, 9
 
 
 class Heard(QuickClient):
@@ -18,11 +18,13 @@ class Heard(QuickClient):
         super().__init__()
         self.notes: list[tuple[str, object, object]] = []
         self.quick[QUICK] = lambda subject, data: self.notes.append(("quick", subject, data))
+        self.direct[DIRECT] = lambda subject, reply, data, headers: self.notes.append(
+            ("direct", subject, (reply, data, headers))
+        )
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        way = self.quick.get(sid)
-        if way is not None:
-            way(bytes(subject), bytes(data))
+        if sid in (QUICK, DIRECT):
+            await super()._process_msg(sid, subject, reply, data, headers)
         else:
             self.notes.append(("slow", bytes(subject), bytes(data)))
 
@@ -35,10 +37,17 @@ def stream(chance: random.Random) -> tuple[bytes, list[tuple[str, object, object
     raw, expected = b"", []
     for number in range(chance.randrange(1, 30)):
         subject, data = f"_INBOX.x.{number}".encode(), chance.randbytes(chance.choice((0, 1, 5, 300)))
-        kind = chance.choice(("quick", "quick", "quick", "slow", "reply", "headers", "pong"))
+        kind = chance.choice(("quick", "quick", "slow", "reply", "headers", "pong", "direct", "direct", "titled"))
         if kind == "pong":
             raw += b"PONG\r\n"
             expected.append(("pong", b"", b""))
+            continue
+        if kind in ("direct", "titled"):
+            block = b"NATS/1.0\r\nNats-Msg-Id: 1\r\n\r\n" if kind == "titled" else b""
+            sizes = b"%d %d" % (len(block), len(block) + len(data)) if block else b"%d" % len(data)
+            verb = b"HMSG" if block else b"MSG"
+            raw += b"%b %b %d back %b\r\n%b%b\r\n" % (verb, subject, DIRECT, sizes, block, data)
+            expected.append(("direct", subject, (b"back", data, block)))
             continue
         sid = SLOW if kind == "slow" else QUICK
         if kind == "headers":
@@ -56,13 +65,20 @@ async def test_messages_are_heard_wherever_they_are_cut(seed: int) -> None:
     chance = random.Random(seed)
     raw, expected = stream(chance)
     client = Heard()
-    parser = _QuickParser(client, client.quick)
+    parser = _QuickParser(client, client.quick, client.direct)
     at = 0
     while at < len(raw):
         step = chance.choice((1, 2, 7, 50, 1000))
         await parser.parse(raw[at : at + step])
         at += step
     assert client.notes == expected
+
+
+def test_headers_are_read_when_somebody_looks() -> None:
+    status = b"NATS/1.0 409 Consumer Deleted\r\nNats-Pending-Messages: 12\r\n\r\n"
+    assert fields_of(status) == {"Status": "409", "Description": "Consumer Deleted", "Nats-Pending-Messages": "12"}
+    assert fields_of(b"NATS/1.0\r\nA: b: c \r\n\r\n") == {"A": "b: c"}
+    assert fields_of(b"NATS/1.0 100\r\n\r\n") == {"Status": "100", "Description": ""}
 
 
 async def test_nothing_is_posted_without_a_connection() -> None:

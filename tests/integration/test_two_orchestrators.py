@@ -69,6 +69,9 @@ class _Worker:
     def settled(self, attempt: AttemptKey) -> None:
         """Nothing is kept back here."""
 
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Nobody stands by here."""
+
     def close(self) -> None:
         """Nothing to let go."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
 from schemas.attempts import AttemptOrder
@@ -36,6 +36,9 @@ class Queue:
 
     def settled(self, attempt: AttemptKey) -> None:
         """Nothing is kept back here."""
+
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        """Nobody stands by here."""
 
     def close(self) -> None:
         """Nothing to let go."""

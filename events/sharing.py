@@ -1,0 +1,309 @@
+"""One reader for all who follow the log in one process, and one's own word heard at its acknowledgement.
+
+Roles that share a process follow nearly the same subjects: with a reader each, every message is delivered, decoded and
+woken up for as often as there are roles. Here it is once.
+
+And what this process appends itself comes back a hop later, although the acknowledgement has said already where it
+stands. If nothing is unknown between what was read and that place, it *is* what will be read next, so it is handed to
+the followers at once; the reader passes over it when it comes. If anything lies between, of whomever, the reader's
+order decides, as without this: no follower ever sees events in another order than the log's, or with a gap.
+
+Roads not taken: to fold one's own events where they were decided saves as much, but each role would have to know what
+the others write, and in which order. A consumer for each noun would let more be passed over, at the cost of one more
+delivery for each message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import datetime
+from itertools import combinations
+
+import msgspec
+
+from events.appending import append_framed
+from events.blobs.port import BlobStore
+from events.codec import check_out, decode, subject_of
+from events.memory import matches
+from events.port import (
+    Ack,
+    Batch,
+    DeadLetter,
+    Delivery,
+    Guard,
+    Log,
+    Stored,
+    Subscription,
+    Wants,
+    Window,
+    Write,
+    everything,
+)
+from schemas.envelope import Event
+from schemas.errors import InvalidInput, StigmergyError
+
+_ALL = "events.>"
+_ANYWHERE = "events.*.*."
+_MOST_WAITING = 10_000
+_MOST_KNOWN = 4096
+_BATCH = 500
+
+
+class SharedLog:
+    """A :class:`~events.port.Log` whose followers share one reader of the log behind it.
+
+    Args:
+        log: where everything goes and comes from.
+        filters: what the shared reader reads. Who follows something that they do not cover gets a reader of its own.
+            Filters that others cover are left out.
+
+    Raises:
+        InvalidInput: two filters overlap, and neither covers the other.
+    """
+
+    def __init__(self, log: Log, filters: Sequence[str]) -> None:
+        self._log = log
+        self.blobs: BlobStore = log.blobs
+        self._filters = _widest(filters)
+        self._position = 0
+        self._followers: list[_Follower] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+        self._joined = False
+
+    # writing
+
+    async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
+        answers = await self._log.write(writes)
+        if self._pump is not None:
+            for write, answer in zip(writes, answers, strict=True):
+                if isinstance(answer, Ack) and not answer.duplicate:
+                    self._hear_own(write, answer.sequence)
+        return answers
+
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
+        return await append_framed(self.write, events, guard)
+
+    def _hear_own(self, write: Write, sequence: int) -> None:
+        if sequence != self._position + 1 or any(follower.full for follower in self._followers):
+            return
+        subject = subject_of(write.events, write.key)
+        if not any(matches(subject, each) for each in self._filters):
+            self._position = sequence  # the reader will not come by it
+            return
+        events = [
+            msgspec.structs.replace(event, sequence=sequence, index=index) for index, event in enumerate(write.events)
+        ]
+        self._hand_out([(subject, events)], sequence)
+
+    # following
+
+    async def follow(self, window: Window, *, batch: int = _BATCH, wants: Wants = everything) -> AsyncGenerator[Batch]:
+        if window.since is not None or not all(self._reads(each) for each in window.filters):
+            async for found in self._log.follow(window, batch=batch, wants=wants):
+                yield found
+            return
+        follower, first = _Follower(window.filters, wants), window.first
+        try:
+            while not self._join(follower, first):
+                upto = self._position
+                events = [event async for event in self._log.read(Window(window.filters, first, upto))]
+                yield Batch(tuple(events), upto)
+                first = upto + 1
+            while True:
+                yield await follower.next()
+                self._room.set()
+        finally:
+            await self._leave(follower)
+
+    def _reads(self, pattern: str) -> bool:
+        return any(_covers(own, pattern) for own in self._filters)
+
+    def _join(self, follower: _Follower, first: int) -> bool:
+        """Take part from ``first`` on; False if the reader is beyond that already."""
+        if self._pump is None or self._pump.done():
+            self._position = first - 1
+            self._pump = asyncio.create_task(self._read(first))
+            self._pump.add_done_callback(self._ended)
+        if first <= self._position:
+            return False
+        follower.first = first
+        self._followers.append(follower)
+        self._joined = True
+        return True
+
+    async def _leave(self, follower: _Follower) -> None:
+        if follower in self._followers:
+            self._followers.remove(follower)
+            self._room.set()
+        if not self._followers and self._pump is not None:
+            pump, self._pump = self._pump, None
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+
+    def _ended(self, pump: asyncio.Task[None]) -> None:
+        if pump.cancelled() or (error := pump.exception()) is None:
+            return
+        for follower in self._followers:
+            follower.fail(error)
+
+    async def _read(self, first: int) -> None:
+        async for messages in self._log.messages(Window(self._filters, first), batch=_BATCH):
+            self._joined = False
+            unknown = [stored for stored in messages if stored.sequence > self._position]
+            found = [(stored, await self._decoded(stored) if self._wanted(stored) else []) for stored in unknown]
+            while self._joined:  # while a payload was fetched: who has just come was not asked
+                self._joined = False
+                found = [(stored, events or await self._decoded(stored)) for stored, events in found]
+            if messages[-1].sequence > self._position:
+                # While a payload was fetched, something of our own may have been handed out already.
+                fresh = [(stored.subject, events) for stored, events in found if stored.sequence > self._position]
+                self._hand_out(fresh, messages[-1].sequence)
+            while any(follower.full for follower in self._followers):
+                self._room.clear()
+                await self._room.wait()
+
+    def _wanted(self, stored: Stored) -> bool:
+        # All are asked: each has to know how far it was.
+        return any([follower.wants(stored.subject, stored.sequence) for follower in self._followers])
+
+    async def _decoded(self, stored: Stored) -> list[Event]:
+        try:
+            events = decode(stored.raw, stored.subject, stored.sequence)
+            if all(event.dataref is None for event in events):
+                return events
+            return [await check_out(event, self._log.blobs) for event in events]
+        except InvalidInput as error:
+            await self._log.bury(stored, error)
+            return []
+
+    def _hand_out(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
+        self._position = last
+        for follower in self._followers:
+            follower.take(messages, last)
+
+    # everything else
+
+    def messages(self, window: Window, *, batch: int = _BATCH) -> AsyncIterator[list[Stored]]:
+        return self._log.messages(window, batch=batch)
+
+    async def bury(self, stored: Stored, error: StigmergyError) -> None:
+        await self._log.bury(stored, error)
+
+    def read(self, window: Window) -> AsyncIterator[Event]:
+        return self._log.read(window)
+
+    def subscribe(self, subscription: Subscription) -> AsyncIterator[Delivery]:
+        return self._log.subscribe(subscription)
+
+    async def last_sequence(self) -> int:
+        return await self._log.last_sequence()
+
+    async def oldest(self) -> tuple[int, datetime | None]:
+        return await self._log.oldest()
+
+    async def newest(self, subject: str) -> int:
+        return await self._log.newest(subject)
+
+    async def missions(self, nouns_verbs: Sequence[str]) -> dict[tuple[str, str], dict[str, int]]:
+        return await self._log.missions(nouns_verbs)
+
+    def dead_letters(self) -> AsyncIterator[DeadLetter]:
+        return self._log.dead_letters()
+
+    async def retry_dead_letter(self, sequence: int) -> int:
+        return await self._log.retry_dead_letter(sequence)
+
+    async def close(self) -> None:
+        await self._log.close()
+
+
+class _Follower:
+    """One who follows: what waits for it, and what it wants to see."""
+
+    def __init__(self, filters: tuple[str, ...], asked: Wants) -> None:
+        self.first = 1
+        self._asked = asked
+        self._filters = filters
+        self._anywhere = all(each == _ALL or each.startswith(_ANYWHERE) for each in filters)
+        self._wanted: dict[str, bool] = {}
+        self._waiting: deque[Event] = deque()
+        self._last = 0
+        self._news = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= _MOST_WAITING
+
+    def take(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
+        for subject, events in messages:
+            if events and self.wants(subject, events[0].sequence):
+                self._waiting.extend(events)
+        self._last = last
+        self._news.set()
+
+    def wants(self, subject: str, sequence: int) -> bool:
+        """Whether it is for this follower."""
+        return sequence >= self.first and self._wants(subject) and self._asked(subject, sequence)
+
+    def fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._news.set()
+
+    async def next(self) -> Batch:
+        """All that waits, once something does. Raises what ended the reader."""
+        await self._news.wait()
+        if self._failure is not None:
+            raise self._failure
+        self._news.clear()
+        batch = Batch(tuple(self._waiting), self._last)
+        self._waiting.clear()
+        return batch
+
+    def _wants(self, subject: str) -> bool:
+        if not self._anywhere:
+            return any(matches(subject, each) for each in self._filters)
+        # What comes after tenant and mission decides; keys differ each time, so only that there is one is remembered.
+        _, _, _, noun, verb, *key = subject.split(".")
+        ending = f"{noun}.{verb}.+" if key else f"{noun}.{verb}"
+        wanted = self._wanted.get(ending)
+        if wanted is None:
+            if len(self._wanted) >= _MOST_KNOWN:
+                self._wanted.clear()
+            wanted = self._wanted[ending] = any(matches(subject, each) for each in self._filters)
+        return wanted
+
+
+def _widest(filters: Sequence[str]) -> tuple[str, ...]:
+    """Those that no other covers."""
+    given = dict.fromkeys(filters)
+    kept = tuple(each for each in given if not any(other != each and _covers(other, each) for other in given))
+    for left, right in combinations(kept, 2):
+        if _overlap(left, right):
+            raise InvalidInput(f"the filters {left!r} and {right!r} overlap", hint="let one of them cover the other")
+    return kept
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    """Whether every subject that matches ``narrow`` matches ``wide``."""
+    left, right = wide.split("."), narrow.split(".")
+    for place, part in enumerate(left):
+        if part == ">":
+            return len(right) > place
+        if place >= len(right) or right[place] == ">" or part not in ("*", right[place]):
+            return False
+    return len(left) == len(right)
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether a subject can match both."""
+    left, right = one.split("."), other.split(".")
+    for a, b in zip(left, right, strict=False):
+        if ">" in (a, b):
+            return True
+        if a != b and "*" not in (a, b):
+            return False
+    return len(left) == len(right)

@@ -1,0 +1,107 @@
+"""Workers that stand by: the next order goes straight to the hands that have just become free.
+
+A chain of short tasks spends most of its time between a worker and itself: through a list in Redis, Celery's main
+process, a pipe, and all of it is work that the same worker has just finished doing. So while nothing else waits, a
+worker that reports stays at hand for a moment, and an order that is dispatched in this moment is sent to it over NATS.
+
+It is the same order, recorded before and claimed afterwards like every other; only its way differs. If it is not
+claimed soon, it takes the ordinary way as well, which is harmless, because the log lets one worker claim it. Where
+several missions wait, nobody stands by: their order is the queue's.
+
+Roads not taken: to give a worker the next task of a chain together with the first would save more, but what the next
+one is told depends on how the first one ended. A queue for each worker would keep work back from others that are idle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from events.signals import Signals
+from orchestrator.task_queue.dispatch import AttemptKey, Dispatch, Sender, key_of
+from schemas.celery_wire import STANDBY_S
+from schemas.signals import orders_subject
+
+_CLAIMED_WITHIN_S = 0.1
+_SURELY = 0.7
+"""The part of its time after which a worker is no longer relied upon: the order has to reach it."""
+_MOST_KNOWN = 10_000
+
+
+class Queues(Sender, Protocol):
+    """The ordinary way, and what it knows."""
+
+    def quiet(self, dispatch: Dispatch) -> bool:
+        """Whether nothing else waits that it would have to wait for, and nothing limits it."""
+
+    def stands_by(self, attempt: AttemptKey) -> bool:
+        """Whether the worker that makes this attempt was told to stand by afterwards. Asked once."""
+
+
+class StandbySender:
+    """Sends to workers that stand by, else to the queues.
+
+    Args:
+        queues: the ordinary way.
+        signals: where workers hear of orders.
+        monotonic: seconds.
+    """
+
+    def __init__(self, queues: Queues, signals: Signals, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._queues = queues
+        self._signals = signals
+        self._monotonic = monotonic
+        self._free: dict[str, tuple[float, Callable[[str], bool]]] = {}
+        self._given: dict[AttemptKey, asyncio.TimerHandle] = {}
+        self._stays: set[AttemptKey] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def send(self, dispatch: Dispatch) -> None:
+        worker = self._at_hand(dispatch.queue)
+        if worker is None or not self._queues.quiet(dispatch):
+            self._queues.send(dispatch)
+            return
+        del self._free[worker]
+        key = key_of(dispatch.order)
+        if len(self._stays) >= _MOST_KNOWN:
+            self._stays.clear()
+        self._stays.add(key)
+        loop = asyncio.get_running_loop()
+        self._given[key] = loop.call_later(_CLAIMED_WITHIN_S, self._unclaimed, dispatch)
+        order = dispatch.order.model_dump_json(exclude_defaults=True).encode()
+        task = loop.create_task(self._signals.send(orders_subject(worker), order))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def again(self, dispatch: Dispatch) -> None:
+        self._queues.again(dispatch)
+
+    def settled(self, attempt: AttemptKey) -> None:
+        if (timer := self._given.pop(attempt, None)) is not None:
+            timer.cancel()
+        self._queues.settled(attempt)
+
+    def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
+        self._queues.finished(attempt, worker, reads)
+        if attempt in self._stays:
+            self._stays.discard(attempt)
+        elif not self._queues.stands_by(attempt):
+            return
+        now = self._monotonic()
+        self._free = {name: known for name, known in self._free.items() if known[0] > now}
+        self._free[worker] = (now + STANDBY_S * _SURELY, reads)
+
+    def close(self) -> None:
+        for timer in self._given.values():
+            timer.cancel()
+        self._queues.close()
+
+    def _at_hand(self, queue: str) -> str | None:
+        now = self._monotonic()
+        return next((name for name, (until, reads) in self._free.items() if until > now and reads(queue)), None)
+
+    def _unclaimed(self, dispatch: Dispatch) -> None:
+        self._given.pop(key_of(dispatch.order), None)
+        self._queues.send(dispatch)
