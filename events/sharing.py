@@ -167,7 +167,8 @@ class SharedLog:
 
     def _wanted(self, stored: Stored) -> bool:
         # All are asked: each has to know how far it was.
-        return any([follower.wants(stored.subject, stored.sequence) for follower in self._followers])
+        wanting = [each for each in self._followers if each.wants(stored.subject, stored.sequence)]
+        return bool(wanting)
 
     async def _decoded(self, stored: Stored) -> list[Event]:
         try:
