@@ -107,7 +107,12 @@ class Partitions[S]:
     async def lead(self, desks: Desks[S], ready: asyncio.Event | None, *beside: Coroutine[Any, Any, None]) -> None:
         """Follow the log and lead, with other work beside it, until cancelled; what is in hand is finished then."""
         self._desks = desks
-        await desks.begin()
+        try:
+            await desks.begin()
+        except BaseException:  # cancelled, above all: then none of it begins
+            for work in beside:
+                work.close()
+            raise
         following = asyncio.create_task(desks.follow())
         leading = asyncio.create_task(self.group.run(self, ready))
         others = [asyncio.create_task(work) for work in beside]
