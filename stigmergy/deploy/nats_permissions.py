@@ -85,9 +85,7 @@ def grants() -> tuple[Grant, ...]:
         Grant(
             "archive",
             (
-                *_reads(),
-                _INBOX,
-                "ask.*.*.status",
+                *(*_reads(), _INBOX, "ask.*.*.status"),
                 f"$JS.API.CONSUMER.LIST.{EVENTS}",
                 f"$JS.API.STREAM.PURGE.{EVENTS}",
             ),
