@@ -1,9 +1,10 @@
 """Many light agents: how quickly work finds them, how much they get done, and what each of them holds of memory.
 
 ``python -m benchmarks.fleet --agents 10,25,50,100,200 --kind threads``; ``--kind prefork`` for processes. For each size
-a fresh stack: a chain of tasks (the path alone: everybody is idle), then a fan-out (everybody is busy), then a mission
-of five beside one of ``--fan-out`` tasks (fairness). The part that had the most processor time for the wall time of the
-fan-out is named: with two cores 200 % is all there is.
+a fresh stack: a chain of tasks (the path alone: everybody is idle), then a task for every agent at once, then a fan-out
+(everybody is busy), then a mission of five beside one of ``--fan-out`` tasks (fairness). The share that each part had
+of the processor during the fan-out is given, in percent of a core; the first is the bottleneck: with two cores 200 % is
+all there is. Rows are printed as they are measured, so that one that fails costs none of those before it.
 """
 
 from __future__ import annotations
@@ -36,19 +37,22 @@ class Size:
 
     Attributes:
         idle: from ready until an idle worker has it.
+        full: the same where as many tasks as there are agents become ready in one moment.
         busy_p99: the same under the fan-out, where it is mostly waiting for the others.
-        bottleneck: the part with the most processor time in the fan-out, in percent of one core.
+        memory_each: MiB of its process in proportion: pages that forks share count in equal parts for each.
+        shares: processor time of each part in the fan-out, in percent of one core, the most first.
         small_s: how long the mission of five took beside the large one.
         passed: tasks of the large mission that ended meanwhile.
     """
 
     agents: int
     idle: Latency
+    full: Latency
     busy_p99: float
     tasks_per_s: float
     cpu_ms: float
     memory_each: float
-    bottleneck: str
+    shares: dict[str, int]
     small_s: float
     passed: int
 
@@ -58,19 +62,21 @@ def measure(agents: int, kind: str, width: int, length: int, folder: Path) -> Si
     with ours(folder / f"{kind}-{agents}", Hosting(concurrency=agents, kind=kind, split=True)) as side:
         side.run(fan_out(min(width, 200)), _TIMEOUT_S)  # warm
         idle = side.run(chain(length), _TIMEOUT_S)
+        full = side.run(fan_out(agents), _TIMEOUT_S)
         busy = side.run(fan_out(width), _TIMEOUT_S)
         memory = _memory(side.roots["workers"]) / agents
         small_s, passed = asyncio.run(_beside(side, width))
-    if idle.dispatch is None or busy.dispatch is None:
+    if idle.dispatch is None or full.dispatch is None or busy.dispatch is None:
         raise ValueError("a round without executions")
     return Size(
         agents,
         idle.dispatch,
+        full.dispatch,
         busy.dispatch.p99,
         round(busy.tasks_per_s, 1),
         round(busy.cpu_ms, 3),
         round(memory, 1),
-        _bottleneck(busy),
+        _shares(busy),
         small_s,
         passed,
     )
@@ -93,37 +99,48 @@ async def _beside(side: Ours, width: int) -> tuple[float, int]:
 
 
 def _memory(pid: int) -> float:
-    """Unique memory of a process and all below it, in MiB: pages that forks share count once, for nobody."""
+    """Memory of a process and all below it, in MiB; what they share with one another counts once.
+
+    Linux says so in ``smaps_rollup``; elsewhere only what is a process's own can be counted.
+    """
     root = psutil.Process(pid)
-    return sum(one.memory_full_info().uss for one in (root, *root.children(recursive=True))) / 2**20
+    maps = [one.memory_full_info() for one in (root, *root.children(recursive=True))]
+    return float(sum(getattr(one, "pss", one.uss) for one in maps)) / 2**20
 
 
-def _bottleneck(one: Round) -> str:
-    part = max(one.cpu_s, key=lambda name: one.cpu_s[name])
-    return f"{part} {one.cpu_s[part] / one.seconds:.0%}"
+def _shares(one: Round) -> dict[str, int]:
+    shares = {name: round(100 * spent / one.seconds) for name, spent in one.cpu_s.items()}
+    return dict(sorted(shares.items(), key=lambda share: -share[1]))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure all sizes and print a table, or JSON. Returns the exit code."""
     options = _parser().parse_args(argv)
     sizes = []
+    if not options.json:
+        columns = ("idle p50/p99 ms", "one each at once", "busy p99 ms", "tasks/s", "CPU ms/task", "MiB each")
+        print(f"| {' | '.join((options.kind, *columns, 'five beside many', '% of a core'))} |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     with tempfile.TemporaryDirectory(prefix="stig-fleet-") as folder:
         for agents in options.agents:
             sizes.append(measure(agents, options.kind, options.fan_out, options.chain, Path(folder)))
-            print(f"{agents} agents: done", file=sys.stderr)
+            if options.json:
+                print(f"{agents} agents: done", file=sys.stderr)
+            else:
+                print(_row(sizes[-1]), flush=True)
     if options.json:
         print(json.dumps([asdict(size) for size in sizes], indent=2))
-        return 0
-    columns = ("idle p50/p99 ms", "busy p99 ms", "tasks/s", "CPU ms/task", "MiB each", "most CPU", "five beside many")
-    print(f"| {' | '.join((options.kind, *columns))} |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
-    for one in sizes:
-        beside = f"{one.small_s:.2f} s, {one.passed} passed"
-        print(
-            f"| {one.agents} | {one.idle.p50:.1f} / {one.idle.p99:.1f} | {one.busy_p99:.0f} | {one.tasks_per_s:.0f} "
-            f"| {one.cpu_ms:.2f} | {one.memory_each:.1f} | {one.bottleneck} | {beside} |"
-        )
     return 0
+
+
+def _row(one: Size) -> str:
+    beside = f"{one.small_s:.2f} s, {one.passed} passed"
+    shares = ", ".join(f"{part} {share}" for part, share in one.shares.items())
+    return (
+        f"| {one.agents} | {one.idle.p50:.1f} / {one.idle.p99:.1f} | {one.full.p50:.1f} / {one.full.p99:.1f} "
+        f"| {one.busy_p99:.0f} | {one.tasks_per_s:.0f} | {one.cpu_ms:.2f} | {one.memory_each:.1f} "
+        f"| {beside} | {shares} |"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -91,7 +91,7 @@ class Ours:
     async def await_workers(self, concurrency: int) -> None:
         """Return when the whole pool has joined the fleet. Raises :class:`Unavailable`."""
         async with Client(self.settings) as client:
-            for _ in range(_JOIN_TRIES):
+            for _ in range(_JOIN_TRIES + concurrency):  # each listens for a second; two cores start about two in one
                 if len(await client.workers()) >= concurrency:
                     return
         raise Unavailable(f"fewer than {concurrency} workers have joined", hint="the log of the pool says why")

@@ -16,6 +16,10 @@ Listener = Callable[[bytes], None]
 class Signals(Protocol):
     """Publishes and hears signals."""
 
+    @property
+    def connected(self) -> bool:
+        """Whether signals that are sent now are heard here, as far as this side knows."""
+
     async def send(self, subject: str, payload: bytes) -> None: ...
 
     async def listen(self, pattern: str, listener: Listener) -> None:
@@ -27,6 +31,10 @@ class NatsSignals:
 
     def __init__(self, nc: Client) -> None:
         self._nc = nc
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._nc.is_connected)
 
     async def send(self, subject: str, payload: bytes) -> None:
         await self._nc.publish(subject, payload)
@@ -43,6 +51,10 @@ class MemorySignals:
 
     def __init__(self) -> None:
         self._listeners: list[tuple[str, Listener]] = []
+
+    @property
+    def connected(self) -> bool:
+        return True
 
     async def send(self, subject: str, payload: bytes) -> None:
         for pattern, listener in list(self._listeners):

@@ -117,7 +117,8 @@ class Partitions[S]:
         leading = asyncio.create_task(self.group.run(self, ready))
         others = [asyncio.create_task(work) for work in beside]
         try:
-            done, _ = await asyncio.wait({following, leading, *others}, return_when=asyncio.FIRST_COMPLETED)
+            # Not the first to be done: what is beside it may come to an end, such as what is learned at the start.
+            done, _ = await asyncio.wait({following, leading, *others}, return_when=asyncio.FIRST_EXCEPTION)
             for one in done:
                 one.result()
         finally:

@@ -12,6 +12,7 @@ from events.leadership.group import Group
 from events.port import Log
 from events.signals import Signals
 from orchestrator.admission import Limits, open_tasks
+from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
@@ -35,8 +36,9 @@ from schemas.commands import (
     StopWork,
     SubmitMission,
 )
-from schemas.errors import InvalidInput, LogUnavailable, Refused
+from schemas.errors import InvalidInput, InvalidWorkflow, LogUnavailable, Refused
 from schemas.events import Payload
+from schemas.events.attempt import AttemptFinished
 from schemas.events.command import CommandRefused
 from schemas.events.orchestrator import OrchestratorTookOver
 from schemas.peers import OpenTasks
@@ -57,6 +59,9 @@ class MissionRules:
             {f"{name.partition('.')[0]}._" for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS}
         ),
     )
+
+    def __init__(self) -> None:
+        self.pace = Pace()
 
     def fresh(self, tenant: str, mission: str) -> Mission:
         return Mission(tenant=tenant, id=mission)
@@ -80,7 +85,9 @@ class MissionRules:
         return not state.agenda and not state.timers
 
     def read(self, before: Mission, fact: Fact) -> None:
-        """Nothing to do: what follows is decided by :meth:`advance`."""
+        """Learn how long skills take; what follows is decided by :meth:`advance`."""
+        if isinstance(fact.payload, AttemptFinished) and fact.payload.outcome == "succeeded" and fact.payload.skill:
+            self.pace.took(fact.payload.skill, fact.payload.observation.duration_s)
 
     def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:
         """The log is all that an orchestrator acts upon."""
@@ -131,10 +138,11 @@ class Orchestrator:
         self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
         self._stopping = Stopping(log, self._recorder)
+        self._rules = MissionRules()
         self._partitions: Partitions[Mission] | None = None
         if group is not None:
             self._partitions = Partitions(group, Chronicle(log, self._recorder, OrchestratorTookOver, tenant))
-        self.desks: Desks[Mission] = Desks(log, MissionRules(), self._recorder, clock, self._partitions)
+        self.desks: Desks[Mission] = Desks(log, self._rules, self._recorder, clock, self._partitions)
         self._peers: Peers[OpenTasks] | None = None
         if group is not None and signals is not None:
             self._peers = Peers(signals, group, OpenTasks, lambda: OpenTasks(group.who, self._open_tasks()))
@@ -195,10 +203,14 @@ class Orchestrator:
     async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
         """The plan, and the command with the inputs that it leaves to their defaults."""
         if command.plan is not None:
+            if command.strategy is not None:
+                raise InvalidWorkflow("a plan made by hand has no strategies", hint="choose when you make the plan")
             check_plan(command.plan)
             return command, command.plan
         inputs = self._planner.complete(command.workflow, command.inputs)
-        plan = await self._planner.plan(command.objective, command.workflow, inputs)
+        plan = await self._planner.plan(
+            command.objective, command.workflow, inputs, strategy=command.strategy, pace=self._rules.pace
+        )
         return command.model_copy(update={"inputs": inputs}), plan
 
     async def _carry_out(self, command: MissionCommand, plan: Plan | None, origin: Recording | None) -> None:

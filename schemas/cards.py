@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from schemas.events.worker import WorkerJoined
@@ -30,6 +30,8 @@ class SkillCard(BaseModel):
     tags: tuple[str, ...] = ()
     version: str = "1"
     nature: str = "cpu"
+    deprecated: str = Field(default="", description='what to use instead: "use paint-2"; empty if it is not')
+    learned: bool = Field(default=False, description="reported at run time; no skill of the agent's class")
 
 
 def a2a_card(joined: WorkerJoined, tenant: str) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def a2a_card(joined: WorkerJoined, tenant: str) -> dict[str, Any]:
 def _skill(card: SkillCard) -> dict[str, Any]:
     # Tags are required there and may not be empty of meaning: the agent's name and nature always hold.
     tags = [*card.tags, f"agent:{card.agent}", f"version:{card.version}", f"nature:{card.nature}"]
+    tags += [f"deprecated:{card.deprecated}"] * bool(card.deprecated) + ["learned"] * card.learned
     description = card.description or f"The skill {card.id} of the agent {card.agent}"
     return {"id": card.id, "name": card.id, "description": description, "tags": tags}
 

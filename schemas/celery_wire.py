@@ -37,7 +37,8 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {
             "priority_steps": list(PRIORITY_STEPS),
-            "queue_order_strategy": "priority",
+            # Within a priority the queues of a worker take turns: kombu's "priority" would empty one before the next.
+            "queue_order_strategy": "round_robin",
             "sep": ":",
             "visibility_timeout": VISIBILITY_S,
             "socket_keepalive": True,

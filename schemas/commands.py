@@ -10,7 +10,7 @@ from schemas.envelope import NO_MISSION
 from schemas.errors import InvalidCommand
 from schemas.events.registry import explain
 from schemas.forks import ForkChange
-from schemas.plan import Plan
+from schemas.plan import Plan, StrategyWish
 
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_:@~-]{0,127}$")]
 
@@ -32,6 +32,7 @@ class SubmitMission(_Command):
     objective: str = Field(min_length=1, max_length=4000)
     workflow: str = Field(default="", description="name of a template; empty when a plan is given")
     plan: Plan | None = None
+    strategy: StrategyWish | None = Field(default=None, description="instead of the one that the template asks for")
     inputs: dict[str, Any] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     if_busy: Literal["go", "refuse"] = Field(default="go", description="what to do while too much waits already")

@@ -170,6 +170,12 @@ class DiskFull(LimitExceeded):
     retryable = True
 
 
+class Overdrawn(LimitExceeded):
+    """An attempt used more memory or processor time than its task allows; it was stopped."""
+
+    retryable = True
+
+
 class TimedOut(LimitExceeded):
     """Something did not end before its deadline."""
 

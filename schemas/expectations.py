@@ -123,10 +123,24 @@ class Holds(_Expected):
 
 
 class MaxMemory(_Expected):
-    """The programs that tools ran never used more memory together, by the accounting of the sandbox."""
+    """The programs that a tool ran never held more memory together, nor did the agent's process grow by more.
+
+    Enforced while the attempt runs: programs are killed at it, an agent is stopped.
+    """
 
     kind: Literal["max_memory"] = "max_memory"
     megabytes: float = Field(gt=0)
+
+
+class MaxCpu(_Expected):
+    """The attempt used at most this much processor time: the programs that tools ran, and the agent itself.
+
+    Enforced while the attempt runs: programs are killed at it, an agent is stopped. Making the environment of a
+    repository does not count.
+    """
+
+    kind: Literal["max_cpu"] = "max_cpu"
+    seconds: float = Field(gt=0)
 
 
 class FreshInput(_Expected):
@@ -152,6 +166,7 @@ Expectation = Annotated[
     | Holds
     | MaxDuration
     | MaxMemory
+    | MaxCpu
     | FreshInput,
     Field(discriminator="kind"),
 ]
@@ -193,7 +208,9 @@ class Observation(_Shape):
         duration_s: wall time of the attempt.
         tools: how often each tool was called.
         unreadable: path to what is wrong with it, for changed Python files that no parser takes; None if nobody looked.
-        peak_memory_bytes: of the programs that tools ran in a sandbox; None where none ran or nobody measured.
+        peak_memory_bytes: the most that the programs of one sandboxed run held together, or by which the process
+            grew; None where nobody could measure.
+        cpu_s: processor time of the attempt: of its programs and the agent itself; None in events of older releases.
     """
 
     changes: dict[str, str] | None = None
@@ -204,6 +221,7 @@ class Observation(_Shape):
     tools: dict[str, int] = Field(default_factory=dict)
     unreadable: dict[str, str] | None = None
     peak_memory_bytes: int | None = None
+    cpu_s: float | None = None
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Observation:
         """Itself, for it never changes: pydantic copies a default for every event that leaves it out."""

@@ -41,6 +41,7 @@ class RecordedResult(Shape):
     fingerprint: str
     template: str = Field(default="", description="group and task of the group, for a task of a branch")
     ended: int = Field(default=0, description="number of the event by which it ended there")
+    needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
     changed: bool = False
     worker: str = ""
     output: dict[str, Any] = Field(default_factory=dict)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from schemas.barriers import Barrier
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
 from schemas.requirements import Value, check_requirements
@@ -17,6 +18,10 @@ TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,99}$", des
 OnConflict = Literal["merge", "serialise"]
 """What to do about tasks that mean to change the same files: let them work side by side and merge what they made, or
 let one wait and build on what the other made."""
+
+
+StrategyName = Literal["hierarchical", "peer"]
+StrategyWish = Literal["auto", "hierarchical", "peer"]
 
 
 class Shape(BaseModel):
@@ -78,6 +83,32 @@ class RetryPolicy(Shape):
         return self if rule is None else self.model_copy(update=rule.model_dump(exclude_none=True))
 
 
+class Prefer(Shape):
+    """What matters where several kinds of workers could make an attempt: weights, 0 for "not at all".
+
+    Attributes:
+        quality: the share of attempts that succeed; with weight 1, all instead of none outweigh one attempt of load.
+        cost: how cheap they are, in money, else tokens, else seconds, compared with the cheapest.
+        speed: how quick they are, compared with the quickest.
+    """
+
+    quality: float = Field(default=1.0, ge=0, le=100, allow_inf_nan=False)
+    cost: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    speed: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+
+
+class Strategy(Shape):
+    """How the agents of a mission work together, and who chose it: plans of one workflow may differ in that.
+
+    ``hierarchical``: the orchestrator hands out many small tasks. ``peer``: few large ones, whose agents hand over to
+    one another.
+    """
+
+    name: StrategyName
+    because: str = Field(default="", max_length=2000, description="why this one, for people")
+    chosen: Literal["auto", "template", "submission"] = "template"
+
+
 class TaskSpec(Shape):
     """One node of the plan.
 
@@ -97,12 +128,14 @@ class TaskSpec(Shape):
     )
     on_conflict: OnConflict = "merge"
     needs: tuple[TaskId, ...] = ()
+    barrier: Barrier | None = Field(default=None, description="begins without all of its needs; none: waits for all")
     expects: tuple[Expectation, ...] = ()
     goal: str = ROOT_GOAL
     priority: int = Field(default=5, ge=0, le=9, description="9 goes first")
     requires: dict[str, Value] = Field(
         default_factory=dict, description="labels of the worker, its host, the version of its agent"
     )
+    prefer: Prefer | None = Field(default=None, description="among workers that could make it; the plan's if left out")
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
@@ -145,6 +178,7 @@ class Group(Shape):
     items: str = Field(description="reference to the list")
     key: str = Field(default="id", description="field of an item that names its branch; its number where it has none")
     needs: tuple[TaskId, ...] = ()
+    barrier: Barrier | None = Field(default=None, description="unfolds without all of its needs")
     goal: str = ROOT_GOAL
     optional_branches: bool = Field(default=False, description="a branch may fail without failing the mission")
     tasks: tuple[TaskSpec, ...]
@@ -160,3 +194,5 @@ class Plan(Shape):
     deadline_s: float | None = Field(default=None, gt=0, description="counted from the submission")
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="for tasks without a rule of their own that fits")
     safety: Safety = Safety()
+    prefer: Prefer | None = Field(default=None, description="for tasks without a preference of their own")
+    strategy: Strategy | None = Field(default=None, description="which variant of its workflow this is, and why")

@@ -11,7 +11,8 @@ import hashlib
 import json
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -67,9 +68,21 @@ def spelled(requires: Mapping[str, Value]) -> str:
     return ", ".join(parts)
 
 
-def profile(host: str, labels: Mapping[str, str], versions: Mapping[str, str]) -> str:
-    """What workers have in common that fulfil the same requirements: a token of 12 characters."""
-    text = json.dumps([host, sorted(labels.items()), sorted(versions.items())], ensure_ascii=False)
+def profile(
+    host: str,
+    labels: Mapping[str, str],
+    versions: Mapping[str, str],
+    deprecated: Iterable[str] = (),
+) -> str:
+    """What workers have in common that fulfil the same requirements: a token of 12 characters.
+
+    Args:
+        versions: of the agents behind the skills, where they are not 1.
+        deprecated: skills that the agents would rather not do any more; they are asked last.
+    """
+    what: list[Any] = [host, sorted(labels.items()), sorted(versions.items())]
+    old = sorted(deprecated)
+    text = json.dumps([*what, old] if old else what, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

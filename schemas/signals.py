@@ -49,6 +49,10 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
         labels: what is special about it, for tasks that require it.
         versions: of the agents behind its skills, where they are not 1.
         profile: what it has in common with all who fulfil the same requirements; it also reads the queues of it.
+        deprecated: skills among them that its agent would rather not do any more, and what to use instead; it reads
+            only the queue of its profile for them.
+        vouched: the witness of its pool says it, because its process is there and works, but cannot say it itself.
+        gone: the witness says that its process has ended without a goodbye.
         held: skills that it would take, were it or its agent not stopped; they are not among ``skills``.
     """
 
@@ -71,6 +75,9 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     versions: dict[str, str] = {}
     profile: str = ""
     held: tuple[str, ...] = ()
+    deprecated: dict[str, str] = {}
+    vouched: bool = False
+    gone: bool = False
 
     @property
     def available(self) -> bool:
@@ -80,7 +87,9 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     def takes(self, queue: str) -> bool:
         """Whether it reads this queue."""
         skill, _, of_profile = queue.removeprefix("stig.").partition("@")
-        return skill in self.skills and of_profile in ("", self.profile)
+        if of_profile:
+            return skill in self.skills and of_profile == self.profile
+        return skill in self.skills and skill not in self.deprecated
 
 
 class PoolCall(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -43,6 +43,11 @@ def noun_filter(noun: str, *, tenant: str = "*", mission: str = "*") -> str:
     return f"events.{tenant}.{mission}.{noun}.>"
 
 
+def type_filter(name: str, *, tenant: str = "*", mission: str = "*") -> str:
+    """The events of one type that is not keyed, as far as they travel alone."""
+    return f"events.{tenant}.{mission}.{name}"
+
+
 def guard_filter(tenant: str, mission: str, noun: str) -> str:
     """The events of one noun in one mission that share one writer: what compare-and-append compares."""
     return f"events.{_tenant(tenant)}.{_mission(mission)}.{token(noun, 'noun')}.*"

@@ -32,7 +32,7 @@ from schemas.events import check_readable, parse
 from schemas.forks import ForkChange
 from schemas.ids import token, uuid7
 from schemas.ownership import OWNERS, Role
-from schemas.plan import Plan
+from schemas.plan import Plan, StrategyWish
 from schemas.signals import HEARTBEATS, Heartbeat
 from stigmergy.mission_handle import MissionHandle
 from stigmergy.missions import MissionRow, list_missions
@@ -100,6 +100,7 @@ class Client:
         *,
         workflow: str = "",
         plan: Plan | None = None,
+        strategy: StrategyWish | None = None,
         inputs: Mapping[str, Any] | None = None,
         mission: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -109,6 +110,7 @@ class Client:
         """Submit an objective with a workflow's name, or with a plan made by hand.
 
         Args:
+            strategy: how the agents shall work together, where the workflow has strategies; else it chooses.
             mission: an id of one's own; submitting the same id twice is refused.
             labels: for people, and ``weight``: its share of the fleet among the tenant's missions, 1 if left out.
             timeout_s: how long to wait for an orchestrator to accept it.
@@ -127,6 +129,7 @@ class Client:
             objective=objective,
             workflow=workflow,
             plan=plan,
+            strategy=strategy,
             inputs=dict(inputs or {}),
             labels=dict(labels or {}),
             by=self._name,

@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict
 from events.port import Log, Window
 from orchestrator.core.evolve import evolved
 from orchestrator.core.mission import Mission, MissionStatus, TaskState
-from schemas.attempts import Failure
+from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
-from schemas.plan import ROOT_GOAL
+from schemas.plan import ROOT_GOAL, Strategy
 from schemas.subjects import mission_filter
+from stigmergy.waiting import waits_for
 
 _STATUS = {
     "mission.submitted": "running",
@@ -35,7 +36,8 @@ class _View(BaseModel):
 
 
 class TaskView(_View):
-    """One task, for people and programs."""
+    """One task, for people and programs. ``cpu_s`` and ``peak_memory_bytes`` are of its last attempt, as seen by the
+    system."""
 
     id: str
     skill: str
@@ -48,6 +50,11 @@ class TaskView(_View):
     ended_at: datetime | None
     output: dict[str, Any]
     reused_from: str | None = None
+    duration_s: float | None = None
+    cpu_s: float | None = None
+    peak_memory_bytes: int | None = None
+    waits_for: str = ""
+    deaths: tuple[Death, ...] = ()
 
 
 class GoalView(_View):
@@ -79,6 +86,7 @@ class MissionView(_View):
     ended_at: datetime | None
     sequence: int
     forked_from: str | None = None
+    strategy: Strategy | None = None
     goals: tuple[GoalView, ...]
     tasks: tuple[TaskView, ...]
 
@@ -145,8 +153,9 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
         ended_at=state.ended_at,
         sequence=sequence,
         forked_from=str(state.forked_from) if state.forked_from is not None else None,
+        strategy=state.plan.strategy,
         goals=_goals(state),
-        tasks=tuple(_task(state.tasks[name]) for name in _in_plan_order(state)),
+        tasks=tuple(_task(state, state.tasks[name]) for name in _in_plan_order(state)),
     )
 
 
@@ -209,7 +218,8 @@ def _in_plan_order(state: Mission) -> list[str]:
     return sorted(known, key=lambda name: (begun[name] is None, str(begun[name]), order.index(name)))
 
 
-def _task(task: TaskState) -> TaskView:
+def _task(state: Mission, task: TaskState) -> TaskView:
+    seen = task.finished.observation if task.finished is not None else None
     return TaskView(
         id=task.spec.id,
         skill=task.spec.skill,
@@ -222,6 +232,11 @@ def _task(task: TaskState) -> TaskView:
         ended_at=task.ended_at,
         output=task.finished.output if task.finished is not None else {},
         reused_from=task.adopted or None,
+        duration_s=seen.duration_s if seen is not None else None,
+        cpu_s=seen.cpu_s if seen is not None else None,
+        peak_memory_bytes=seen.peak_memory_bytes if seen is not None else None,
+        waits_for=waits_for(state, task),
+        deaths=task.deaths,
     )
 
 

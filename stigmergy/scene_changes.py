@@ -80,7 +80,8 @@ def _goal(goal: GoalState) -> dict[str, Any]:
 
 def _task(task: TaskState) -> dict[str, Any]:
     output = task.finished.output if task.finished is not None else {}
-    return {"status": task.status.value, "attempt": task.attempt, "reason": task.reason, "output": output}
+    shown = {"status": task.status.value, "attempt": task.attempt, "reason": task.reason, "output": output}
+    return {**shown, "deaths": [death.worker for death in task.deaths]} if task.deaths else shown
 
 
 def _agent(agent: AgentState) -> dict[str, Any]:

@@ -173,6 +173,8 @@ class Settings(BaseSettings):
     """Shares of the fleet where tenants compete, for instance ``acme=3,beta=1``; 1 for those not named."""
     partitions: Annotated[int, Field(ge=1, le=1024)] = PARTITIONS
     """How many partitions missions are shared out in among the replicas of a role: the same for all of them."""
+    priority_step: Annotated[float, Field(ge=1, le=10)] = 2.0
+    """How many times the turns of the priority below each priority (0 to 9) has; 1: priorities mean nothing."""
     busy_above: Annotated[int, Field(ge=1)] = 50_000
     """With more open tasks of a tenant than this, whoever submits a mission is told that the system is busy."""
     refuse_above: Annotated[int, Field(ge=1)] | None = None

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from projections.analytics.queries.port import ROWS, Answer
 from schemas.envelope import NO_MISSION, Event
-from schemas.plan import Plan
+from schemas.plan import Plan, StrategyWish
 from stigmergy.client import Client
 from stigmergy.mission_handle import MissionHandle
 from stigmergy.missions import MissionRow, MissionView
@@ -53,12 +53,15 @@ class SyncClient:
         *,
         workflow: str = "",
         plan: Plan | None = None,
+        strategy: StrategyWish | None = None,
         inputs: Mapping[str, Any] | None = None,
         mission: str | None = None,
     ) -> str:
         """Submit an objective; returns the mission's id. Raises as :meth:`Client.submit`."""
         handle = self._wait(
-            self._client.submit(objective, workflow=workflow, plan=plan, inputs=inputs, mission=mission)
+            self._client.submit(
+                objective, workflow=workflow, plan=plan, strategy=strategy, inputs=inputs, mission=mission
+            )
         )
         return handle.id
 

@@ -21,7 +21,7 @@ from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import InvalidInput, StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
-from schemas.shares import parse_bounds, parse_rates, parse_weights
+from schemas.shares import parse_bounds, parse_weights
 from stigmergy.grouping import make_group
 from stigmergy.local import LocalStack
 from stigmergy.scaling.policy import Rules
@@ -168,18 +168,14 @@ def recordings_of(bus: Bus, settings: Settings) -> Recordings:
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     """A task-queue manager over a bus, sending to Celery's queues in Redis."""
-    from orchestrator.task_queue.dispatch import CelerySender
     from orchestrator.task_queue.service import TaskQueueManager
-    from orchestrator.task_queue.standby import StandbySender
+    from stigmergy.sending import make_sender
 
-    url, name, weights = redis_url(settings), process_name(), parse_weights(settings.tenant_weights)
+    name, weights = process_name(), parse_weights(settings.tenant_weights)
     return TaskQueueManager(
         bus.shared,
         bus.signals,
-        lambda spread: StandbySender(
-            CelerySender(url, spread, rates=parse_rates(settings.rates), tenant_weights=weights, standby=True),
-            bus.signals,
-        ),
+        make_sender(redis_url(settings), bus.signals, settings),
         name=name,
         clock=now,
         tenant=settings.tenant,

@@ -17,7 +17,7 @@ from schemas.signals import Running
 from schemas.workspaces import Change
 from workers.agents.base import Agent
 from workers.bench import Bench
-from workers.context import Context
+from workers.context import Context, Learn
 from workers.parsing import unreadable_files
 from workers.registry import Registry
 from workers.reporting import Reporter
@@ -36,13 +36,17 @@ class Attempts:
         bench: folders, stores and tools.
         reporter: where to say what happens.
         watch: knows what is in hand, and stops it when it is told to or when its time is up.
+        learn: takes note of skills that agents learn; without it they cannot.
     """
 
-    def __init__(self, registry: Registry, bench: Bench, reporter: Reporter, watch: Watch) -> None:
+    def __init__(
+        self, registry: Registry, bench: Bench, reporter: Reporter, watch: Watch, learn: Learn | None = None
+    ) -> None:
         self._registry = registry
         self._bench = bench
         self._reporter = reporter
         self._watch = watch
+        self._learn = learn
         self._in_hand: dict[Running, AttemptOrder] = {}
         self._done = self._failed = 0
 
@@ -139,14 +143,15 @@ class Attempts:
         begun = time.monotonic()
         stop = StopFlag()
         name = agent.name if agent is not None else "none"
-        context = Context(order, self._bench, self._reporter, stop, name)
+        context = Context(order, self._bench, self._reporter, stop, name, self._learn)
         output: dict[str, Any] = {}
         failure: Failure | None = None
         product: dict[str, Any] | None = None
         changes: tuple[Change, ...] | None = None
         unreadable: dict[str, str] | None = None
         try:
-            output = self._watch.run(running(order), stop, order.timeout_s, _work(agent, context))
+            work, overdrawn = _work(agent, context), context.account.overdrawn
+            output = self._watch.run(running(order), stop, order.timeout_s, work, overdrawn)
             product, changes = _product(context)
             unreadable = unreadable_files(context, product, changes)
         except AttemptStopped:
@@ -163,7 +168,8 @@ class Attempts:
             contents={change.path: change.content for change in changes if change.content} if changes else None,
             tests=context.tests.model_dump(mode="json") if context.tests is not None else None,
             exit_code=context.exit_code,
-            peak_memory_bytes=context.peak_memory_bytes,
+            peak_memory_bytes=context.account.peak_memory_bytes,
+            cpu_s=round(context.account.cpu_s, 3),
             unreadable=unreadable,
             duration_s=round(time.monotonic() - begun, 6),
             tools=context.tools,

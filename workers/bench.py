@@ -28,12 +28,14 @@ class Bench:
     Args:
         state_dir: where caches and workspaces live on this machine.
         blobs: content that all machines share.
+        alone: the process makes one attempt at a time.
         sandbox_name: a backend that the operator insists on; None chooses the strongest that works here.
     """
 
     state_dir: Path
     blobs: Blobs
     sandbox_name: str | None = None
+    alone: bool = False
     _folders: list[Path] = field(default_factory=list)
 
     @cached_property

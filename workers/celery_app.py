@@ -6,6 +6,7 @@ message that never comes again is harmless too, because leases decide, not Celer
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import (
+    worker_before_create_process,
     worker_init,
     worker_process_init,
     worker_process_shutdown,
@@ -35,9 +37,11 @@ from schemas.errors import StigmergyError
 from schemas.ids import process_name
 from workers.bench import Bench
 from workers.board import Board
+from workers.notebook import Notebook
 from workers.pool_step import PoolStep
 from workers.process import WorkerProcess, WorkerSettings
 from workers.registry import Registry
+from workers.vouching import Vouching
 from workers.workspaces import MemoryBlobs
 
 _log = logging.getLogger(__name__)
@@ -46,13 +50,19 @@ EXIT_OVERDUE = 76
 _LOOK_S = 0.25
 _LAST_WORDS_S = 5.0
 _board = Board()
+_notebook = Notebook()
+_vouching: list[Vouching] = []
 _members: list[WorkerProcess] = []
 _free: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
 """The workers of this process that have nothing in hand: one, or in a pool of threads as many as there are threads."""
 
 
-def make_app(settings: WorkerSettings) -> Celery:
-    """The Celery application of a pool; pool children find their settings in the environment."""
+def make_app(settings: WorkerSettings, profile: str) -> Celery:
+    """The Celery application of a pool; pool children find their settings in the environment.
+
+    Args:
+        profile: of its workers; what they learn is read from a queue of it, too.
+    """
     app = Celery("stigmergy", set_as_current=True)
     app.conf.update(celery_settings(settings.redis_url))
     app.conf.update(
@@ -70,6 +80,7 @@ def make_app(settings: WorkerSettings) -> Celery:
     )
     app.task(name=ATTEMPTS_TASK, ignore_result=True)(_attempts)
     PoolStep.board, PoolStep.memory_mb = _board, settings.memory_mb
+    PoolStep.notebook, PoolStep.profile = _notebook, profile
     app.steps["worker"].add(PoolStep)
     return app
 
@@ -101,8 +112,10 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     # Celery tells of every message at INFO; what an attempt did is on the log.
     for chatty in ("celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    _vouching[:] = [Vouching()]
+    _vouching[0].start(settings.nats_url, settings.heartbeat_s)
     _leave_when_told()
-    app = make_app(settings)
+    app = make_app(settings, registry.profile(settings.labels))
     queues = ",".join(registry.queues(settings.labels))
     arguments = [
         "worker",
@@ -149,7 +162,7 @@ def _join(**_: object) -> None:
     settings = _settings()
     try:
         for _number in range(settings.size if settings.kind == "threads" else 1):
-            member = WorkerProcess(settings, _board)
+            member = WorkerProcess(settings, _board, *_vouching, notebook=_notebook)
             member.join()
             _members.append(member)
             _free.put(member)
@@ -162,6 +175,13 @@ def _join(**_: object) -> None:
 def _leave(**_: object) -> None:
     while _members:
         _members.pop().leave("drained")
+
+
+def _share_memory(**_: object) -> None:
+    """Before a fork: a collector that leaves what is there already alone does not write to its pages, which therefore
+    stay one copy for all children."""
+    gc.collect()
+    gc.freeze()
 
 
 def _join_in_main(sender: Any = None, **_: object) -> None:
@@ -193,6 +213,7 @@ def _ready(**_: object) -> None:
         Path(marker).touch()
 
 
+worker_before_create_process.connect(_share_memory, weak=False)
 worker_process_init.connect(_join, weak=False)
 worker_process_shutdown.connect(_leave, weak=False)
 worker_init.connect(_join_in_main, weak=False)

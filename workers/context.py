@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.attempts import AttemptOrder
+from schemas.cards import SkillCard
 from schemas.errors import Cancelled, Forbidden, StigmergyError
 from schemas.events import Payload
 from schemas.events.agent import AgentActed, AgentThought
@@ -18,12 +20,22 @@ from schemas.events.tool import ToolCalled
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.test_report import TestReport
 from schemas.workspaces import Snapshot
+from workers.account import Account, MeteredSandbox
 from workers.bench import Bench
+from workers.sandboxes import Sandbox
 from workers.scratchpad import Scratchpad
 from workers.stopping import StopFlag
 
 if TYPE_CHECKING:
     from workers.reporting import Reporter
+
+
+class Learn(Protocol):
+    """Takes note of a skill that an agent has learned."""
+
+    def __call__(self, card: SkillCard, *, keep: bool, order: AttemptOrder | None) -> bool:
+        """False if the agent offers it already. Raises :class:`~schemas.errors.InvalidInput`."""
+        ...
 
 
 class ToolCall:
@@ -44,8 +56,17 @@ class Context:
         feedback: what was not as expected of the attempt before, if a recovery rule tells; advice: what a person said.
     """
 
-    def __init__(self, order: AttemptOrder, bench: Bench, reporter: Reporter, stop: StopFlag, agent: str = "") -> None:
+    def __init__(
+        self,
+        order: AttemptOrder,
+        bench: Bench,
+        reporter: Reporter,
+        stop: StopFlag,
+        agent: str = "",
+        learn: Learn | None = None,
+    ) -> None:
         self.order = order
+        self._learn = learn
         self.agent = agent
         self.inputs: dict[str, Any] = dict(order.action.parameters)
         self.base = Snapshot.model_validate(order.workspace) if order.workspace is not None else None
@@ -60,7 +81,7 @@ class Context:
         self.tools: dict[str, int] = {}
         self.tests: TestReport | None = None
         self.exit_code: int | None = None
-        self.peak_memory_bytes: int | None = None
+        self.account = Account(order, alone=bench.alone)
 
     @property
     def workspace(self) -> Path:
@@ -72,6 +93,11 @@ class Context:
             else:
                 self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """Where tools run programs; what they use is accounted for, and ended at the limits that are expected."""
+        return MeteredSandbox(self.bench.sandbox, self.account)
 
     @property
     def opened(self) -> Path | None:
@@ -151,6 +177,30 @@ class Context:
             )
         )
 
+    def learned(
+        self,
+        skill: str,
+        *,
+        description: str = "",
+        tags: tuple[str, ...] = (),
+        version: str = "1",
+        keep: bool = False,
+    ) -> bool:
+        """Say that this agent can do one more skill from now on; tasks of it come to :meth:`run` like any others, and
+        ``context.order.skill`` tells them apart. The whole pool offers it. False if the agent offers it already.
+
+        Args:
+            keep: pools with this agent that start later offer it, too, on whatever machine.
+
+        Raises:
+            InvalidInput: another agent here offers the skill, it is no name for one, or the pool has learned too many.
+            LogUnavailable: it could not be recorded.
+        """
+        if self._learn is None:
+            raise StigmergyError("this worker cannot learn", hint="only workers that have joined a fleet can")
+        card = SkillCard(id=skill, agent=self.agent, description=description, tags=tags, version=version, learned=True)
+        return self._learn(card, keep=keep, order=self.order)
+
     def emit(self, payload: Payload) -> None:
         """Record any fact that workers may write."""
         self._reporter.emit(self.order, payload)
@@ -205,11 +255,6 @@ class Context:
         """Called by the test tool with what it saw; not for agents."""
         self.tests = tests
         self.exit_code = tests.exit_code
-
-    def used_memory(self, peak_bytes: int | None) -> None:
-        """Called by tools with what a sandboxed run used at most; not for agents."""
-        if peak_bytes is not None:
-            self.peak_memory_bytes = max(peak_bytes, self.peak_memory_bytes or 0)
 
     def _who(self) -> dict[str, Any]:
         return {"task": self.order.task, "attempt": self.order.attempt}

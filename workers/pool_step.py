@@ -1,4 +1,4 @@
-"""What the main process of a pool does beside Celery: it follows the board, and ends children that grow too large."""
+"""What the main process of a pool does beside Celery: follow board and notebook, end children that grow too large."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import psutil
 from celery import bootsteps
 
 from workers.board import Board
+from workers.notebook import Notebook
+from workers.registry import queues_of
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.25
@@ -21,15 +23,19 @@ _MIB = 2**20
 
 
 class PoolStep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """A step of Celery's worker, for pools of processes. Set ``board`` and ``memory_mb`` before the worker starts."""
+    """A step of Celery's worker. Set the attributes before the worker starts."""
 
     requires = ("celery.worker.components:Pool",)
     board: Board | None = None
+    notebook: Notebook | None = None
+    profile: str = ""
     memory_mb: int = 0
+    _read = 0
 
     def register_with_event_loop(self, worker: Any, hub: Any) -> None:
-        """Celery calls this when its event loop is there, which pools of processes have."""
+        """Celery calls this when its event loop is there."""
         hub.call_repeatedly(_LOOK_S, self._follow, worker)
+        hub.call_repeatedly(_LOOK_S, self._learn, worker)
         if self.memory_mb:
             hub.call_repeatedly(_MEMORY_S, self._end_large)
 
@@ -45,6 +51,15 @@ class PoolStep(bootsteps.StartStopStep):  # type: ignore[misc]
             worker.pool.maintain_pool()  # one was told to end: billiard would choose it again as long as it is there
         elif missing < 0 and _shrink(worker.pool):
             worker.consumer._update_prefetch_count(-1)
+
+    def _learn(self, worker: Any) -> None:
+        """Read the queues of skills that agents of the pool have learned."""
+        if self.notebook is None or not getattr(worker.consumer, "task_consumer", None):
+            return  # not connected yet, or between two connections
+        self._read, cards = self.notebook.since(self._read)
+        for queue in (queue for card in cards for queue in queues_of(card.id, self.profile)):
+            _log.info("the pool has learned: it reads %s", queue)
+            worker.consumer.add_task_queue(queue)
 
     def _end_large(self) -> None:
         for child in psutil.Process().children():

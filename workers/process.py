@@ -17,9 +17,10 @@ import msgspec
 import psutil
 
 from schemas.attempts import AttemptOrder, Failure
+from schemas.cards import SkillCard
 from schemas.envelope import NO_MISSION
 from schemas.errors import StigmergyError
-from schemas.events.worker import WorkerJoined, WorkerLeft
+from schemas.events.worker import WorkerJoined, WorkerLearned, WorkerLeft
 from schemas.ids import process_name
 from schemas.signals import (
     STANDING,
@@ -33,14 +34,17 @@ from schemas.signals import (
     pool_subject,
 )
 from schemas.stops import StopRecord
-from schemas.subjects import noun_filter
+from schemas.subjects import noun_filter, type_filter
 from workers.attempt import Attempts
 from workers.bench import Bench
 from workers.board import Board
 from workers.bus import BusBlobs, WorkerBus
+from workers.learned import Kept
+from workers.notebook import Notebook
 from workers.registry import Registry
 from workers.reporting import Reporter
 from workers.standby import Standby
+from workers.vouching import Vouching, told
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
@@ -81,24 +85,36 @@ class WorkerProcess:
     """A member of the fleet. Made after any fork: one in a process, or one for each thread of a pool of threads.
 
     Args:
-        board: what the pool's processes tell one another.
+        board: what the pool's processes tell one another; notebook: what they have learned.
+        vouching: the way to the witness of the pool, if it has one.
 
     Raises:
         LogUnavailable: NATS does not answer.
         InvalidInput: the agents cannot be found.
     """
 
-    def __init__(self, settings: WorkerSettings, board: Board | None = None) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        board: Board | None = None,
+        vouching: Vouching | None = None,
+        *,
+        notebook: Notebook | None = None,
+    ) -> None:
         self._settings = settings
         self.registry = Registry(settings.imports, settings.skills)
+        self.registry.share(notebook or Notebook())
         self.name = process_name()
         self._bus = WorkerBus(settings.nats_url, f"worker {self.name}")
-        self._watch = Watch(may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge)
-        bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox)
+        self._watch = Watch(
+            may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge, began=self._began
+        )
+        bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox, alone=settings.kind != "threads")
         self._reporter = Reporter(self._bus, self.name)
-        self._attempts = Attempts(self.registry, bench, self._reporter, self._watch)
+        self._attempts = Attempts(self.registry, bench, self._reporter, self._watch, self._learn)
         self._process = psutil.Process()
         self._board = board or Board()
+        self._vouching = vouching
         self._standby = Standby()
         self._leaving = False
         self._joined_at = time.time()
@@ -108,7 +124,7 @@ class WorkerProcess:
         """Announce the worker, hear stops, send heartbeats."""
         self._bus.listen(STOPS, self._watch.hear)
         self._bus.listen(STANDING, self._watch.hear_standing)
-        self._watch.adopt(self._stops_on_record().standing())
+        self._take_in_record()
         self._reporter.announce(
             WorkerJoined(
                 worker=self.name,
@@ -210,20 +226,56 @@ class WorkerProcess:
             labels=self._settings.labels,
             versions=self.registry.versions,
             profile=self.registry.profile(self._settings.labels),
+            deprecated=self.registry.deprecated,
         )
 
-    def _stops_on_record(self) -> StopRecord:
-        """Who joins later must not begin what was stopped before."""
-        record = StopRecord()
-        for event in self._bus.read((noun_filter("reflex", mission=NO_MISSION),)):
+    def _take_in_record(self) -> None:
+        """What was said before: who joins later must not begin what was stopped, and knows what was to be kept."""
+        record, kept = StopRecord(), Kept()
+        learned = type_filter(WorkerLearned.TYPE, tenant=self._settings.tenant, mission=NO_MISSION)
+        for event in self._bus.read((noun_filter("reflex", mission=NO_MISSION), learned)):
             record.take(event)
-        return record
+            kept.take(event)
+        self._watch.adopt(record.standing())
+        for said in kept.by(self.registry):
+            self._learn(said.card, keep=kept.is_old(said, time.time()), order=None)
+
+    def _learn(self, card: SkillCard, *, keep: bool, order: AttemptOrder | None) -> bool:
+        """An agent has learned a skill: record it, if it is new or worth saying again, and let the pool know."""
+        if not self.registry.learn(card):
+            return False
+        if order is not None or keep:
+            self._reporter.announce(
+                WorkerLearned(
+                    worker=self.name,
+                    card=card,
+                    pool=self._settings.pool,
+                    keep=keep,
+                    mission=order.mission if order is not None else "",
+                    task=order.task if order is not None else "",
+                    attempt=order.attempt if order is not None else 0,
+                ),
+                self._settings.tenant,
+            )
+        self._beat()
+        return True
 
     def _acknowledge(self, stop: str, word: Acknowledgement) -> None:
         self._bus.send(acknowledged_subject(stop), _words.encode(word))
 
     def _heartbeat(self) -> bytes:
-        return _beats.encode(self._present())
+        self.registry.catch_up()
+        beat = _beats.encode(self._present())
+        self._tell_witness(beat, self._watch.deadline)
+        return beat
+
+    def _began(self, deadline: float) -> None:
+        """The agent may hold the interpreter until the end: the witness has to know before how long that may take."""
+        self._tell_witness(b"", deadline)
+
+    def _tell_witness(self, beat: bytes, deadline: float | None) -> None:
+        if self._vouching is not None:
+            self._vouching.tell(told(self.name, beat, deadline, alone=self._settings.may_exit))
 
 
 @cache

@@ -16,6 +16,7 @@ from schemas.ids import token
 from schemas.requirements import profile, queue_of
 from workers import agents as builtin
 from workers.agents.base import Agent
+from workers.notebook import MOST, Notebook
 
 
 class Registry:
@@ -28,6 +29,8 @@ class Registry:
     Raises:
         InvalidInput: a module cannot be imported, has no agents, or a skill is offered by nobody.
     """
+
+    _notebook: Notebook | None = None
 
     def __init__(self, imports: Iterable[str] = (), skills: Iterable[str] | None = None) -> None:
         found: dict[str, Agent] = {}
@@ -43,6 +46,9 @@ class Registry:
             for kind in kinds:
                 _offer(found, kind)
         self._by_skill = found if skills is None else _chosen(found, skills)
+        self._own = frozenset(self._by_skill)
+        self._learned: dict[str, SkillCard] = {}
+        self._read = 0
 
     @property
     def skills(self) -> tuple[str, ...]:
@@ -60,21 +66,77 @@ class Registry:
     @property
     def cards(self) -> tuple[SkillCard, ...]:
         """What is said of each skill, for whoever looks for one."""
-        return tuple(_card(skill, agent) for skill, agent in sorted(self._by_skill.items()))
+        by_skill = sorted(self._by_skill.items())
+        return tuple(self._learned.get(skill) or _card(skill, agent) for skill, agent in by_skill)
 
     @property
     def versions(self) -> dict[str, str]:
         """Of the agents behind the skills, where they are not 1."""
         return {skill: agent.version for skill, agent in self._by_skill.items() if agent.version != "1"}
 
+    @property
+    def deprecated(self) -> dict[str, str]:
+        """Skills that their agents would rather not do any more, and what to use instead."""
+        return {
+            skill: self._by_skill[skill].deprecated[skill]
+            for skill in self.skills
+            if skill in self._by_skill[skill].deprecated
+        }
+
     def profile(self, labels: Mapping[str, str]) -> str:
-        """What the workers of this machine with these labels have in common."""
-        return profile(socket.gethostname(), labels, self.versions)
+        """What the workers of this machine with these labels have in common. It stays the same when one learns."""
+        versions = {skill: version for skill, version in self.versions.items() if skill in self._own}
+        return profile(socket.gethostname(), labels, versions, self.deprecated)
 
     def queues(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """The queues that the worker reads: of each skill that for everybody, and that of the profile."""
-        own = self.profile(labels)
-        return tuple(queue for skill in self.skills for queue in (queue_of(skill), queue_of(skill, own)))
+        """The queues that the worker reads: of each skill that of the profile, and unless it is deprecated that for
+        everybody."""
+        own, old = self.profile(labels), self.deprecated
+        everybody = (queue_of(skill) for skill in self.skills if skill not in old)
+        return (*everybody, *(queue_of(skill, own) for skill in self.skills))
+
+    def share(self, notebook: Notebook) -> None:
+        """Know what the pool has learned, and let it know what is learned here."""
+        self._notebook = notebook
+        self.catch_up()
+
+    def learn(self, card: SkillCard) -> bool:
+        """Offer one more skill, done by the agent that the card names. False if that agent offers it already.
+
+        Raises:
+            InvalidInput: it is no name for a skill, another agent offers it, the agent is not here, or it is too much.
+        """
+        self.catch_up()
+        offered = self._by_skill.get(token(card.id, "skill"))
+        if offered is not None and offered.name == card.agent:
+            return False
+        if offered is not None:
+            raise InvalidInput(f"the skill {card.id!r} is offered by the agent {offered.name!r} here already")
+        if len(self._learned) >= MOST:
+            raise InvalidInput(
+                f"this pool has learned {MOST} skills already", hint="let the differences be inputs of one skill"
+            )
+        if not self._take_in(card):
+            raise InvalidInput(f"there is no agent {card.agent!r} here to do {card.id!r}")
+        if self._notebook is not None:
+            self._notebook.put(card)
+        return True
+
+    def catch_up(self) -> None:
+        """Take in what other processes of the pool have learned."""
+        if self._notebook is not None:
+            self._read, cards = self._notebook.since(self._read)
+            for card in cards:
+                self._take_in(card)
+
+    def _take_in(self, card: SkillCard) -> bool:
+        agent = next((agent for agent in self._by_skill.values() if agent.name == card.agent), None)
+        if agent is None:
+            return False
+        # A new dict: heartbeats read it from another thread.
+        self._by_skill = {card.id: agent, **self._by_skill}
+        self._learned = {**self._learned, card.id: card}
+        return True
 
     @property
     def nature(self) -> str:
@@ -83,10 +145,17 @@ class Registry:
 
     def for_skill(self, skill: str) -> Agent:
         """The agent for a skill. Raises :class:`InvalidInput`."""
+        if skill not in self._by_skill:
+            self.catch_up()
         try:
             return self._by_skill[skill]
         except KeyError:
             raise InvalidInput(f"this worker has no agent for the skill {skill!r}") from None
+
+
+def queues_of(skill: str, of_profile: str) -> tuple[str, str]:
+    """The queue for everybody who has the skill, and that of the profile."""
+    return queue_of(skill), queue_of(skill, of_profile)
 
 
 def _builtin_agents() -> list[type[Agent]]:
@@ -129,6 +198,7 @@ def _card(skill: str, agent: Agent) -> SkillCard:
         tags=agent.tags,
         version=agent.version,
         nature=agent.nature,
+        deprecated=agent.deprecated.get(skill, ""),
     )
 
 

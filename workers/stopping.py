@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 
-from schemas.errors import Cancelled, StigmergyError, Stopped, TimedOut
+from schemas.errors import Cancelled, Overdrawn, StigmergyError, Stopped, TimedOut
 
 
 class AttemptStopped(BaseException):
@@ -30,6 +30,10 @@ class StopFlag:
     def time_out(self, seconds: float) -> None:
         """Stop because time is up."""
         self._set(TimedOut(f"the attempt ran longer than {seconds:g} s"))
+
+    def exceed(self, error: Overdrawn) -> None:
+        """Stop because it has used more than it may."""
+        self._set(error)
 
     def _set(self, error: StigmergyError) -> None:
         if self._error is None:

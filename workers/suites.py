@@ -10,7 +10,6 @@ from schemas.errors import Cancelled, Retryable
 from schemas.test_report import TestReport
 from workers.context import Context
 from workers.environments import Environment
-from workers.limits import limits_for
 from workers.tools.pytest_suite import run_suite
 from workers.tools.pytest_suite.run import SUITE_LIMITS
 
@@ -21,7 +20,7 @@ def environment_for(context: Context, folder: Path) -> Environment:
     The input ``project`` may name the release that the repository came from (``requirement``).
     """
     project: dict[str, Any] = context.inputs.get("project") or {}
-    with context.tool("environment", requirement=project.get("requirement")) as call:
+    with context.tool("environment", requirement=project.get("requirement")) as call, context.account.aside():
         environment = context.bench.environments.prepare(
             folder, requirement=project.get("requirement"), progress=context.progress
         )
@@ -44,9 +43,9 @@ def observe_suite(
         Cancelled, TimedOut: the attempt was stopped while the suite ran.
         Retryable: the run was cut short by something outside the suite.
     """
-    sandbox = context.bench.sandbox
+    sandbox = context.sandbox
     wall_s = min(SUITE_LIMITS.wall_s, max(10.0, context.order.timeout_s - 10))
-    limits = limits_for(context.order, replace(SUITE_LIMITS, wall_s=wall_s))
+    limits = replace(SUITE_LIMITS, wall_s=wall_s)
     with context.tool("pytest", sandbox=sandbox.name, coverage=coverage, only=list(only)) as call:
         report = run_suite(
             folder,

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.errors import Stopped
+from schemas.errors import Overdrawn, Stopped
 from schemas.signals import Acknowledgement, Running, Standing, Stop
 from schemas.stops import Stops
 from workers.stopping import AttemptStopped, StopFlag, interrupt
@@ -36,24 +36,35 @@ class Watch:
 
     An attempt that is to stop is told by its flag. If it goes on for a second, an exception is raised inside it; if
     that does not end it either, and the process is ours alone, the process ends: the lease gives the task to another.
-    An emergency stop has less patience. While one is in force, what it covers is not begun.
+    An emergency stop has less patience, and so has a limit of memory or processor time. While one is in force, what it
+    covers is not begun.
 
     Args:
         may_exit: whether the process may be ended as a last resort.
         worker: whose watch it is; stops may name a worker.
         acknowledge: told of every emergency stop that was heard, and of the end of what it stopped; called from any
             thread, it must be quick.
+        began: told of the deadline of each attempt before its agent has a turn; in its thread.
     """
 
-    def __init__(self, *, may_exit: bool, worker: str = "", acknowledge: Acknowledge = lambda _, __: None) -> None:
+    def __init__(
+        self,
+        *,
+        may_exit: bool,
+        worker: str = "",
+        acknowledge: Acknowledge = lambda _, __: None,
+        began: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._may_exit = may_exit
         self._worker = worker
         self._acknowledge = acknowledge
+        self._began = began
         self._lock = threading.Lock()
         self._stops = Stops()
         self._held: dict[Running, str] = {}
         self._stopped: dict[Running, Stop] = {}
         self._current: tuple[Running, StopFlag, int, float, float] | None = None
+        self._overdrawn: Callable[[], Overdrawn | None] = lambda: None
         self._told_at: float | None = None
         self._interrupted = False
         threading.Thread(target=self._tick, name="watch", daemon=True).start()
@@ -62,6 +73,12 @@ class Watch:
         """What is in hand now, for the heartbeat."""
         with self._lock:
             return tuple(self._held)
+
+    @property
+    def deadline(self) -> float | None:
+        """The monotonic instant at which the attempt at work has to end; None if there is none."""
+        with self._lock:
+            return self._current[3] if self._current is not None else None
 
     @contextmanager
     def holding(self, attempts: Sequence[Running], agent: str = "") -> Iterator[None]:
@@ -107,14 +124,25 @@ class Watch:
         return {a for a in agents if any(s.worker in ("", self._worker) and s.agent in ("", a) for s in stops)}
 
     def run(
-        self, attempt: Running, flag: StopFlag, timeout_s: float, work: Callable[[], dict[str, Any]]
+        self,
+        attempt: Running,
+        flag: StopFlag,
+        timeout_s: float,
+        work: Callable[[], dict[str, Any]],
+        overdrawn: Callable[[], Overdrawn | None] = lambda: None,
     ) -> dict[str, Any]:
-        """Do ``work`` in this thread under watch. Raises what it raises, or :class:`AttemptStopped`."""
+        """Do ``work`` in this thread under watch. Raises what it raises, or :class:`AttemptStopped`.
+
+        ``overdrawn`` says whether the attempt has used more than it may, and what.
+        """
         with self._lock:
+            self._overdrawn = overdrawn
             self._current = (attempt, flag, threading.get_ident(), time.monotonic() + timeout_s, timeout_s)
             self._told_at, self._interrupted = None, False
             if attempt in self._stopped:
                 _tell(flag, self._stopped[attempt])
+            deadline = self._current[3]
+        self._began(deadline)
         try:
             flag.check()
             return work()
@@ -181,12 +209,14 @@ class Watch:
         now = time.monotonic()
         if now > deadline and not flag.is_set():
             flag.time_out(timeout_s)
+        if not flag.is_set() and (error := self._overdrawn()) is not None:
+            flag.exceed(error)
         if not flag.is_set():
             return
         if self._told_at is None:
             self._told_at = now
             return
-        reflex = isinstance(flag.error, Stopped)
+        reflex = isinstance(flag.error, Stopped | Overdrawn)  # who eats up the machine gets no patience either
         if not self._interrupted and now - self._told_at > (_REFLEX_PATIENCE_S if reflex else _PATIENCE_S):
             self._interrupted = True
             interrupt(thread)

@@ -23,7 +23,7 @@ _VOLATILE = frozenset(
     {
         "tenant", "mission", "cause", "correlation", "traceparent", "worker", "host", "pid", "submitted_by", "because",
         "queue", "priority", "planned_at", "not_before", "duration_s", "seconds", "elapsed_s", "fraction", "silent_s",
-        "forked_from",
+        "forked_from", "cpu_s", "peak_memory_bytes",
     }
 )  # fmt: skip
 

@@ -23,13 +23,16 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 def fingerprint(ready: TaskReady) -> str:
     """A digest of everything that a task's result may depend on."""
-    given = {
+    given: dict[str, Any] = {
         "skill": ready.skill,
         "intent": ready.intent,
         "inputs": ready.inputs,
         "workspace": ready.workspace,
         "expects": [expectation.model_dump(mode="json") for expectation in ready.expects],
     }
+    if ready.needs_met:  # branches may have other names in a fork, and do not know each other
+        own = f"{ready.task.rpartition('.')[0]}."
+        given["needs_met"] = [need.removeprefix(own) for need in ready.needs_met]
     return hashlib.blake2b(_encoder.encode(by_content(given)), digest_size=16).hexdigest()
 
 
@@ -101,6 +104,7 @@ def _adopted(mission: Mission, task: TaskState, result: RecordedResult) -> TaskA
         origin=mission.forked_from.mission,
         origin_task=result.task,
         fingerprint=result.fingerprint,
+        needs_met=result.needs_met,
         changed=result.changed,
         worker=result.worker,
         output=result.output,

@@ -11,11 +11,13 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.core import adopting, agenda
+from orchestrator.core.barriers import Given, given_as_recorded, given_to
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
 from orchestrator.core.recovery import after_failure
 from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
+from orchestrator.core.rest import left_behind_by
 from orchestrator.core.unfold import unfold
 from schemas.attempts import Failure
 from schemas.claims import paths_of
@@ -38,21 +40,41 @@ def advance(mission: Mission, now: datetime, *, most: int = MOST) -> list[Payloa
         now: the present instant; only timers compare with it.
     """
     facts: list[Payload] = []
-    for kind, identifier in _due(mission, now):
-        for payload in _handle(mission, kind, identifier, now, late=True):
-            mission = evolve(mission, Fact(payload, now))
-            facts.append(payload)
-    while mission.agenda and len(facts) < most:
+    due = [key for key in _due(mission, now) if key[0] != agenda.BARRIER]
+    mission = _step(mission, due, now, facts, MOST, late=True)
+    while len(facts) < most:
         before = len(facts)
-        for kind, identifier in agenda.in_order(mission):
-            if (kind, identifier) not in mission.agenda or len(facts) >= most:
-                continue  # an earlier step of this round has settled it
-            for payload in _handle(mission, kind, identifier, now):
-                mission = evolve(mission, Fact(payload, now))
-                facts.append(payload)
+        mission = _step(mission, agenda.in_order(mission), now, facts, most)
+        passed = [key for key in _due(mission, now) if key[0] == agenda.BARRIER] if len(facts) == before else []
+        for key in passed:
+            # A barrier's time may have passed before enough was there. Last, and one by one, so that it makes no
+            # difference to the rest whether its timer was set in this call or in one before.
+            mission = _step(mission, [key], now, facts, most)
+            if len(facts) > before:
+                break
         if len(facts) == before:
             break
     return facts
+
+
+def _step(
+    mission: Mission,
+    keys: list[tuple[str, str]],
+    now: datetime,
+    facts: list[Payload],
+    most: int,
+    *,
+    late: bool = False,
+) -> Mission:
+    """Handle these items as long as they are there and ``facts`` is not full; give the mission after that."""
+    for kind, identifier in keys:
+        there = mission.timers if late or kind == agenda.BARRIER else mission.agenda
+        if (kind, identifier) not in there or len(facts) >= most:
+            continue  # an earlier step of this round has settled it
+        for payload in _handle(mission, kind, identifier, now, late=late):
+            mission = evolve(mission, Fact(payload, now))
+            facts.append(payload)
+    return mission
 
 
 def _due(mission: Mission, now: datetime) -> list[tuple[str, str]]:
@@ -72,8 +94,10 @@ def _handle(mission: Mission, kind: str, identifier: str, now: datetime, *, late
         return [MissionPaused(reason=identifier)]
     if kind == agenda.JUDGED:
         return [_judged(mission, mission.tasks[identifier], now)]
-    if mission.status is MissionStatus.PAUSED:
+    if mission.status is MissionStatus.PAUSED or (agenda.STOP, identifier) in mission.agenda:
         return []
+    if kind == agenda.BARRIER:
+        kind = agenda.FREE if identifier in mission.tasks else agenda.UNFOLD
     return _STEPS[kind](mission, identifier)
 
 
@@ -85,16 +109,26 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
         return []
     if (changed := adopting.changed(mission, task)) is not None:
         return [changed]
-    spec, attempt = task.spec, task.attempt + 1
     try:
-        inputs, workspace, expects = resolved_task(mission, task)
-        writes = resolved_writes(mission, task)
+        if (as_there := given_as_recorded(mission, task.spec)) is not None:
+            adopted = adopting.recorded(mission, task, _announced(mission, task, as_there))
+            if adopted is not None:
+                return [adopted]
+        ready = _announced(mission, task, given_to(mission, task.spec))
     except StigmergyError as error:
         failure = Failure(code=error.code, message=error.message, hint=error.hint)
-        return [TaskFailed(task=identifier, attempt=attempt, failure=failure)]
-    ready = TaskReady(
-        task=identifier,
-        attempt=attempt,
+        return [TaskFailed(task=identifier, attempt=task.attempt + 1, failure=failure)]
+    return [adopting.recorded(mission, task, ready) or ready]
+
+
+def _announced(mission: Mission, task: TaskState, given: Given | None) -> TaskReady:
+    """The next attempt, given what is there. Raises :class:`StigmergyError` where that does not fit."""
+    spec = task.spec
+    inputs, workspace, expects = resolved_task(mission, task, given)
+    writes = resolved_writes(mission, task, given)
+    return TaskReady(
+        task=spec.id,
+        attempt=task.attempt + 1,
         skill=task.skill or spec.skill,
         feedback=task.feedback,
         advice=task.advice,
@@ -107,8 +141,10 @@ def _free(mission: Mission, identifier: str) -> list[Payload]:
         priority=spec.priority,
         timeout_s=spec.timeout_s,
         requires=spec.requires,
+        prefer=spec.prefer or mission.plan.prefer,
+        needs_met=() if given is None else given.met,
+        needs_missing=() if given is None else given.missing,
     )
-    return [adopting.recorded(mission, task, ready) or ready]
 
 
 def _kept_to(writes: tuple[str, ...], expects: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
@@ -209,7 +245,8 @@ def _why_stopped(mission: Mission, task: str) -> str:
     for name in mission.goal_path[mission.tasks[task].spec.goal]:
         if (failure := mission.goals[name].failure) is not None:
             return failure.message
-    return "no longer needed"
+    user = left_behind_by(mission, task)
+    return f"{user} has begun without it" if user else "no longer needed"
 
 
 _STEPS: dict[str, Callable[[Mission, str], list[Any]]] = {agenda.FREE: _free, agenda.UNFOLD: _unfold}

@@ -14,6 +14,7 @@ FREE = "free"  # a task's needs are all settled
 UNFOLD = "unfold"  # a group's needs are all settled
 GOAL = "goal"  # a goal may have ended
 TRIPPED = "tripped"  # a safety constraint was broken; the item is the reason
+BARRIER = "barrier"  # the time of a barrier: only ever a timer
 STOP = "stop"  # a task should end, because its goal or its mission has
 
 

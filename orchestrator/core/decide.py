@@ -151,6 +151,8 @@ def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
 
 def _answer(mission: Mission, command: AnswerTask) -> list[Payload]:
     task = mission.tasks.get(command.task)
+    if task is not None and command.id in task.answers:
+        return []
     if task is None or task.status is not TaskStatus.ASKING:
         asking = sorted(name for name, each in mission.tasks.items() if each.status is TaskStatus.ASKING)
         hint = f"waiting are: {', '.join(asking)}" if asking else "no task of the mission waits for an answer"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from immutables import Map
 from msgspec.structs import replace
 
 from orchestrator.core import agenda, graph, sound
+from orchestrator.core.barriers import count_begin
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import (
     GoalState,
@@ -20,6 +22,7 @@ from orchestrator.core.mission import (
     TaskStatus,
     Verdict,
 )
+from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
 from schemas.attempts import Failure
@@ -32,7 +35,7 @@ from schemas.events import mission as missions
 from schemas.events import task as tasks
 from schemas.events import world as worlds
 from schemas.events.base import TaskPayload
-from schemas.plan import ROOT_GOAL, GoalSpec
+from schemas.plan import ROOT_GOAL, GoalSpec, Group
 
 GUARDED_NOUNS = ("mission", "task", "goal")
 
@@ -95,13 +98,19 @@ def _forked(mission: Mission, fact: Fact, event: missions.MissionForked) -> Miss
     for result in event.results:
         alike[result.fingerprint] = (*alike.get(result.fingerprint, ()), result.task)
     return replace(
-        mission, forked=True, recorded=Map({result.task: result for result in event.results}), alike=Map(alike)
+        mission,
+        forked=True,
+        recorded=Map({result.task: result for result in event.results}),
+        alike=Map(alike),
+        recorded_needs=Map({result.task: result.needs_met for result in event.results if result.needs_met}),
     )
 
 
 def _planned(mission: Mission, fact: Fact, event: missions.MissionPlanned) -> Mission:
     plan = event.plan
-    specs = [graph.root(plan.deadline_s), *plan.goals, *(_group_goal(group.id, group) for group in plan.groups)]
+    borne = graph.borne_groups(plan)
+    groups = (_group_goal(group, optional=group.id in borne) for group in plan.groups)
+    specs = [graph.root(plan.deadline_s), *plan.goals, *groups]
     mission = replace(
         mission,
         plan=plan,
@@ -109,19 +118,24 @@ def _planned(mission: Mission, fact: Fact, event: missions.MissionPlanned) -> Mi
         groups=Map({group.id: GroupState(spec=group) for group in plan.groups}),
         goals=Map({spec.id: GoalState(spec=spec) for spec in specs}),
     )
-    mission = graph.index(mission)
-    return touch_goal(mission, ROOT_GOAL, event.planned_at)
+    return _begun(graph.index(mission), event.planned_at)
 
 
-def _group_goal(identifier: str, group: Any) -> GoalSpec:
+def _begun(mission: Mission, at: datetime) -> Mission:
+    """The mission's own time runs: that of its deadline, and of barriers that count from there."""
+    return graph.settle_barriers(touch_goal(mission, ROOT_GOAL, at))
+
+
+def _group_goal(group: Group, *, optional: bool) -> GoalSpec:
     # A group's own goal ends when its branches have; what failed in an optional branch is forgiven there.
-    return GoalSpec(id=identifier, title=group.title, parent=group.goal)
+    return GoalSpec(id=group.id, title=group.title, parent=group.goal, optional=optional)
 
 
 def _extended(mission: Mission, fact: Fact, event: missions.MissionExtended) -> Mission:
     group = mission.groups[event.group]
     branches = {spec.id: spec.goal.removeprefix(f"{event.group}.") for spec in event.tasks}
     mission = agenda.take(mission, agenda.UNFOLD, event.group)
+    mission = agenda.drop_timer(mission, agenda.BARRIER, event.group)
     mission = replace(
         mission,
         tasks=mission.tasks.update({spec.id: graph.new_task(spec) for spec in event.tasks}),
@@ -129,7 +143,8 @@ def _extended(mission: Mission, fact: Fact, event: missions.MissionExtended) -> 
         branch_of=mission.branch_of.update({task: (event.group, branch) for task, branch in branches.items()}),
         groups=mission.groups.set(event.group, replace(group, branches=event.branches, items=event.items)),
     )
-    return graph.index(mission)
+    mission = graph.index(mission)
+    return stop_rest_of_all(mission, (event.group, *mission.dependents.get(event.group, ())))
 
 
 def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Mission:
@@ -149,7 +164,13 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
     again = {name for name, goal in mission.goals.items() if goal.status is not GoalStatus.ACHIEVED}
     for identifier, task in mission.tasks.items():
         if identifier in event.tasks or task.status not in (TaskStatus.SUCCEEDED, TaskStatus.FAILED):
-            fresh = TaskState(spec=task.spec, attempt=task.attempt, forgiven=task.attempt, refers=task.refers)
+            fresh = TaskState(
+                spec=task.spec,
+                attempt=task.attempt,
+                forgiven=task.attempt,
+                refers=task.refers,
+                answers=task.answers,
+            )
             states = states.set(identifier, fresh)
             again.update(mission.goal_path[task.spec.goal])
     for identifier, group in mission.groups.items():
@@ -161,7 +182,9 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
     mission = replace(
         mission, status=MissionStatus.RUNNING, failure=None, ended_at=None, reason="", reopening=fact.cause
     )
-    return touch_goal(graph.index(mission), ROOT_GOAL, fact.at)
+    mission = _begun(graph.index(mission), fact.at)
+    # What was left behind, and now waits again with everything that had not ended well, stays behind.
+    return stop_rest_of_all(mission, (*mission.tasks, *mission.groups))
 
 
 def _completed(mission: Mission, fact: Fact, event: missions.MissionCompleted) -> Mission:
@@ -193,6 +216,8 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
         return mission  # said before, or too late: another replica has just recorded the end
     mission = agenda.take(mission, agenda.FREE, event.task)
     mission = agenda.drop_timer(mission, agenda.FREE, event.task)
+    mission = agenda.drop_timer(mission, agenda.BARRIER, event.task)
+    first = task.started_at is None
     task = replace(
         task,
         status=TaskStatus.READY,
@@ -202,7 +227,8 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
         started_at=task.started_at or fact.at,
     )
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
-    return touch_goal(mission, task.spec.goal, fact.at)
+    mission = touch_goal(mission, task.spec.goal, fact.at)
+    return stop_rest(count_begin(mission, event.task, fact.at), event.task) if first else mission
 
 
 def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
@@ -240,6 +266,7 @@ def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Missio
     task = mission.tasks[event.task]
     if task.status is not TaskStatus.ASKING or event.attempt != task.attempt:
         return mission
+    task = replace(task, answers=(*task.answers, fact.cause))
     if event.decision == "fail":
         failure = task.verdict.failure if task.verdict else None
         failure = failure or Failure(code="violated", message=task.reason)
@@ -281,6 +308,7 @@ def _task_adopted(mission: Mission, fact: Fact, event: tasks.TaskAdopted) -> Mis
     if event.origin_task in mission.recorded:  # a result counts once
         mission = replace(mission, recorded=mission.recorded.delete(event.origin_task))
     mission = touch_goal(mission, task.spec.goal, fact.at)
+    mission = stop_rest(count_begin(mission, event.task, fact.at), event.task)
     status = TaskStatus.SUCCEEDED if event.failure is None else TaskStatus.FAILED
     return end_task(mission, event.task, status, fact.at, failure=event.failure)
 

@@ -37,6 +37,7 @@ class Recording(Struct, frozen=True):
         count: how many events there are; ``at`` is at most that.
         sequence: place of the event in the log.
         given: (task, attempt) to the fingerprint of what the attempt was given.
+        met: (task, attempt) to what was there of its needs, for tasks behind a barrier.
         ended: task to the number of the event by which it ended.
         changed: tasks whose output was itself given by a fork.
         planned: number of the event by which the mission was planned; 0 if it never was.
@@ -48,6 +49,7 @@ class Recording(Struct, frozen=True):
     then: Mission
     now: Mission
     given: dict[tuple[str, int], str]
+    met: dict[tuple[str, int], tuple[str, ...]]
     ended: dict[str, int]
     changed: frozenset[str]
     planned: int
@@ -62,12 +64,15 @@ def recall(mission: Mission, facts: Iterable[tuple[int, Fact | None]], at: int) 
     """
     then, count, sequence, planned = mission, 0, 0, 0
     given: dict[tuple[str, int], str] = {}
+    met: dict[tuple[str, int], tuple[str, ...]] = {}
     ended: dict[str, int] = {}
     changed: set[str] = set()
     for number, (place, fact) in enumerate(facts, 1):
         count = number
         if fact is not None:
             mission = evolve(mission, fact)
+            if isinstance(fact.payload, TaskReady | TaskAdopted) and fact.payload.needs_met:
+                met[fact.payload.task, fact.payload.attempt] = fact.payload.needs_met
             match fact.payload:
                 case TaskReady() as event:
                     given[event.task, event.attempt] = fingerprint(_as_planned(mission, event))
@@ -81,7 +86,7 @@ def recall(mission: Mission, facts: Iterable[tuple[int, Fact | None]], at: int) 
                     planned = planned or number
         if number == at:
             then, sequence = mission, place
-    return Recording(at, count, sequence, then, mission, given, ended, frozenset(changed), planned)
+    return Recording(at, count, sequence, then, mission, given, met, ended, frozenset(changed), planned)
 
 
 def _as_planned(mission: Mission, ready: TaskReady) -> TaskReady:
@@ -162,6 +167,7 @@ def _result(origin: Recording, mission: Mission, task: TaskState, print_: str) -
         fingerprint=print_,
         template=template_of(mission, name),
         ended=origin.ended.get(name, 0),
+        needs_met=origin.met.get((name, task.attempt), ()),
         changed=name in origin.changed and bool(task.adopted),
         worker=finished.worker if finished is not None else "",
         output=finished.output if finished is not None else {},

@@ -8,6 +8,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from orchestrator.core import agenda
+from orchestrator.core.barriers import settle, tally_of, with_tally
 from orchestrator.core.mission import (
     GoalState,
     GoalStatus,
@@ -16,7 +17,7 @@ from orchestrator.core.mission import (
     TaskState,
     TaskStatus,
 )
-from schemas.plan import ROOT_GOAL, GoalSpec, TaskSpec
+from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, TaskSpec
 
 
 def index(mission: Mission) -> Mission:
@@ -25,21 +26,45 @@ def index(mission: Mission) -> Mission:
     Called when the graph changes (planned, extended, reopened); everything between is counted up and down.
     """
     mission = replace(mission, dependents=_dependents(mission), goal_path=_goal_paths(mission.goals))
-    mission = _settle_needs(mission)
     mission = replace(mission, goals=_progress(mission))
+    mission = _settle_needs(mission)
     free = [i for i, task in mission.tasks.items() if task.status is TaskStatus.WAITING and settled(task)]
     unfold = [i for i, group in mission.groups.items() if may_unfold(group) and settled(group)]
     goals = [i for i, goal in mission.goals.items() if goal.status is GoalStatus.OPEN and goal_may_end(goal)]
     # immutables iterate in no promised order, and two orchestrators should decide alike.
     mission = agenda.put(mission, agenda.FREE, sorted(free))
     mission = agenda.put(mission, agenda.UNFOLD, sorted(unfold))
+    mission = settle_barriers(mission)
     paths = mission.goal_path  # the deepest first: how a goal ends matters to the one above
     return agenda.put(mission, agenda.GOAL, sorted(goals, key=lambda name: (-len(paths[name]), name)))
 
 
 def settled(node: TaskState | GroupState) -> bool:
-    """Whether it is known if the node can run."""
-    return node.unmet == 0 or bool(node.hopeless)
+    """Whether it is known if the node can run; :func:`barriers.settle` knows it of those behind barriers."""
+    return node.tally is None and (node.unmet == 0 or bool(node.hopeless))
+
+
+def borne(mission: Mission, task: str) -> bool:
+    """Whether nothing but barriers waits for a task: what its failure means is for them to say, not for its goal."""
+    users = mission.dependents.get(task, ())
+    return bool(users) and all((mission.tasks.get(u) or mission.groups[u]).spec.barrier is not None for u in users)
+
+
+def borne_groups(plan: Plan) -> frozenset[str]:
+    """The groups of a plan for which nothing but barriers waits."""
+    nodes: list[TaskSpec | Group] = [*plan.tasks, *plan.groups]
+    patient = {need for node in nodes if node.barrier is not None for need in node.needs}
+    strict = {need for node in nodes if node.barrier is None for need in node.needs}
+    return frozenset(group.id for group in plan.groups if group.id in patient - strict)
+
+
+def settle_barriers(mission: Mission) -> Mission:
+    """Look at every node behind a barrier: whether it can begin, and when."""
+    behind = [i for i, task in mission.tasks.items() if task.tally is not None]
+    behind += [i for i, group in mission.groups.items() if group.tally is not None]
+    for name in sorted(behind):
+        mission = settle(mission, name)
+    return mission
 
 
 def may_unfold(group: GroupState) -> bool:
@@ -105,13 +130,19 @@ def _settle_needs(mission: Mission) -> Mission:
     tasks = mission.tasks
     for identifier, task in mission.tasks.items():
         if not task.status.ended:
-            unmet, hopeless = _needs(mission, task.spec.needs)
-            tasks = tasks.set(identifier, replace(task, unmet=unmet, hopeless=hopeless))
+            tasks = tasks.set(identifier, _with_needs(mission, task))
     for identifier, group_state in mission.groups.items():
         if may_unfold(group_state):
-            unmet, hopeless = _needs(mission, group_state.spec.needs)
-            groups = groups.set(identifier, replace(group_state, unmet=unmet, hopeless=hopeless))
+            groups = groups.set(identifier, _with_needs(mission, group_state))
     return replace(mission, tasks=tasks, groups=groups)
+
+
+def _with_needs[Node: (TaskState, GroupState)](mission: Mission, node: Node) -> Node:
+    tally = tally_of(mission, node.spec)
+    if tally is not None:
+        return with_tally(node, tally)
+    unmet, hopeless = _needs(mission, node.spec.needs)
+    return replace(node, unmet=unmet, hopeless=hopeless)
 
 
 def _needs(mission: Mission, needs: Iterable[str]) -> tuple[int, str]:
@@ -133,7 +164,7 @@ def _progress(mission: Mission) -> Map[str, GoalState]:
     goals = {i: replace(g, pending=0, total=0, succeeded=0, failed=0, failures=0) for i, g in mission.goals.items()}
     for task in mission.tasks.values():
         for depth, goal in enumerate(mission.goal_path[task.spec.goal]):
-            goals[goal] = count(goals[goal], task.status, direct=depth == 0)
+            goals[goal] = count(goals[goal], task.status, direct=depth == 0 and not borne(mission, task.spec.id))
     for group in mission.groups.values():
         if may_unfold(group):  # its own goal must not end before its branches are known
             for goal in mission.goal_path[group.spec.id]:
@@ -146,7 +177,7 @@ def _progress(mission: Mission) -> Map[str, GoalState]:
 
 
 def count(goal: GoalState, status: TaskStatus, *, direct: bool) -> GoalState:
-    """The goal with one more task of this status below it."""
+    """The goal with one more task of this status below it; ``direct``: whether its failure is the goal's."""
     bad = status in (TaskStatus.FAILED, TaskStatus.SKIPPED)
     lost = bad or status is TaskStatus.CANCELLED
     return replace(

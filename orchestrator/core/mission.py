@@ -70,11 +70,25 @@ class Verdict(Struct, frozen=True):
     violations: tuple[Violation, ...] = ()
 
 
+class Tally(Struct, frozen=True):
+    """What a barrier counts: units that came about, never will, are still open; groups that have not unfolded.
+
+    ``first`` is the moment in which the first of its needs began.
+    """
+
+    met: int = 0
+    lost: int = 0
+    open: int = 0
+    unknown: int = 0
+    first: datetime | None = None
+
+
 class TaskState(Struct, frozen=True):
     """One task.
 
     Attributes:
-        unmet: how many of its needs have not come about yet.
+        unmet: how many of its needs have not come about yet; not counted behind a barrier.
+        tally: behind a barrier, what it counts.
         hopeless: something it needs ended without success, so it will never run.
         attempt: number of the newest announced attempt; 0 before the first.
         forgiven: attempts made before the task was reopened, or ended by an emergency stop; they do not count.
@@ -82,6 +96,7 @@ class TaskState(Struct, frozen=True):
         recovered: numbers of the recovery rules that were followed, once for each time.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
+        answers: ids of the commands by which a person answered; one that comes again answers no later question.
         deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
         adopted: the mission in which it was executed, if not in this one.
@@ -90,6 +105,7 @@ class TaskState(Struct, frozen=True):
     spec: TaskSpec
     status: TaskStatus = TaskStatus.WAITING
     unmet: int = 0
+    tally: Tally | None = None
     hopeless: str = ""
     attempt: int = 0
     forgiven: int = 0
@@ -98,6 +114,7 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    answers: tuple[str, ...] = ()
     deaths: tuple[Death, ...] = ()
     verdict: Verdict | None = None
     finished: AttemptFinished | None = None
@@ -141,6 +158,7 @@ class GroupState(Struct, frozen=True):
 
     spec: Group
     unmet: int = 0
+    tally: Tally | None = None
     hopeless: str = ""
     given_up: str = ""
     branches: tuple[str, ...] | None = None
@@ -163,6 +181,7 @@ class Mission(Struct, frozen=True):
         forked: whether what it may take over from ``forked_from`` is on record.
         recorded: results there that are not taken over yet, by the task they were of.
         alike: fingerprint to the tasks there whose results have it.
+        recorded_needs: task behind a barrier to what of its needs it began with there.
     """
 
     tenant: str = ""
@@ -195,6 +214,7 @@ class Mission(Struct, frozen=True):
     forked: bool = False
     recorded: Map[str, RecordedResult] = Map()
     alike: Map[str, tuple[str, ...]] = Map()
+    recorded_needs: Map[str, tuple[str, ...]] = Map()
 
     @property
     def next_timer(self) -> datetime | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import zlib
 from datetime import datetime, timedelta
 
+from orchestrator.core.barriers import LONGEST_S
 from orchestrator.core.mission import Mission, TaskState
-from orchestrator.core.settle import LONGEST_S
 from schemas.attempts import Failure
-from schemas.errors import Stopped
+from schemas.errors import LimitExceeded, Stopped
 from schemas.events import Payload
 from schemas.events.task import TaskAsked, TaskFailed, TaskRetried
 from schemas.expectations import Violation
@@ -24,7 +24,7 @@ def after_failure(mission: Mission, task: TaskState, failure: Failure, now: date
     name, attempt = task.spec.id, task.attempt
     if failure.code == Stopped.code:
         return TaskRetried(task=name, attempt=attempt + 1, not_before=now + _A_MOMENT, failure=failure)
-    violations = task.verdict.violations if task.verdict else ()
+    violations = _differences(task, failure)
     found = rule_for(mission, task, violations)
     if found is not None:
         return _follow(task, failure, violations, *found, now)
@@ -35,6 +35,15 @@ def after_failure(mission: Mission, task: TaskState, failure: Failure, now: date
         return TaskFailed(task=name, attempt=attempt, failure=failure)
     not_before = now + retry_delay(task, made, failure.code)
     return TaskRetried(task=name, attempt=attempt + 1, not_before=not_before, failure=failure)
+
+
+def _differences(task: TaskState, failure: Failure) -> tuple[Violation, ...]:
+    """What was not as expected; that an attempt was ended at a limit is a difference as well."""
+    if task.verdict is not None and task.verdict.violations:
+        return task.verdict.violations
+    if failure.code == LimitExceeded.code:
+        return (Violation(kind="limits", message=failure.message, category="limit_exceeded"),)
+    return ()
 
 
 def rule_for(mission: Mission, task: TaskState, violations: tuple[Violation, ...]) -> tuple[int, RecoveryRule] | None:

@@ -2,13 +2,15 @@
 
 Grammar::
 
-    reference = "${" path "}"
+    reference = "${" path { "??" ( path | value ) } "}"
     path      = name { "." name | "[*]" | "[" digits "]" }
     name      = one of A-Z a-z 0-9 _, then any of those or "~" "-"
+    value     = JSON without braces: null, true, false, a number, a text, a list; only as the last
 
-``${analyze.output.groups}``, ``${inputs.depth}``, ``${repair[*].fix.workspace}``. A string that is exactly one
-reference stands for the value itself; in a longer string the value is written into the text. ``$${`` writes a plain
-``${``.
+``${analyze.output.groups}``, ``${inputs.depth}``, ``${repair[*].fix.workspace}``. What stands behind ``??`` is taken
+where what stands before it is missing: ``${quick.output.answer ?? thorough.output.answer ?? "none"}``. A string that is
+exactly one reference stands for the value itself; in a longer string the value is written into the text. ``$${`` writes
+a plain ``${``.
 
 What a resolved value holds is never searched for references again: the output of a task cannot reach into the state of
 its mission.
@@ -36,6 +38,7 @@ _NAMES_SHOWN = 8
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_~-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_~-]*|\[(?:\*|[0-9]{1,9})\])*")
+_ELSE = re.compile(r"\s*\?\?\s*")
 _STEP = re.compile(r"\[(\*)\]|\[([0-9]+)\]|([A-Za-z0-9_~-]+)")
 
 
@@ -45,19 +48,48 @@ class ReferenceMissing(InvalidWorkflow):
     code = "reference_missing"
 
 
+class ReferenceAbsent(ReferenceMissing):
+    """A reference to what a barrier did not wait for: lists leave it out, and elsewhere it is null."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A plain value behind ``??``, as it is written in JSON."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A parsed path: names as text, ``[n]`` as numbers, ``[*]`` as :data:`EVERY`. The first step is a name."""
+    """A parsed path: names as text, ``[n]`` as numbers, ``[*]`` as :data:`EVERY`. The first step is a name.
+
+    ``otherwise`` holds what is taken instead, in this order, where nothing is there; these have no ``otherwise``.
+    """
 
     steps: tuple[Step, ...]
+    otherwise: tuple[Reference | Value, ...] = ()
 
     @property
     def head(self) -> str:
         """The first name."""
         return str(self.steps[0])
 
+    @property
+    def paths(self) -> tuple[Reference, ...]:
+        """This one and those that are taken instead of it."""
+        return (self, *(one for one in self.otherwise if isinstance(one, Reference)))
+
+    @property
+    def always_there(self) -> bool:
+        """Whether it ends with a plain value."""
+        return bool(self.otherwise) and isinstance(self.otherwise[-1], Value)
+
     def __str__(self) -> str:
-        return f"${{{spell(self.steps)}}}"
+        alternatives = (one.text if isinstance(one, Value) else spell(one.steps) for one in self.otherwise)
+        return f"${{{' ?? '.join((spell(self.steps), *alternatives))}}}"
 
 
 class Scope(Protocol):
@@ -98,10 +130,31 @@ def parse(path: str) -> Reference:
     return Reference(tuple(every or (int(number) if number else name) for every, number, name in found))
 
 
+@lru_cache(maxsize=4096)
+def parse_whole(inner: str) -> Reference:
+    """What stands between ``${`` and ``}``, alternatives included. Raises :class:`InvalidWorkflow`."""
+    if "??" not in inner:
+        return parse(inner)
+    first, *others = _ELSE.split(inner.strip())
+    last = len(others) - 1
+    otherwise = tuple(_alternative(one, inner, last=number == last) for number, one in enumerate(others))
+    return Reference(parse(first).steps, otherwise)
+
+
+def _alternative(text: str, inner: str, *, last: bool) -> Reference | Value:
+    try:
+        json.loads(text)
+    except ValueError:
+        return parse(text)
+    if not last:
+        raise InvalidWorkflow(f"${{{inner}}}: nothing is ever taken behind {text}", hint="a plain value comes last")
+    return Value(text)
+
+
 def sole_reference(text: str) -> Reference | None:
     """The reference that ``text`` consists of, or None when it is anything else. Raises :class:`InvalidWorkflow`."""
     match = _TOKEN.fullmatch(text)
-    return parse(match[1]) if match is not None and match[1] is not None else None
+    return parse_whole(match[1]) if match is not None and match[1] is not None else None
 
 
 def references(value: JSON) -> frozenset[Reference]:
@@ -112,7 +165,10 @@ def references(value: JSON) -> frozenset[Reference]:
 def resolve(value: JSON, scope: Scope) -> JSON:
     """``value`` with its references replaced by what ``scope`` knows; lists, tuples and mappings keep their kind.
 
+    What is absent behind a barrier is left out of lists and null in mappings.
+
     Raises:
+        ReferenceAbsent: ``value`` as a whole stands for what is absent behind a barrier.
         ReferenceMissing: the scope has no such thing.
         InvalidWorkflow: a reference that cannot be parsed, or nesting deeper than :data:`DEPTH_CAP`.
     """
@@ -198,7 +254,7 @@ def _in_text(text: str) -> Iterator[Reference]:
         return
     for token in _TOKEN.finditer(text):
         if token[1] is not None:
-            yield parse(token[1])
+            yield parse_whole(token[1])
         elif token[0] == "${":
             raise _unclosed(text)
 
@@ -227,18 +283,51 @@ def _resolve(value: JSON, scope: Scope, depth: int) -> JSON:
     if isinstance(value, str):
         return _resolve_text(value, scope)
     if isinstance(value, Mapping):
-        return {key: _resolve(inner, scope, depth + 1) for key, inner in value.items()}
+        return {key: _or_null(inner, scope, depth + 1) for key, inner in value.items()}
     if isinstance(value, Sequence):
-        inner = [_resolve(element, scope, depth + 1) for element in value]
+        inner = list(_those_there(value, scope, depth + 1))
         return tuple(inner) if isinstance(value, tuple) else inner
     return value
+
+
+def _or_null(value: JSON, scope: Scope, depth: int) -> JSON:
+    try:
+        return _resolve(value, scope, depth)
+    except ReferenceAbsent:
+        return None
+
+
+def _those_there(values: Sequence[JSON], scope: Scope, depth: int) -> Iterator[JSON]:
+    for value in values:
+        try:
+            found = _resolve(value, scope, depth)
+        except ReferenceAbsent:
+            continue
+        yield found
 
 
 def _resolve_text(text: str, scope: Scope) -> JSON:
     if "${" not in text:
         return text
     sole = sole_reference(text)
-    return scope.lookup(sole) if sole is not None else _TOKEN.sub(lambda token: _written(token, text, scope), text)
+    return _found(sole, scope) if sole is not None else _TOKEN.sub(lambda token: _written(token, text, scope), text)
+
+
+def _found(reference: Reference, scope: Scope) -> JSON:
+    """What the reference, or the first of what it names instead, leads to."""
+    if not reference.otherwise:
+        return scope.lookup(reference)
+    absent: ReferenceMissing | None = None
+    for one in (Reference(reference.steps), *reference.otherwise):
+        if isinstance(one, Value):
+            value: JSON = json.loads(one.text)
+            return value
+        try:
+            return scope.lookup(one)
+        except ReferenceMissing as error:
+            absent = absent or error
+    assert absent is not None
+    raise absent
 
 
 def _written(token: re.Match[str], text: str, scope: Scope) -> str:
@@ -246,7 +335,10 @@ def _written(token: re.Match[str], text: str, scope: Scope) -> str:
         return "${"
     if token[1] is None:
         raise _unclosed(text)
-    value = scope.lookup(parse(token[1]))
+    try:
+        value = _found(parse_whole(token[1]), scope)
+    except ReferenceAbsent as error:  # a text with a hole in it is worse than none
+        raise ReferenceMissing(error.message, hint=error.hint) from error
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=dict)
 
 

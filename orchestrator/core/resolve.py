@@ -7,8 +7,18 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from orchestrator.core.barriers import Given, given_to
 from orchestrator.core.mission import GroupState, Mission, TaskState, TaskStatus
-from orchestrator.core.references import JSON, MappingScope, Reference, resolve, split_task, walk
+from orchestrator.core.references import (
+    JSON,
+    MappingScope,
+    Reference,
+    ReferenceAbsent,
+    ReferenceMissing,
+    resolve,
+    split_task,
+    walk,
+)
 from schemas.errors import InvalidWorkflow
 from schemas.events.registry import explain
 from schemas.expectations import Expectation
@@ -17,10 +27,17 @@ from schemas.plan import Group
 _EXPECTATIONS: TypeAdapter[tuple[Expectation, ...]] = TypeAdapter(tuple[Expectation, ...])
 
 
+BARRIER = "barrier"
+"""What a task behind a barrier calls what it began with: ``${barrier.met}``, ``${barrier.missing}``."""
+
+
 def resolved_task(
-    mission: Mission, task: TaskState
+    mission: Mission, task: TaskState, given: Given | None = None
 ) -> tuple[dict[str, Any], dict[str, Any] | None, tuple[Expectation, ...]]:
     """Inputs, workspace and expectations of a task with all references replaced.
+
+    Args:
+        given: what a task behind a barrier begins with; what is there now, if it is left out.
 
     Raises:
         ReferenceMissing: something referred to has not come about.
@@ -29,9 +46,9 @@ def resolved_task(
     spec = task.spec
     if not task.refers:
         return spec.inputs, None, spec.expects
-    scope = _Scope(mission, mission.branch_of.get(spec.id))
+    scope = _scope_of(mission, task, given)
     inputs: Any = resolve(spec.inputs, scope)
-    workspace: Any = resolve(spec.workspace, scope) if spec.workspace is not None else None
+    workspace: Any = _whole(spec.workspace, scope) if spec.workspace is not None else None
     if workspace is not None and not isinstance(workspace, dict):
         raise InvalidWorkflow(f"the workspace of task {spec.id!r} is {spec.workspace}, which is no snapshot")
     plain: Any = [expectation.model_dump(mode="json") for expectation in spec.expects]
@@ -41,7 +58,7 @@ def resolved_task(
         raise InvalidWorkflow(f"the expectations of task {spec.id!r} do not fit: {explain(error)}") from error
 
 
-def resolved_writes(mission: Mission, task: TaskState) -> tuple[str, ...]:
+def resolved_writes(mission: Mission, task: TaskState, given: Given | None = None) -> tuple[str, ...]:
     """The files that a task means to change.
 
     Raises:
@@ -52,9 +69,8 @@ def resolved_writes(mission: Mission, task: TaskState) -> tuple[str, ...]:
     if not writes:
         return ()
     if task.refers:
-        writes = resolve(
-            list(writes) if isinstance(writes, tuple) else writes, _Scope(mission, mission.branch_of.get(task.spec.id))
-        )
+        scope = _scope_of(mission, task, given)
+        writes = _whole(list(writes) if isinstance(writes, tuple) else writes, scope)
     if isinstance(writes, str):
         writes = [writes]
     if not isinstance(writes, list | tuple) or not all(isinstance(one, str) and one for one in writes):
@@ -64,12 +80,12 @@ def resolved_writes(mission: Mission, task: TaskState) -> tuple[str, ...]:
 
 def group_items(mission: Mission, group: Group) -> Any:
     """What a group unfolds over. Raises :class:`ReferenceMissing`."""
-    return resolve(group.items, _Scope(mission, None))
+    return _whole(group.items, _Scope(mission, None, group.needs, given_to(mission, group)))
 
 
 def lenient_result(mission: Mission) -> dict[str, Any]:
     """The mission's result; what an optional goal did not bring about is null."""
-    scope = _Scope(mission, None)
+    scope = _Scope(mission, None, (), None)
     result: dict[str, Any] = {}
     for name, value in mission.plan.result.items():
         try:
@@ -79,28 +95,53 @@ def lenient_result(mission: Mission) -> dict[str, Any]:
     return result
 
 
+def _scope_of(mission: Mission, task: TaskState, given: Given | None) -> _Scope:
+    given = given or given_to(mission, task.spec)
+    return _Scope(mission, mission.branch_of.get(task.spec.id), task.spec.needs, given)
+
+
+def _whole(value: Any, scope: _Scope) -> JSON:
+    """What cannot be null."""
+    try:
+        return resolve(value, scope)
+    except ReferenceAbsent as error:
+        raise ReferenceMissing(error.message, hint=error.hint) from error
+
+
 class _Scope:
     """What references see from one place of a mission. Ids of tasks may hold dots: the longest that fits is meant."""
 
-    def __init__(self, mission: Mission, place: tuple[str, str] | None) -> None:
+    def __init__(
+        self, mission: Mission, place: tuple[str, str] | None, needs: tuple[str, ...], given: Given | None
+    ) -> None:
         self._tasks = mission.tasks
-        self._names = _Names(mission, place)
+        self._names = _Names(mission, place, needs, given)
 
     def lookup(self, path: Reference) -> JSON:
         if not self._names.is_near(path.head):
             found = split_task(path, self._tasks)
             if found is not None:
                 identifier, rest = found
+                self._names.check_given(identifier, path)
                 return walk(_view(self._tasks[identifier]), path, len(path.steps) - len(rest))
+        else:
+            self._names.check_given(self._names.sibling(path.head), path)
         return MappingScope(self._names).lookup(path)
 
 
 class _Names(Mapping[str, Any]):
-    """What can be named from one place of a mission; a value is only made when it is asked for."""
+    """What can be named from one place of a mission; a value is only made when it is asked for.
 
-    def __init__(self, mission: Mission, place: tuple[str, str] | None) -> None:
+    Behind a barrier, of its needs only what it was given is seen.
+    """
+
+    def __init__(
+        self, mission: Mission, place: tuple[str, str] | None, needs: tuple[str, ...], given: Given | None
+    ) -> None:
         self._mission = mission
         self._place = place
+        self._needs = needs
+        self._given = given
 
     def __getitem__(self, name: str) -> Any:
         mission = self._mission
@@ -108,17 +149,36 @@ class _Names(Mapping[str, Any]):
             group, branch = mission.groups[self._place[0]], self._place[1]
             if name == group.spec.variable:
                 return group.items[(group.branches or ()).index(branch)]
-            if (sibling := mission.tasks.get(f"{group.spec.id}.{branch}.{name}")) is not None:
+            if (sibling := mission.tasks.get(self.sibling(name))) is not None:
                 return _view(sibling)
         if name == "inputs":
             return mission.inputs
         if name == "objective":
             return mission.objective
         if name in mission.groups:
-            return list(_branches(mission, mission.groups[name]))
+            return list(_branches(mission, mission.groups[name], self._hidden(name)))
         if name in mission.tasks:
             return _view(mission.tasks[name])
+        if name == BARRIER and self._given is not None:
+            return {"met": list(self._given.met), "missing": list(self._given.missing)}
         raise KeyError(name)
+
+    def sibling(self, name: str) -> str:
+        """The id of the task of that short name in the same branch."""
+        return f"{self._place[0]}.{self._place[1]}.{name}" if self._place is not None else ""
+
+    def check_given(self, task: str, path: Reference) -> None:
+        """Raise :class:`ReferenceAbsent` for a need that the barrier did not wait for."""
+        if self._given is not None and task in self._needs and task not in self._given.met:
+            raise ReferenceAbsent(
+                f"{path} is missing: {task!r} had not come about", hint="say what to take instead: ??"
+            )
+
+    def _hidden(self, group: str) -> frozenset[str]:
+        """The branches of the group that the barrier did not wait for."""
+        if self._given is None or group not in self._needs:
+            return frozenset()
+        return frozenset(self._given.missing)
 
     def is_near(self, name: str) -> bool:
         """Whether the name means something of this place, whatever tasks are called."""
@@ -126,8 +186,8 @@ class _Names(Mapping[str, Any]):
             return True
         if self._place is None:
             return False
-        group, branch = self._mission.groups[self._place[0]], self._place[1]
-        return name == group.spec.variable or f"{group.spec.id}.{branch}.{name}" in self._mission.tasks
+        group = self._mission.groups[self._place[0]]
+        return name == group.spec.variable or self.sibling(name) in self._mission.tasks
 
     def __iter__(self) -> Iterator[str]:
         yield from ("inputs", "objective", *self._mission.groups, *self._mission.tasks)
@@ -151,9 +211,11 @@ def _view(task: TaskState) -> dict[str, Any]:
     return view
 
 
-def _branches(mission: Mission, group: GroupState) -> Iterator[dict[str, Any]]:
+def _branches(mission: Mission, group: GroupState, hidden: frozenset[str]) -> Iterator[dict[str, Any]]:
     """The branches all of whose tasks succeeded, in order."""
     for branch, item in zip(group.branches or (), group.items, strict=True):
+        if f"{group.spec.id}.{branch}" in hidden:
+            continue
         tasks = {spec.id: mission.tasks[f"{group.spec.id}.{branch}.{spec.id}"] for spec in group.spec.tasks}
         if all(task.status is TaskStatus.SUCCEEDED for task in tasks.values()):
             yield {"item": item, "branch": branch, **{name: _view(task) for name, task in tasks.items()}}

@@ -8,12 +8,10 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from orchestrator.core import agenda
-from orchestrator.core.graph import goal_may_end, may_unfold, settled
+from orchestrator.core.barriers import LONGEST_S, count_begin, count_end
+from orchestrator.core.graph import borne, goal_may_end, may_unfold, settled
 from orchestrator.core.mission import GoalStatus, GroupState, Mission, TaskState, TaskStatus
 from schemas.attempts import Failure
-
-LONGEST_S = 10 * 365 * 86400.0
-"""Deadlines and delays are cut to ten years: the calendar ends before some numbers do."""
 
 
 def end_task(
@@ -31,14 +29,15 @@ def end_task(
         return mission
     for kind in (agenda.JUDGED, agenda.FREE, agenda.STOP):
         mission = agenda.take(mission, kind, identifier)
-    mission = agenda.drop_timer(mission, agenda.FREE, identifier)
+    for kind in (agenda.FREE, agenda.BARRIER):
+        mission = agenda.drop_timer(mission, kind, identifier)
     reason = reason or (failure.message if failure else "")
     ended = replace(task, status=status, failure=failure, reason=reason, ended_at=at)
     mission = replace(mission, tasks=mission.tasks.set(identifier, ended))
     mission = _count(mission, ended)
-    mission = _release(
-        mission, identifier, succeeded=status is TaskStatus.SUCCEEDED, why=f"{identifier} {status.value}"
-    )
+    succeeded = status is TaskStatus.SUCCEEDED
+    mission = _release(mission, identifier, succeeded=succeeded, why=f"{identifier} {status.value}")
+    mission = count_end(mission, identifier, met=succeeded)
     return _leave_group(mission, identifier)
 
 
@@ -49,6 +48,7 @@ def touch_goal(mission: Mission, goal: str, at: datetime) -> Mission:
         if state.begun_at is not None:
             break  # what lies above began with it
         mission = replace(mission, goals=mission.goals.set(name, replace(state, begun_at=at)))
+        mission = count_begin(mission, name, at) if name in mission.groups else mission
         if state.spec.deadline_s is not None:
             due = at + timedelta(seconds=min(state.spec.deadline_s, LONGEST_S))
             mission = agenda.set_timer(mission, agenda.GOAL, name, due)
@@ -65,7 +65,7 @@ def report(mission: Mission, goal: str) -> Mission:
 
 def _count(mission: Mission, task: TaskState) -> Mission:
     succeeded = task.status is TaskStatus.SUCCEEDED
-    bad = task.status in (TaskStatus.FAILED, TaskStatus.SKIPPED)
+    bad = task.status in (TaskStatus.FAILED, TaskStatus.SKIPPED) and not borne(mission, task.spec.id)
     for depth, name in enumerate(mission.goal_path[task.spec.goal]):
         goal = mission.goals[name]
         goal = replace(
@@ -80,19 +80,21 @@ def _count(mission: Mission, task: TaskState) -> Mission:
 
 
 def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Mission:
-    """One need of each dependent is met, or will never be."""
+    """One need of each dependent is met, or will never be; what waits behind a barrier counts otherwise."""
     tasks, groups = mission.tasks, mission.groups
     free, unfold = [], []
     for name in mission.dependents.get(node, ()):
         if (task := tasks.get(name)) is not None:
-            if task.status.ended:
-                continue  # it ran before this need was reopened
+            if task.status.ended or task.tally is not None:
+                continue  # it ran before this need was reopened, or count_end knows of it
             changed = replace(task, unmet=task.unmet - succeeded, hopeless=task.hopeless or ("" if succeeded else why))
             tasks = tasks.set(name, changed)
             if changed.status is TaskStatus.WAITING and settled(changed):
                 free.append(name)
         else:
             group = groups[name]
+            if group.tally is not None:
+                continue
             change = replace(
                 group, unmet=group.unmet - succeeded, hopeless=group.hopeless or ("" if succeeded else why)
             )
@@ -106,10 +108,13 @@ def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Missi
 def _leave_group(mission: Mission, task: str) -> Mission:
     if task not in mission.branch_of:
         return mission
-    name = mission.branch_of[task][0]
+    name, branch = mission.branch_of[task]
     group = mission.groups[name]
     group = replace(group, pending=group.pending - 1)
     mission = replace(mission, groups=mission.groups.set(name, group))
+    goal = mission.goals[f"{name}.{branch}"]
+    if goal.pending == 0:
+        mission = count_end(mission, name, met=goal.failed == 0)
     # A group has come about when all its branches have ended, whichever way: its goal says whether that is good.
     return _release(mission, name, succeeded=True, why="") if group.pending == 0 else mission
 
@@ -120,12 +125,14 @@ def give_up_groups(mission: Mission, goal: str) -> Mission:
         why = f"{identifier} failed"
         group: GroupState = replace(mission.groups[identifier], given_up=why)
         mission = agenda.take(mission, agenda.UNFOLD, identifier)
+        mission = agenda.drop_timer(mission, agenda.BARRIER, identifier)
         mission = replace(mission, groups=mission.groups.set(identifier, group))
         for name in mission.goal_path[identifier]:
             above = mission.goals[name]
             mission = replace(mission, goals=mission.goals.set(name, replace(above, pending=above.pending - 1)))
             mission = report(mission, name)
         mission = _release(mission, identifier, succeeded=False, why=why)
+        mission = count_end(mission, identifier, met=False, unknown=True)
     return mission
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from orchestrator.core.graph import borne
 from orchestrator.core.mission import GroupState, Mission
 from orchestrator.core.resolve import group_items
 from schemas.errors import InvalidWorkflow
@@ -29,7 +30,9 @@ def unfold(mission: Mission, group: GroupState) -> MissionExtended:
     if len(items) > MOST_BRANCHES:
         raise InvalidWorkflow(f"group {spec.id!r} would have {len(items):,} branches; at most {MOST_BRANCHES:,} may be")
     names = _names(spec, items)
-    goals = [_goal(spec, name) for name in names]
+    # What a branch's failure means is for the barriers to say, where nothing else waits for the group.
+    optional = spec.optional_branches or borne(mission, spec.id)
+    goals = [GoalSpec(id=f"{spec.id}.{name}", title=name, parent=spec.id, optional=optional) for name in names]
     tasks = [_task(spec, name, task) for name in names for task in spec.tasks]
     _check_names(mission, spec, goals, tasks)
     return MissionExtended(
@@ -59,10 +62,6 @@ def _names(spec: Group, items: list[Any] | tuple[Any, ...]) -> list[str]:
             name = f"{name}-{number}"
         names[name] = None
     return list(names)
-
-
-def _goal(spec: Group, branch: str) -> GoalSpec:
-    return GoalSpec(id=f"{spec.id}.{branch}", title=branch, parent=spec.id, optional=spec.optional_branches)
 
 
 def _task(spec: Group, branch: str, task: TaskSpec) -> TaskSpec:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
+from orchestrator.planning.barriers import barrier_findings
 from orchestrator.planning.findings import ENOUGH, Finding, Path, report, suggestion
 from orchestrator.planning.graph import Ancestry, Needs, find_cycle, shown_cycle
 from orchestrator.planning.names import TASKS_CAP, goal_findings, name_findings
@@ -31,7 +33,9 @@ def plan_findings(plan: Plan, inputs: Collection[str] | None = None) -> list[Fin
         return found
     found += islice(goal_findings(plan), ENOUGH)
     view = View.of(plan, inputs)
-    outer = _Level(view, {t.id: t.needs for t in plan.tasks} | {g.id: g.needs for g in plan.groups})
+    patient: dict[str, TaskSpec | Group] = {task.id: task for task in plan.tasks if task.barrier is not None}
+    patient |= {group.id: group for group in plan.groups if group.barrier is not None}
+    outer = _Level(view, {t.id: t.needs for t in plan.tasks} | {g.id: g.needs for g in plan.groups}, patient)
     places: dict[str, Path] = {t.id: ("tasks", t.id) for t in plan.tasks}
     places |= {g.id: ("groups", g.id) for g in plan.groups}
     found += islice(outer.need_findings(places), ENOUGH)
@@ -48,21 +52,36 @@ def _check_group(group: Group, outer: _Level, found: list[Finding]) -> None:
     path: Path = ("groups", group.id)
     check_sole(group.items, (*path, "for_each"), found, "the list to go through")
     outer.references(group.id, group.items, (*path, "for_each"), found)
+    if group.barrier is not None:
+        found += barrier_findings(group, path, outer.tasks)
     inner = outer.inside(group)
     found += islice(inner.need_findings({task.id: (*path, "tasks", task.id) for task in group.tasks}), ENOUGH)
     for task in group.tasks:
         inner.task_references(task, (*path, "tasks", task.id), found)
 
 
+type Patient = Mapping[str, TaskSpec | Group]
+"""What stands behind a barrier, by name."""
+
+
 class _Level:
     """Names that may need one another: all tasks and groups of a plan, or the tasks of one group (``owner``)."""
 
-    def __init__(self, view: View, needs: Needs, above: _Level | None = None, owner: str = "") -> None:
-        self._view, self._needs, self._above, self._owner = view, needs, above, owner
+    def __init__(
+        self, view: View, needs: Needs, patient: Patient, above: _Level | None = None, owner: str = ""
+    ) -> None:
+        self._view, self._needs, self._patient, self._above, self._owner = view, needs, patient, above, owner
+
+    @property
+    def tasks(self) -> Collection[str]:
+        """Those of the names that are tasks, not groups."""
+        return self._view.tasks if self._above is None else self._needs.keys()
 
     def inside(self, group: Group) -> _Level:
         """The level below this one: the tasks of ``group``."""
-        return _Level(self._view.within(group), {task.id: task.needs for task in group.tasks}, self, group.id)
+        patient = {task.id: task for task in group.tasks if task.barrier is not None}
+        needs = {task.id: task.needs for task in group.tasks}
+        return _Level(self._view.within(group), needs, patient, self, group.id)
 
     def need_findings(self, places: dict[str, Path]) -> Iterator[Finding]:
         """One cycle, and needs that lead nowhere or to oneself."""
@@ -79,6 +98,8 @@ class _Level:
 
     def task_references(self, task: TaskSpec, path: Path, found: list[Finding]) -> None:
         """Note references of a task that lead nowhere, or to something that need not have ended before it."""
+        if task.barrier is not None:
+            found += barrier_findings(task, path, self.tasks)
         for field, value in referring_fields(task):
             self.references(task.id, value, (*path, *field), found)
         if task.workspace is not None:
@@ -93,7 +114,8 @@ class _Level:
         """Note references in ``value``, a part of ``name``, that cannot be followed when ``name`` is ready."""
         if len(found) >= ENOUGH:
             return
-        for reference, target in targets_in(value, self._view, path, found):
+        view = replace(self._view, barrier=name in self._patient)
+        for reference, target in targets_in(value, view, path, found):
             wanted = target.sibling or target.outer
             if wanted is None:
                 continue
@@ -120,7 +142,8 @@ class _Level:
 
     @cached_property
     def _ancestry(self) -> Ancestry:
-        return Ancestry(self._sound)
+        # What a barrier waits for need not have ended when it lets something pass.
+        return Ancestry({name: () if name in self._patient else needs for name, needs in self._sound.items()})
 
     def _unknown_need(self, path: Path, name: str, need: str) -> Finding:
         outside = self._above is not None and (need in self._view.tasks or need in self._view.groups)

@@ -89,7 +89,10 @@ class FieldReader:
         except ValidationError as error:
             written = {key.target: name for name, key in keys.items()}
             for problem in error.errors(include_url=False):
-                first, *rest = problem["loc"] or ("",)
+                if not problem["loc"]:  # the parts do not go together
+                    self.note(path, problem["msg"].removeprefix("Value error, "))
+                    continue
+                first, *rest = problem["loc"]
                 where = (*path, written.get(str(first), str(first)), *rest)
                 shown = describe(problem["input"])
                 self.note(where, f"{where[len(path)]!r} is {shown}: {problem['msg'].lower()}", "")

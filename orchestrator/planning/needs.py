@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from orchestrator.planning.findings import Finding
 from orchestrator.planning.targets import Target, View, referring_fields, targets_in
@@ -43,6 +44,7 @@ def _is_outside(need: str, view: View) -> bool:
 
 def _targets(task: TaskSpec, view: View) -> list[Target]:
     ignored: list[Finding] = []
+    view = replace(view, barrier=task.barrier is not None)
     return [found for path, value in referring_fields(task) for _, found in targets_in(value, view, path, ignored)]
 
 

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, get_args
+
+from pydantic import ValidationError
 
 from orchestrator.core.references import sole_reference
 from orchestrator.planning.fields import NAME, FieldReader, Key
-from orchestrator.planning.findings import Path
+from orchestrator.planning.findings import Path, suggestion
 from orchestrator.planning.inputs import InputSpec, describe, fits, type_finding
 from orchestrator.planning.node import Node
 from orchestrator.planning.shorthand import duration, expectation
-from schemas.plan import GoalSpec, Group, Plan, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
+from schemas.barriers import Barrier
+from schemas.errors import InvalidWorkflow
+from schemas.events.registry import explain
+from schemas.plan import (
+    GoalSpec,
+    Group,
+    Plan,
+    Prefer,
+    RecoveryRule,
+    RetryPolicy,
+    RetryRule,
+    StrategyName,
+    StrategyWish,
+    TaskSpec,
+)
 from schemas.safety import Safety
 
 
 def _duration(node: Node) -> float:
     return duration(node.plain)
+
+
+def _spelt_out(node: Node, key: str) -> Node:
+    """A number that stands for a mapping with this one key, as that mapping; anything else as it is."""
+    if isinstance(node.value, int) and not isinstance(node.value, bool):
+        return Node({key: node}, node.mark, {key: node.mark})
+    return node
 
 
 def _names(node: Node) -> Any:
@@ -31,14 +54,32 @@ def _paths(node: Node) -> Any:
     return plain if isinstance(plain, str) and sole_reference(plain) is not None else _names(node)
 
 
+def _weights(node: Node) -> Any:
+    """Weights of ``prefer``; a whole number is one, too."""
+    plain = node.plain
+    if not isinstance(plain, dict):
+        raise InvalidWorkflow("'prefer' is not a mapping", hint="write weights: prefer: {quality: 1, speed: 0.5}")
+    try:
+        return Prefer.model_validate(plain)
+    except ValidationError as error:
+        raise InvalidWorkflow(
+            f"'prefer': {explain(error)}", hint="weights of quality, cost and speed, 0 to 100"
+        ) from error
+
+
 _TASK: dict[str, Key] = {
     **{name: Key(name) for name in ("skill", "intent", "title", "workspace", "goal", "priority")},
     "inputs": Key("inputs"),
     "requires": Key("requires"),
+    "prefer": Key("prefer", _weights),
     "needs": Key("needs", _names),
     "writes": Key("writes", _paths),
     "on_conflict": Key("on_conflict"),
     "timeout": Key("timeout_s", _duration),
+}
+_BARRIER: dict[str, Key] = {
+    **{name: Key(name) for name in ("at_least", "then_at_least", "since", "rest")},
+    "until": Key("until_s", _duration),
 }
 _RETRY: dict[str, Key] = {
     **{name: Key(name) for name in ("max_attempts", "factor", "on_violation")},
@@ -75,22 +116,27 @@ _TOP = (
     "deadline",
     "safety",
     "recover",
+    "prefer",
     "goals",
     "tasks",
     "groups",
     "result",
+    "strategy",
+    "strategies",
 )
+_VARIANT = ("deadline", "goals", "tasks", "groups", "result")
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a document says, as far as it can be read."""
+    """What a document says, as far as it can be read. ``plans``: one, under None, or one for each strategy."""
 
     name: str
     title: str
     description: str
     inputs: Mapping[str, InputSpec]
-    plan: Plan
+    plans: Mapping[StrategyName | None, Plan]
+    strategy: StrategyWish
 
 
 class Reader(FieldReader):
@@ -104,20 +150,52 @@ class Reader(FieldReader):
         name = self.text(top, "workflow")
         if name and not NAME.fullmatch(name):
             self.note(("workflow",), f"{name!r} cannot be a name", "use a letter, then letters, digits, '-' and '_'")
-        plan = Plan(
-            goals=tuple(self.entries(top, ("goals",), self._goal)),
-            tasks=tuple(self.entries(top, ("tasks",), self._task)),
-            groups=tuple(self.entries(top, ("groups",), self._group)),
-            result=self.mapping(top, ("result",)),
-            deadline_s=self.converted(top["deadline"], _duration, ("deadline",)) if "deadline" in top else None,
+        inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
+        title, description = self.text(top, "title"), self.text(top, "description")
+        return Draft(name, title, description, inputs, self._plans(top), self._strategy(top))
+
+    def _plans(self, top: dict[str, Node]) -> dict[StrategyName | None, Plan]:
+        """The plan of the workflow; or one for each of its strategies, and what they leave out is the workflow's."""
+        if "strategies" not in top:
+            return {None: self._plan(top, ())}
+        for key in ("tasks", "groups"):
+            if key in top:
+                self.note((key,), f"{key!r} beside 'strategies'", "put it into each of the strategies")
+        plans: dict[StrategyName | None, Plan] = {}
+        known = self.known_keys(top["strategies"], get_args(StrategyName), ("strategies",), "strategies") or {}
+        for name, node in known.items():
+            own = self.known_keys(node, _VARIANT, ("strategies", name), f"strategy {name!r}")
+            if own is not None:
+                plans[cast("StrategyName", name)] = self._plan({**top, **own}, ("strategies", name), own)
+        if not plans and not self.findings:
+            self.note(("strategies",), "there is no strategy", "name one: hierarchical, peer")
+        return plans
+
+    def _plan(self, top: dict[str, Node], where: Path, own: Collection[str] = ()) -> Plan:
+        def at(key: str) -> Path:
+            return (*where, key) if key in own else (key,)
+
+        return Plan(
+            goals=tuple(self.entries(top, at("goals"), self._goal)),
+            tasks=tuple(self.entries(top, at("tasks"), self._task)),
+            groups=tuple(self.entries(top, at("groups"), self._group)),
+            result=self.mapping(top, at("result")),
+            deadline_s=self.converted(top["deadline"], _duration, at("deadline")) if "deadline" in top else None,
             recover=self._recover(top["recover"], ("recover",)) if "recover" in top else (),
             safety=self._safety(top["safety"]) if "safety" in top else Safety(),
+            prefer=self.converted(top["prefer"], _weights, ("prefer",)) if "prefer" in top else None,
         )
-        inputs = {spec.name: spec for spec in self.entries(top, ("inputs",), self._input)}
-        return Draft(name, self.text(top, "title"), self.text(top, "description"), inputs, plan)
+
+    def _strategy(self, top: dict[str, Node]) -> StrategyWish:
+        if "strategy" not in top:
+            return "auto"
+        wish, offered = self.text(top, "strategy"), top["strategies"].mapping or {} if "strategies" in top else {}
+        if wish != "auto" and wish not in offered:
+            self.note(("strategy",), f"there is no strategy {wish!r}", suggestion(wish, ("auto", *offered)))
+        return cast("StrategyWish", wish)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, "expects", "retry", "recover"], path, f"task {id_!r}")
+        entries = self.known_keys(node, [*_TASK, "barrier", "expects", "retry", "recover"], path, f"task {id_!r}")
         if entries is None:
             return None
         if "skill" not in entries:
@@ -131,6 +209,8 @@ class Reader(FieldReader):
             extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
         if "recover" in entries:
             extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
+        if "barrier" in entries:
+            extra["barrier"] = self._barrier(entries["barrier"], (*path, "barrier"))
         return self.made(TaskSpec, entries, _TASK, extra, path)
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
@@ -138,10 +218,12 @@ class Reader(FieldReader):
         found = (self.converted(one, lambda n: expectation(n.plain), (*path, at)) for at, one in enumerate(listed))
         return tuple(one for one in found if one is not None)
 
+    def _barrier(self, node: Node, path: Path) -> Barrier | None:
+        entries = self.known_keys(_spelt_out(node, "at_least"), _BARRIER, path, "a barrier")
+        return None if entries is None else self.made(Barrier, entries, _BARRIER, {}, path)
+
     def _retry(self, node: Node, path: Path) -> RetryPolicy | None:
-        if isinstance(node.value, int) and not isinstance(node.value, bool):
-            node = Node({"max_attempts": node}, node.mark, {"max_attempts": node.mark})
-        entries = self.known_keys(node, [*_RETRY, "by_error"], path, "retry")
+        entries = self.known_keys(_spelt_out(node, "max_attempts"), [*_RETRY, "by_error"], path, "retry")
         if entries is None:
             return None
         extra: dict[str, Any] = {}
@@ -152,9 +234,7 @@ class Reader(FieldReader):
     def _by_error(self, node: Node, path: Path) -> dict[str, RetryRule] | None:
         made: dict[str, RetryRule] = {}
         for code, inner in (self.known_keys(node, list(node.mapping or ()), path, "by_error") or {}).items():
-            if isinstance(inner.value, int) and not isinstance(inner.value, bool):
-                inner = Node({"max_attempts": inner}, inner.mark, {"max_attempts": inner.mark})
-            entries = self.known_keys(inner, _RULE, (*path, code), f"error {code!r}")
+            entries = self.known_keys(_spelt_out(inner, "max_attempts"), _RULE, (*path, code), f"error {code!r}")
             rule = None if entries is None else self.made(RetryRule, entries, _RULE, {}, (*path, code))
             if rule is None:
                 return None
@@ -186,7 +266,7 @@ class Reader(FieldReader):
         return None if entries is None else self.made(GoalSpec, entries, _GOAL, {"id": id_}, path)
 
     def _group(self, id_: str, node: Node, path: Path) -> Group | None:
-        entries = self.known_keys(node, [*_GROUP, "tasks"], path, f"group {id_!r}")
+        entries = self.known_keys(node, [*_GROUP, "barrier", "tasks"], path, f"group {id_!r}")
         if entries is None:
             return None
         if "for_each" not in entries:
@@ -197,7 +277,10 @@ class Reader(FieldReader):
         if "as" in entries and not NAME.fullmatch(str(entries["as"].value)):
             self.note((*path, "as"), f"{entries['as'].plain!r} cannot be a name", "write a word: as: item")
         tasks = tuple(self.entries(entries, (*path, "tasks"), self._task))
-        return self.made(Group, entries, _GROUP, {"id": id_, "tasks": tasks}, path)
+        extra: dict[str, Any] = {"id": id_, "tasks": tasks}
+        if "barrier" in entries:
+            extra["barrier"] = self._barrier(entries["barrier"], (*path, "barrier"))
+        return self.made(Group, entries, _GROUP, extra, path)
 
     def _input(self, name: str, node: Node, path: Path) -> InputSpec | None:
         if isinstance(node.value, str):

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.core.references import EVERY, JSON, Reference, Step, references, sole_reference, spell, split_task
+from orchestrator.core.resolve import BARRIER
 from orchestrator.planning.findings import ENOUGH, Finding, Path, suggestion
 from schemas.errors import InvalidWorkflow
 from schemas.plan import Group, Plan, TaskSpec
 
 INPUTS = "inputs"
 ITEM = "item"
+BARRIER_PARTS = ("met", "missing")
 TASK_PARTS = ("output", "workspace", "tests")
 
 
@@ -35,6 +37,7 @@ class View:
         inside: the group that the place is in, if any.
         siblings: short names of that group's tasks.
         helpful: whether errors say what could be meant, which costs a search.
+        barrier: whether the place is a task behind a barrier, which may ask what it began with.
         dotted: whether ids of tasks hold dots, so that a task is not known by the first name of a reference.
     """
 
@@ -44,6 +47,7 @@ class View:
     inside: Group | None = None
     siblings: Collection[str] = ()
     helpful: bool = True
+    barrier: bool = False
     dotted: bool = False
 
     @staticmethod
@@ -72,6 +76,9 @@ class View:
             return Target(outer=task[0])
         if head in self.groups:
             return self._branches(reference, self.groups[head], rest)
+        if head == BARRIER:
+            self._check_barrier(reference, rest)
+            return Target()
         raise self._unknown(reference)
 
     def _input(self, reference: Reference, rest: tuple[Step, ...]) -> Target:
@@ -79,6 +86,13 @@ class View:
             mend = suggestion(str(rest[0]), self.inputs, "declare it under 'inputs'") if self.helpful else ""
             raise InvalidWorkflow(f"{reference}: no input {rest[0]!r} is declared", hint=mend)
         return Target()
+
+    def _check_barrier(self, reference: Reference, rest: tuple[Step, ...]) -> None:
+        if not self.barrier:
+            raise InvalidWorkflow(f"{reference}: there is no barrier here", hint="give the task one: barrier: 2")
+        if not rest or rest[0] not in BARRIER_PARTS:
+            hint = suggestion(str(rest[0]), BARRIER_PARTS) if rest else "write ${barrier.met} or ${barrier.missing}"
+            raise InvalidWorkflow(f"{reference}: a barrier has met and missing", hint=hint)
 
     def _task(self, reference: Reference, rest: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]] | None:
         if self.dotted:
@@ -141,7 +155,7 @@ def targets_in(value: Any, view: View, path: Path, findings: list[Finding]) -> l
         return found
     for reference in sorted(written, key=str) if len(written) > 1 else written:
         try:
-            found.append((reference, view.target(reference)))
+            found += [(reference, view.target(path)) for path in reference.paths]
         except InvalidWorkflow as error:
             findings.append(Finding(path, error.message, error.hint))
             if len(findings) >= ENOUGH and view.helpful:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
+from orchestrator.coordination.complexity import Pace, complexity
+from orchestrator.coordination.strategy import select
 from orchestrator.planning.check import plan_findings
 from orchestrator.planning.document import read_document
 from orchestrator.planning.findings import Finding, Path, report, suggestion
@@ -14,7 +16,8 @@ from orchestrator.planning.inputs import InputSpec, complete, input_findings
 from orchestrator.planning.needs import derive_needs
 from orchestrator.planning.node import Node
 from orchestrator.planning.reader import Reader
-from schemas.plan import Plan, TaskSpec
+from schemas.errors import InvalidWorkflow
+from schemas.plan import Plan, Strategy, StrategyName, StrategyWish, TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Template:
         name: what missions call it.
         inputs: what it wants to be told, by name.
         source: what its text was called, for messages.
+        wish: which of its strategies it asks for; ``auto`` leaves it to the planner.
     """
 
     name: str
@@ -32,7 +36,8 @@ class Template:
     description: str
     inputs: Mapping[str, InputSpec]
     source: str
-    _draft: Plan = field(repr=False)
+    wish: StrategyWish
+    _plans: Mapping[StrategyName | None, Plan] = field(repr=False)
     _document: Node = field(repr=False, compare=False)
 
     def complete(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,25 +49,59 @@ class Template:
         report(list(input_findings(self.inputs, inputs)), lambda finding: f"workflow {self.name!r}")
         return complete(self.inputs, inputs)
 
-    def plan(self, inputs: Mapping[str, Any], *, known_skills: Collection[str] | None = None) -> Plan:
-        """The plan for these inputs.
+    def plan(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        known_skills: Collection[str] | None = None,
+        strategy: StrategyWish | None = None,
+        pace: Pace = lambda _skill: None,
+    ) -> Plan:
+        """The plan for these inputs; where it has strategies, ``plan.strategy`` says which was chosen and why.
 
         Args:
             inputs: see :meth:`complete`.
             known_skills: what workers can do; None when that is not known yet, then every skill is accepted.
+            strategy: instead of what the template asks for.
+            pace: how long attempts of a skill take.
 
         Raises:
-            InvalidWorkflow: the inputs do not fit the declaration, or a skill is not known.
+            InvalidWorkflow: the inputs do not fit the declaration, a skill is not known, or there is no such strategy.
         """
-        self.complete(inputs)
+        completed = self.complete(inputs)
+        plan = self._chosen(completed, strategy, pace)
         if known_skills is not None:
-            report(list(_skill_findings(self._draft, known_skills)), self._place)
-        return self._draft
+            report(list(_skill_findings(plan, known_skills)), self._place)
+        return plan
+
+    @property
+    def strategies(self) -> tuple[StrategyName, ...]:
+        """The strategies that it has plans for; none if it is one plan."""
+        return tuple(name for name in self._plans if name is not None)
 
     @property
     def skills(self) -> frozenset[str]:
         """All skills that its tasks ask for."""
-        return frozenset(task.skill for _, task in _all_tasks(self._draft))
+        return frozenset(task.skill for plan in self._plans.values() for _, task in _all_tasks(plan))
+
+    def _chosen(self, inputs: Mapping[str, Any], said: StrategyWish | None, pace: Pace) -> Plan:
+        if None in self._plans:
+            if said not in (None, "auto"):
+                hint = "it is one plan; give it strategies: see docs/workflows.md"
+                raise InvalidWorkflow(f"workflow {self.name!r} has no strategies", hint=hint)
+            return self._plans[None]
+        plans = {name: plan for name, plan in self._plans.items() if name is not None}
+        wish = said or self.wish
+        if wish == "auto":
+            chosen = select({name: complexity(plan, inputs, pace) for name, plan in plans.items()})
+        elif wish not in plans:
+            raise InvalidWorkflow(
+                f"workflow {self.name!r} has no strategy {wish!r}", hint=f"it has: {', '.join(plans)}"
+            )
+        else:
+            by: Literal["submission", "template"] = "submission" if said else "template"
+            chosen = Strategy(name=wish, because=f"the {by} asks for it", chosen=by)
+        return plans[chosen.name].model_copy(update={"strategy": chosen})
 
     def _place(self, finding: Finding) -> str:
         return _place(self.source, self._document, finding)
@@ -78,10 +117,23 @@ def load_template(text: str, name: str) -> Template:
     reader = Reader()
     draft = reader.read(document)
     report(reader.findings, lambda finding: _place(name, document, finding))
-    plan = derive_needs(draft.plan, draft.inputs)
-    report(plan_findings(plan, draft.inputs), lambda finding: _place(name, document, finding))
+    plans, findings = {}, []
+    for strategy, drafted in draft.plans.items():
+        plans[strategy] = plan = derive_needs(drafted, draft.inputs)
+        found = plan_findings(plan, draft.inputs)
+        findings += found if strategy is None else _within(strategy, found, document)
+    report(findings, lambda finding: _place(name, document, finding))
     inputs = MappingProxyType(dict(draft.inputs))
-    return Template(draft.name, draft.title, draft.description, inputs, name, plan, document)
+    return Template(draft.name, draft.title, draft.description, inputs, name, draft.strategy, plans, document)
+
+
+def _within(strategy: StrategyName, findings: list[Finding], document: Node) -> list[Finding]:
+    """What is wrong with the plan of a strategy, at its place in the document."""
+    own = ((document.mapping or {})["strategies"].mapping or {})[strategy].mapping or {}
+    return [
+        replace(one, path=("strategies", strategy, *one.path)) if not one.path or one.path[0] in own else one
+        for one in findings
+    ]
 
 
 def _place(source: str, document: Node, finding: Finding) -> str:

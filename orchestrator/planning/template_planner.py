@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from orchestrator.coordination.complexity import Pace
 from orchestrator.planning.findings import suggestion
 from orchestrator.planning.template import Template
 from schemas.errors import InvalidWorkflow
-from schemas.plan import Plan
+from schemas.plan import Plan, StrategyWish
 
 
 class TemplatePlanner:
@@ -19,7 +20,11 @@ class TemplatePlanner:
         known_skills: what workers can do; None accepts every skill.
     """
 
-    def __init__(self, templates: Mapping[str, Template], known_skills: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        templates: Mapping[str, Template],
+        known_skills: Collection[str] | None = None,
+    ) -> None:
         self._templates = dict(templates)
         self._known_skills = known_skills
 
@@ -35,6 +40,15 @@ class TemplatePlanner:
         """The inputs to record for the mission, defaults filled in. Raises :class:`InvalidWorkflow`."""
         return self.template(template_name).complete(inputs)
 
-    async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
+    async def plan(
+        self,
+        objective: str,
+        template_name: str,
+        inputs: Mapping[str, Any],
+        *,
+        strategy: StrategyWish | None = None,
+        pace: Pace = lambda _skill: None,
+    ) -> Plan:
         """The plan of the template. The objective is for people here; templates do not read it."""
-        return self.template(template_name).plan(inputs, known_skills=self._known_skills)
+        template = self.template(template_name)
+        return template.plan(inputs, known_skills=self._known_skills, strategy=strategy, pace=pace)

@@ -1,50 +1,47 @@
 """The resource allocator: which queue, and which priority.
 
-A task without requirements goes to the queue of its skill, from which the next idle worker takes it. One with
-requirements goes to a queue that only workers of one *profile* read: the same host, labels and versions. All workers of
-a profile fulfil the same requirements, so whoever takes it may make it (``docs/decisions/0024-requirements.md``).
+A task goes to the queue of its skill, from which the next idle worker takes it. It goes to a queue that only workers of
+one *profile* (the same host, labels and versions) read if it has requirements, or if its plan prefers some workers to
+others, or if a host with idle workers has its file tree. All workers of a profile fulfil the same requirements, so
+whoever takes it may make it (``docs/decisions/0024-requirements.md``, ``0034-who-gets-it.md``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.task_queue.scoring import Group, told, weigh
 from orchestrator.task_queue.situation import Situation, Worker
 from schemas.attempts import Failure
+from schemas.candidates import Candidate
 from schemas.events.task import TaskReady
+from schemas.plan import Prefer
 from schemas.requirements import queue_of, spelled, unmet
 
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Where an attempt goes. ``because`` says why, for people."""
+    """Where an attempt goes. ``because`` says why, for people; ``candidates`` what spoke for whom, the best first."""
 
     queue: str
     priority: int
     because: str
+    candidates: tuple[Candidate, ...] = ()
+    warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """The workers of one profile, and what speaks for them."""
-
-    profile: str
-    host: str
-    workers: int
-    assigned: int
-    success: float
-
-    @property
-    def load(self) -> float:
-        """Attempts that wait for these workers or run there, for each of them."""
-        return self.assigned / self.workers
+_MOST_TOLD = 5
 
 
-def allocate(ready: TaskReady, situation: Situation, waited_s: float) -> Allocation | Failure | None:
+def allocate(ready: TaskReady, situation: Situation, waited_s: float, now: float = 0.0) -> Allocation | Failure | None:
     """Choose queue and priority of an attempt.
 
     A further attempt goes one step before first attempts of the same priority: it has waited already, and what depends
     on it waits too.
+
+    Args:
+        now: POSIX seconds, for what was learned of workers: it fades.
 
     Returns:
         the allocation; or the reason why there can be none; or None if the attempt should wait for a worker.
@@ -55,40 +52,73 @@ def allocate(ready: TaskReady, situation: Situation, waited_s: float) -> Allocat
         hopeless = waited_s > situation.grace_s and not situation.holding_back(ready.skill)
         return _nobody(ready, situation, offering) if hopeless else None
     priority = min(9, ready.priority + (ready.attempt > 1))
-    if ready.requires:
-        return _constrained(ready, situation, offering, fitting, priority)
-    busy = sum(1 for worker in offering if worker.beat.running)
-    because = f"{len(offering)} workers offer {ready.skill}, {busy} of them busy; priority {priority}"
-    return Allocation(queue_of(ready.skill), priority, because)
-
-
-def _constrained(
-    ready: TaskReady, situation: Situation, offering: list[Worker], fitting: list[Worker], priority: int
-) -> Allocation:
-    groups = _groups(ready.skill, situation, fitting)
-    # The least loaded first; among equals who did best at the skill, and then by name, so that all managers agree.
-    chosen = min(groups, key=lambda group: (round(group.load, 1), -round(group.success, 2), group.profile))
+    fitting, warning = _current(ready.skill, fitting)
+    weighed: list[Candidate] = []
+    if ready.requires or warning or _is_choice(ready, situation, fitting):
+        weighed = weigh(_groups(ready, situation, fitting), ready.prefer or Prefer(), now)
+    why = _why_bound(ready, weighed, warning)
+    if not why:
+        busy = sum(1 for worker in offering if worker.beat.running)
+        because = f"{len(offering)} workers offer {ready.skill}, {busy} of them busy; priority {priority}"
+        return Allocation(queue_of(ready.skill), priority, because)
+    best = weighed[0]
     because = (
-        f"{len(fitting)} of {len(offering)} workers that offer {ready.skill} fulfil {spelled(ready.requires)}; "
-        f"of {len(groups)} profiles {chosen.profile} on {chosen.host or 'an unnamed host'} has the least to do "
-        f"({chosen.load:.1f} attempts a worker, {chosen.success:.0%} expected to succeed); priority {priority}"
+        f"{len(fitting)} of {len(offering)} workers that offer {ready.skill} {why}; of {len(weighed)} profiles "
+        f"{best.profile} on {best.host or 'an unnamed host'} has {told(best)}; priority {priority}"
     )
-    queue = queue_of(ready.skill, chosen.profile)
+    queue = queue_of(ready.skill, best.profile)
     situation.plan(queue)
-    return Allocation(queue, priority, because)
+    return Allocation(queue, priority, because, tuple(weighed[:_MOST_TOLD]), warning)
 
 
-def _groups(skill: str, situation: Situation, fitting: list[Worker]) -> list[_Group]:
+def _current(skill: str, fitting: list[Worker]) -> tuple[list[Worker], str]:
+    """Those whose agents stand by the skill; all, and a warning, if none of them does."""
+    current = [worker for worker in fitting if skill not in worker.beat.deprecated]
+    if current:
+        return current, ""
+    instead = sorted({worker.beat.deprecated[skill] for worker in fitting} - {""})
+    return fitting, f"{skill} is deprecated by everybody who offers it{': ' if instead else ''}{', '.join(instead)}"
+
+
+def _is_choice(ready: TaskReady, situation: Situation, fitting: list[Worker]) -> bool:
+    """Whether there are several profiles, and something may speak for one. Asked for every task, hence quick."""
+    if ready.prefer is None and not situation.experience.warm(ready.workspace):
+        return False
+    profiles = {worker.beat.profile for worker in fitting}
+    return len(profiles) > 1 and "" not in profiles  # nameless ones are of a release that reads no such queues
+
+
+def _why_bound(ready: TaskReady, weighed: Sequence[Candidate], warning: str) -> str:
+    """Why the attempt goes to one profile, in words; empty if whoever is idle first may take it, which is the rule:
+    work that is bound late waits least."""
+    if ready.requires:
+        return f"fulfil {spelled(ready.requires)}"
+    if warning:
+        return "are left, for it is deprecated"
+    if not weighed:
+        return ""
+    if ready.prefer is not None:
+        return "may make it, and the plan says what it prefers"
+    warm = [bool(one.terms.get("warm")) for one in weighed]
+    # Only while one of them is idle: a warm cache saves less than a place in a queue costs.
+    if warm[0] and not all(warm) and weighed[0].terms.get("load", 0.0) > -1.0:
+        return "may make it, and some have its workspace"
+    return ""
+
+
+def _groups(ready: TaskReady, situation: Situation, fitting: list[Worker]) -> list[Group]:
     by_profile: dict[str, list[Worker]] = {}
     for worker in fitting:
         by_profile.setdefault(worker.beat.profile, []).append(worker)
+    warm = situation.experience.warm(ready.workspace)
     return [
-        _Group(
+        Group(
             name,
             workers[0].beat.host,
             len(workers),
-            situation.assigned(queue_of(skill, name)) + sum(len(worker.beat.running) for worker in workers),
-            situation.tally(skill, name).expected_rate,
+            situation.assigned(queue_of(ready.skill, name)) + sum(len(worker.beat.running) for worker in workers),
+            situation.experience.tally(ready.skill, name),
+            workers[0].beat.host in warm,
         )
         for name, workers in sorted(by_profile.items())
     ]

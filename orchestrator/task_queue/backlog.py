@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from orchestrator.task_queue.floor import Floor, Stage
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from schemas.backlog import SkillBacklog
 
 
-def backlog(floors: Iterable[Floor], situation: Situation, now: datetime) -> list[SkillBacklog]:
+def backlog(floors: Iterable[Floor], situation: Situation, sightings: Sightings) -> list[SkillBacklog]:
     """What waits and runs in these missions, by skill; skills that are only on offer are there with zeros."""
     ready: dict[str, int] = {}
     queued: dict[str, int] = {}
@@ -26,7 +26,7 @@ def backlog(floors: Iterable[Floor], situation: Situation, now: datetime) -> lis
             elif opened.stage in (Stage.READY, Stage.DISPATCHED):
                 counts = ready if opened.stage is Stage.READY else queued
                 counts[skill] = counts.get(skill, 0) + 1
-                oldest[skill] = max(oldest.get(skill, 0.0), (now - opened.since).total_seconds())
+                oldest[skill] = max(oldest.get(skill, 0.0), sightings.age_s(floor, opened))
     return [
         SkillBacklog(
             skill,

@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol
 
 from celery import Celery
 from redis import Redis
 from redis.exceptions import RedisError
 
-from orchestrator.task_queue.celery_message import MessageFactory
-from orchestrator.task_queue.fairness import FairQueue
+from orchestrator.task_queue.celery_message import MessageFactory, list_of
+from orchestrator.task_queue.fairness import PRIORITY_STEP, FairQueue
 from orchestrator.task_queue.rates import Bucket
+from orchestrator.task_queue.sent import AttemptKey, Message, Sent
 from schemas.attempts import AttemptOrder
-from schemas.celery_wire import celery_settings
+from schemas.celery_wire import celery_settings, wire_priority
 
 _log = logging.getLogger(__name__)
 _MOST_IN_MESSAGE = 50
@@ -30,22 +31,18 @@ _WORTH_S = 0.05
 """A message may hold work for this long: more would keep idle workers waiting for what another one has in its hands."""
 
 
-type AttemptKey = tuple[str, str, str, int]
-"""Tenant, mission, task, attempt."""
-
-
 def key_of(order: AttemptOrder) -> AttemptKey:
     """What tells an attempt from all others."""
     return order.tenant, order.mission, order.task, order.attempt
 
 
-type _News = tuple[str, AttemptKey, Dispatch | None]
-
-
-@dataclass(slots=True)
-class _Message:
-    queue: str
-    claimed: bool = False
+@dataclass(frozen=True, slots=True)
+class _News:
+    what: Literal["send", "again", "settled"]
+    attempt: AttemptKey
+    dispatch: Dispatch | None = None
+    queue: str = ""
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +63,13 @@ class Dispatch:
         return self.order.mission
 
 
+_HIGHEST = 9
+_TO_FRONT = """
+if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
+"""
+"""Workers take from the right. What a worker has taken meanwhile is not there to be moved."""
+
+
 class Sender(Protocol):
     """Takes attempts that are on the log and brings them to their queues."""
 
@@ -75,8 +79,8 @@ class Sender(Protocol):
     def again(self, dispatch: Dispatch) -> None:
         """Nobody claims it although somebody is idle: what was sent may be lost."""
 
-    def settled(self, attempt: AttemptKey) -> None:
-        """Told that an attempt was claimed, or that nobody needs to claim it any more."""
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
+        """Told that an attempt was claimed, from this queue and with this priority, or need not be any more."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Told that a worker has reported an attempt, and which queues it reads."""
@@ -105,6 +109,7 @@ class CelerySender:
     Args:
         rates: attempts a second by skill, where there is a limit.
         tenant_weights: the shares of tenants; 1 where there is none.
+        priority_step: how many times the turns of the priority below each priority has.
         standby: whether workers that will find nothing else to do are told to stand by: see
             :mod:`orchestrator.task_queue.standby`.
     """
@@ -116,6 +121,7 @@ class CelerySender:
         *,
         rates: Mapping[str, float] = MappingProxyType({}),
         tenant_weights: Mapping[str, float] = MappingProxyType({}),
+        priority_step: float = PRIORITY_STEP,
         standby: bool = False,
     ) -> None:
         self._standby = standby
@@ -132,20 +138,22 @@ class CelerySender:
         self._look_again_s: float | None = None
         self._waiting: set[AttemptKey] = set()
         self._lost: list[Dispatch] = []
-        self._unclaimed: dict[AttemptKey, _Message] = {}
-        self._messages: dict[str, int] = {}
+        self._sent = Sent(priority_step)
+        self._hurt: list[Message] = []
+        self._to_front = self._redis.register_script(_TO_FRONT)
+        self._priority_step = priority_step
         self._standing_by: dict[AttemptKey, bool] = {}
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._thread.start()
 
     def send(self, dispatch: Dispatch) -> None:
-        self._news.put(("send", key_of(dispatch.order), dispatch))
+        self._news.put(_News("send", key_of(dispatch.order), dispatch))
 
     def again(self, dispatch: Dispatch) -> None:
-        self._news.put(("again", key_of(dispatch.order), dispatch))
+        self._news.put(_News("again", key_of(dispatch.order), dispatch))
 
-    def settled(self, attempt: AttemptKey) -> None:
-        self._news.put(("settled", attempt, None))
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
+        self._news.put(_News("settled", attempt, None, queue, priority))
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nothing to do: what counts here is the claim."""
@@ -158,7 +166,7 @@ class CelerySender:
             share == 1.0  # nor past what other managers want of the queue
             and self._news.empty()
             and name not in self._backlog
-            and not self._messages.get(name)
+            and not self._sent.count(name)
             and dispatch.order.skill not in self._buckets
         )
 
@@ -173,8 +181,10 @@ class CelerySender:
     def _run(self) -> None:
         while self._take_in():
             for dispatch in self._lost:
-                self._persist([dispatch])
+                self._persist([dispatch], Message(dispatch.queue, dispatch.priority))
             self._lost.clear()
+            while self._hurt:
+                self._bring_to_front(self._hurt.pop(0))
             self._look_again_s = None
             for name in list(self._backlog):
                 self._send_some(name)
@@ -190,53 +200,51 @@ class CelerySender:
             news.append(self._news.get_nowait())
         for item in news:
             if item is not None:
-                self._sort_in(*item)
+                self._sort_in(item)
         return None not in news
 
-    def _sort_in(self, what: str, attempt: AttemptKey, dispatch: Dispatch | None) -> None:
+    def _sort_in(self, news: _News) -> None:
+        attempt, dispatch = news.attempt, news.dispatch
         if dispatch is None:
             self._waiting.discard(attempt)
-            self._note_claimed(attempt)
-        elif attempt in self._unclaimed:
-            if what == "again":
+            self._hurt += self._sent.claimed(attempt, news.queue, news.priority)
+        elif attempt in self._sent:
+            if news.what == "again":
                 self._lost.append(dispatch)
         elif attempt not in self._waiting:
             self._waiting.add(attempt)
             fair = self._backlog.get(dispatch.queue)
             if fair is None:
-                fair = self._backlog[dispatch.queue] = FairQueue(lambda tenant: self._tenant_weights.get(tenant, 1.0))
+                fair = self._backlog[dispatch.queue] = FairQueue(self._tenant_weight, self._priority_step)
             fair.put(dispatch)
 
-    def _note_claimed(self, attempt: AttemptKey) -> None:
-        message = self._unclaimed.pop(attempt, None)
-        if message is None or message.claimed:
-            return
-        message.claimed = True
-        self._messages[message.queue] -= 1
+    def _tenant_weight(self, tenant: str) -> float:
+        return self._tenant_weights.get(tenant, 1.0)
 
     def _send_some(self, name: str) -> None:
         backlog = self._backlog[name]
         while len(backlog):
             first, waiting = backlog.first()
             seconds, workers, share = self._spread(first.order.skill, name)
-            if self._messages.get(name, 0) >= max(1, round(_AHEAD * max(1, workers) * share)):
+            if self._sent.count(name) >= max(1, round(_AHEAD * max(1, workers) * share)):
                 return
             size = min(fill(waiting, seconds, workers), self._allowed(first.order.skill, share))
             if not size:
                 return
+            message = Message(name, backlog.highest)
             # What was settled while it waited, for instance cancelled, is not sent any more.
-            message = [dispatch for dispatch in backlog.take(size) if key_of(dispatch.order) in self._waiting]
-            if message:
+            taken = [dispatch for dispatch in backlog.take(size) if key_of(dispatch.order) in self._waiting]
+            if taken:
                 if (bucket := self._buckets.get(first.order.skill)) is not None:
-                    bucket.take(len(message))
-                self._remember(name, message)
-                self._persist(message, standby=self._may_stand_by(name, message, workers))
+                    bucket.take(len(taken))
+                self._remember(message, taken)
+                self._persist(taken, message, standby=self._may_stand_by(name, taken, workers))
         del self._backlog[name]
 
     def _may_stand_by(self, name: str, message: Sequence[Dispatch], workers: int) -> bool:
         """Whether the worker that takes this message will find nothing else to do: a single attempt, none behind it,
         and a worker for each message."""
-        alone = len(message) == 1 and not len(self._backlog[name]) and self._messages[name] <= max(1, workers)
+        alone = len(message) == 1 and not len(self._backlog[name]) and self._sent.count(name) <= max(1, workers)
         if not self._standby or not alone or message[0].order.skill in self._buckets:
             return False
         if len(self._standing_by) >= _MOST_STANDING_BY:
@@ -254,18 +262,19 @@ class CelerySender:
             self._look_again_s = min(bucket.next_s(share), self._look_again_s or bucket.next_s(share))
         return allowed
 
-    def _remember(self, queue_name: str, orders: Sequence[Dispatch]) -> None:
-        message, keys = _Message(queue_name), [key_of(dispatch.order) for dispatch in orders]
+    def _remember(self, message: Message, orders: Sequence[Dispatch]) -> None:
+        keys = [key_of(dispatch.order) for dispatch in orders]
         self._waiting.difference_update(keys)
-        self._unclaimed.update(dict.fromkeys(keys, message))
-        self._messages[queue_name] = self._messages.get(queue_name, 0) + 1
+        self._sent.add(message, keys)
 
-    def _persist(self, message: Sequence[Dispatch], *, standby: bool = False) -> None:
+    def _persist(self, orders: Sequence[Dispatch], message: Message, *, standby: bool = False) -> None:
         """Publish until it succeeds; Redis may be away for a while."""
         delay = 0.05
+        texts = [dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in orders]
+        message.place, message.raw = self._factory.make(texts, message.queue, message.priority, standby=standby)
         while True:
             try:
-                self._publish(message, standby=standby)
+                self._redis.lpush(message.place, message.raw)
             except (RedisError, OSError) as error:
                 _log.warning("the queue does not take attempts now, trying again in %.1f s: %s", delay, error)
                 time.sleep(delay)
@@ -273,10 +282,17 @@ class CelerySender:
             else:
                 return
 
-    def _publish(self, message: Sequence[Dispatch], *, standby: bool) -> None:
-        first = message[0]
-        orders = [dispatch.order.model_dump_json(exclude_defaults=True) for dispatch in message]
-        self._redis.lpush(*self._factory.make(orders, first.queue, first.priority, standby=standby))
+    def _bring_to_front(self, message: Message) -> None:
+        front = list_of(message.queue, wire_priority(_HIGHEST))
+        if message.claimed or message.place == front:
+            return
+        try:
+            self._to_front(keys=[message.place, front], args=[message.raw])
+        except (RedisError, OSError) as error:
+            message.passed_over = 0.0  # it has to lose another turn first; by then Redis may be there
+            _log.warning("a message that was passed over stays where it is: %s", error)
+        else:
+            message.place, message.priority = front, _HIGHEST
 
 
 def fill(waiting: int, seconds: float | None, workers: int) -> int:

@@ -22,6 +22,7 @@ from schemas.expectations import (
     FilesUnchanged,
     FreshInput,
     Holds,
+    MaxCpu,
     MaxDuration,
     MaxMemory,
     Observation,
@@ -119,11 +120,20 @@ def _fresh(kind: str, moved: Mapping[str, str]) -> Violation | None:
 
 def _memory(expectation: MaxMemory, seen: Observation) -> Violation | None:
     if seen.peak_memory_bytes is None:
-        return _not_seen(expectation.kind, "no program's memory was observed")
+        return _not_seen(expectation.kind, "no memory was observed: pools of threads cannot tell whose it is")
     used = seen.peak_memory_bytes / 2**20
     if used <= expectation.megabytes:
         return None
     message = f"used {used:.0f} MiB, at most {expectation.megabytes:g} MiB were expected"
+    return Violation(kind=expectation.kind, message=message, category="limit_exceeded")
+
+
+def _cpu(expectation: MaxCpu, seen: Observation) -> Violation | None:
+    if seen.cpu_s is None:
+        return _not_seen(expectation.kind, "no processor time was observed")
+    if seen.cpu_s <= expectation.seconds:
+        return None
+    message = f"used {seen.cpu_s:.1f} s of processor time, at most {expectation.seconds:g} s were expected"
     return Violation(kind=expectation.kind, message=message, category="limit_exceeded")
 
 
@@ -277,6 +287,7 @@ _CHECKS: dict[type[Any], Callable[[Any, AttemptFinished], Violation | None]] = {
     OutputHas: _lacks,
     OutputSchema: _shaped,
     MaxDuration: lambda expected, finished: _duration(expected, finished.observation),
+    MaxCpu: lambda expected, finished: _cpu(expected, finished.observation),
     MaxMemory: lambda expected, finished: _memory(expected, finished.observation),
 }
 """How each kind is checked that needs no more than the report."""

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from orchestrator.core.facts import Fact
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.situation import Situation
-from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
+from schemas.events.llm import LlmCompleted
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
+from schemas.events.world import WorldViolated
 
 
-def learn(situation: Situation, before: Floor, payload: Payload) -> None:
-    """Take in a fact, with the floor as it was before. What has no requirements is not counted."""
-    match payload:
+def learn(situation: Situation, before: Floor, fact: Fact) -> None:
+    """Take in a fact, with the floor as it was before."""
+    match fact.payload:
         case ActionDispatched() as event:
             opened = before.attempts.get(event.task)
             if "@" in event.queue and opened is not None and opened.stage is Stage.READY:
                 situation.assign(event.queue, 1)
         case AttemptStarted() | ActionExpired() | TaskCancelled() as event:
-            _no_longer_waits(situation, before.attempts.get(event.task))
+            opened = before.attempts.get(event.task)
+            _no_longer_waits(situation, opened)
+            if isinstance(event, ActionExpired):
+                _lost(situation, opened, fact)
         case MissionCancelled() | MissionFailed():
             for opened in before.attempts.values():
                 _no_longer_waits(situation, opened)
+        case LlmCompleted() as event:
+            attempt = (before.tenant, before.mission, event.task, event.attempt)
+            situation.experience.asked_model(attempt, event.tokens_in + event.tokens_out, event.cost_usd)
         case AttemptFinished() as event:
-            _rate(situation, before.attempts.get(event.task), event)
+            _rate(situation, before, event, fact)
+        case WorldViolated() as event:
+            opened = before.attempts.get(event.task)
+            worker = situation.workers.get(opened.worker or "") if opened is not None else None
+            if opened is not None and worker is not None and worker.beat.profile:
+                tally = situation.experience.tally(opened.ready.skill, worker.beat.profile)
+                tally.objected(fact.at.timestamp())
 
 
 def learn_of_waiting(situation: Situation, floor: Floor, sign: int) -> None:
@@ -39,11 +53,22 @@ def _no_longer_waits(situation: Situation, opened: OpenAttempt | None) -> None:
         situation.assign(opened.queue, -1)
 
 
-def _rate(situation: Situation, opened: OpenAttempt | None, event: AttemptFinished) -> None:
-    worker = situation.workers.get(event.worker)
-    if opened is None or worker is None or not worker.beat.profile:
+def _lost(situation: Situation, opened: OpenAttempt | None, fact: Fact) -> None:
+    """An attempt whose lease ended in somebody's hands speaks against their kind."""
+    if opened is None or opened.worker is None:
         return
-    tally = situation.tally(opened.ready.skill, worker.beat.profile)
-    tally.succeeded += event.outcome == "succeeded"
-    tally.failed += event.outcome != "succeeded"
-    tally.seconds += event.observation.duration_s
+    worker = situation.workers.get(opened.worker)
+    if worker is not None and worker.beat.profile:
+        situation.experience.tally(opened.ready.skill, worker.beat.profile).gone(fact.at.timestamp())
+
+
+def _rate(situation: Situation, before: Floor, event: AttemptFinished, fact: Fact) -> None:
+    opened, worker = before.attempts.get(event.task), situation.workers.get(event.worker)
+    spent = situation.experience.spent((before.tenant, before.mission, event.task, event.attempt))
+    if opened is None or worker is None or not worker.beat.profile or event.outcome == "cancelled":
+        return  # who was told to stop has shown nothing
+    situation.experience.has_tree(worker.beat.host, opened.ready.workspace)
+    situation.experience.has_tree(worker.beat.host, event.product)
+    tally = situation.experience.tally(opened.ready.skill, worker.beat.profile)
+    well, seconds = event.outcome == "succeeded", event.observation.duration_s
+    tally.ended(well=well, seconds=seconds, at=fact.at.timestamp(), spent=spent)

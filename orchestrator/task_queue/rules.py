@@ -19,6 +19,7 @@ from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
 from orchestrator.task_queue.learning import learn_of_waiting
 from orchestrator.task_queue.safety import forbidden
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from orchestrator.task_queue.trees import since_tested
 from schemas.attempts import AttemptOrder, Failure
@@ -40,7 +41,7 @@ class DispatchRules:
         situation: what is known of the workers.
         send: takes what was dispatched, once it is on the log.
         on_fact: told of every fresh fact, with the floor as it was before.
-        listening_s: how long heartbeats have been listened to: who has just come has not heard of anybody yet.
+        sightings: how long attempts have waited here: who has just come has not heard of anybody yet.
         held: the emergency stop, if any, that forbids a mission of a tenant to begin anything.
         forgotten: told of a mission that others lead now.
     """
@@ -62,14 +63,14 @@ class DispatchRules:
         situation: Situation,
         send: Callable[[Dispatch], None],
         on_fact: Callable[[Floor, Fact], None],
-        listening_s: Callable[[], float],
+        sightings: Sightings,
         held: Callable[[str, str], object] = lambda _tenant, _mission: None,
         forgotten: Callable[[Floor], None] = lambda _floor: None,
     ) -> None:
         self._situation = situation
         self._send = send
         self._on_fact = on_fact
-        self._listening_s = listening_s
+        self._sightings = sightings
         self._held = held
         self._forgotten = forgotten
 
@@ -134,8 +135,7 @@ class DispatchRules:
         if state.guard.tripped or self._held(state.tenant, state.mission) is not None:
             return None
         ready = opened.ready
-        waited_s = min((now - opened.since).total_seconds(), self._listening_s())
-        chosen = allocate(ready, self._situation, waited_s)
+        chosen = allocate(ready, self._situation, self._sightings.age_s(state, opened), now.timestamp())
         if chosen is None:
             return None
         if isinstance(chosen, Failure):
@@ -198,6 +198,8 @@ def _order(
         order=order,
         queue=chosen.queue,
         priority=chosen.priority,
+        candidates=chosen.candidates,
+        warning=chosen.warning,
         because=f"{chosen.because}; builds on {', '.join(one.task for one in onto)}" if onto else chosen.because,
     )
 
@@ -216,11 +218,17 @@ def _judged(state: Floor, opened: OpenAttempt) -> Payload | None:
     )
 
 
+def running(state: Floor, opened: OpenAttempt) -> Running:
+    """How the attempt appears in heartbeats."""
+    return Running(state.tenant, state.mission, opened.ready.task, opened.ready.attempt)
+
+
 def expired(
-    state: Floor, situation: Situation, now: datetime, monotonic: float, *, stopped: bool = False
+    state: Floor, situation: Situation, sightings: Sightings, monotonic: float, *, stopped: bool = False
 ) -> list[Payload]:
     """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time.
 
+    No calendar is asked, neither the worker's nor this manager's: see :mod:`~orchestrator.task_queue.sightings`.
     ``stopped``: an emergency stop is in force, so that is why the worker is gone, and the attempt does not count.
     """
     facts: list[Payload] = []
@@ -229,12 +237,12 @@ def expired(
         if opened.stage is not Stage.STARTED or opened.worker is None:
             continue
         if situation.is_lost(opened.worker, monotonic):
-            message = f"worker {opened.worker} fell silent for more than {situation.lease_s:g} s"
+            message = situation.how_lost(opened.worker)
             failure = Failure(code="worker_lost", message=message, retryable=True)
-        elif situation.has_dropped(Running(state.tenant, state.mission, task, opened.ready.attempt), monotonic):
+        elif situation.has_dropped(running(state, opened), opened.worker, monotonic):
             message = f"worker {opened.worker} no longer has the attempt in hand, and its report has not come"
             failure = Failure(code="report_lost", message=message, retryable=True)
-        elif (now - opened.since).total_seconds() > opened.ready.timeout_s + TIMEOUT_MARGIN_S:
+        elif sightings.age_s(state, opened) > opened.ready.timeout_s + TIMEOUT_MARGIN_S:
             failure = Failure(
                 code="timed_out", message=f"the attempt ran longer than {opened.ready.timeout_s:g} s", retryable=True
             )
@@ -246,12 +254,12 @@ def expired(
     return facts
 
 
-def unclaimed(state: Floor, now: datetime, after_s: float) -> list[OpenAttempt]:
-    """Attempts that were dispatched a while ago and that nobody has claimed."""
+def unclaimed(state: Floor, sightings: Sightings, after_s: float) -> list[OpenAttempt]:
+    """Attempts that this manager has known for a while as dispatched and that nobody has claimed."""
     # Sorted, because the map iterates by hashes, which differ from process to process.
     waiting = (state.attempts[task] for task in sorted(state.attempts))
     waiting = (opened for opened in waiting if opened.stage is Stage.DISPATCHED)
-    return [opened for opened in waiting if (now - opened.since).total_seconds() > after_s]
+    return [opened for opened in waiting if sightings.age_s(state, opened) > after_s]
 
 
 def unread(state: Floor, task: str, attempt: int) -> list[Payload]:

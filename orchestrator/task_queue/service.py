@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -21,13 +20,16 @@ from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
-from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.managers import Managers
+from orchestrator.task_queue.recalling import recall
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG, SkillBacklog
+from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.manager import ManagerTookOver
@@ -44,6 +46,8 @@ _UNCLAIMED_S = 3.0
 _RESEND_S = 2.0
 _IDLE_S = 2.0
 _MOST_RESENT = 5
+_ADOPT_S = 60.0
+_LATE_S = 0.1
 _stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
@@ -91,8 +95,9 @@ class TaskQueueManager:
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
+        self._sightings = Sightings(monotonic)
         rules = DispatchRules(
-            self.situation, self._sender.send, self._on_fact, self._listening_s, self.stops.holds, self._forget
+            self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds, self._forget
         )
         self._partitions: Partitions[Floor] | None = None
         self._managers: Managers | None = None
@@ -102,25 +107,32 @@ class TaskQueueManager:
             self._managers = Managers(signals, group, self._floors, self._backlog_here, self.situation, tenant_weight)
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
+        self._adopted_at = self._ticked_at = monotonic()
+        self._deaf = False
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
+        upto = await self._log.last_sequence()
         if self._partitions is None:
             await self.desks.load_open()
+            for desk in self.desks.all():
+                self._adopt(desk)
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
             if self._partitions is not None and self._managers is not None:
-                beside = (self.stops.follow(), self._tick(), self._managers.run())
+                recalling = recall(self._log, self.situation, upto)
+                beside = (self.stops.follow(), self._tick(), self._managers.run(), recalling)
                 await self._partitions.lead(self.desks, ready, *beside)
                 return
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
                 group.create_task(self._tick())
+                group.create_task(recall(self._log, self.situation, upto))
                 if ready is not None:
                     ready.set()
         finally:
@@ -135,7 +147,7 @@ class TaskQueueManager:
 
     def _backlog_here(self, tenant: str) -> list[SkillBacklog]:
         floors = [floor for floor in self._floors() if floor.tenant == tenant]
-        return backlog(floors, self.situation, self._clock())
+        return backlog(floors, self.situation, self._sightings)
 
     async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
         here = self._backlog_here(tenant)
@@ -143,15 +155,6 @@ class TaskQueueManager:
 
     def _leads(self, desk: Desk[Floor]) -> bool:
         return self._partitions is None or self._partitions.leads(desk.tenant, desk.mission)
-
-    def _adopt(self, desk: Desk[Floor]) -> None:
-        """Send what another manager had put on record and may not have sent: who is claimed already is so once only."""
-        if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
-            return
-        for task in sorted(desk.state.attempts):
-            opened = desk.state.attempts[task]
-            if opened.stage is Stage.DISPATCHED and opened.order is not None:
-                self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
     def _forget(self, floor: Floor) -> None:
         """Whoever leads the mission now sends what still waits here."""
@@ -168,7 +171,7 @@ class TaskQueueManager:
             return
         known = self.situation.workers.get(beat.worker)
         self.situation.hear(beat, self._monotonic())
-        if known is None or known.lost:
+        if known is None or known.lost or beat.gone:
             self._touch_waiting()
 
     def _touch_waiting(self) -> None:
@@ -177,10 +180,10 @@ class TaskQueueManager:
                 self.desks.touch(desk)
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
-        learn(self.situation, floor, fact.payload)
+        learn(self.situation, floor, fact)
         match fact.payload:
             case AttemptStarted() as event:
-                self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
+                self._claimed(floor, event)
                 self.situation.holds(Running(floor.tenant, floor.mission, event.task, event.attempt), self._monotonic())
                 self.situation.active(event.worker, self._monotonic())
             case AttemptFinished() as event:
@@ -190,15 +193,26 @@ class TaskQueueManager:
                 self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
                 if event.outcome == "succeeded":
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)
+            case ActionExpired() as event:
+                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
-                self._stop(Stop(floor.tenant, floor.mission, event.task, reason=event.reason))
+                # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
+                if attempt := floor.newest.get(event.task, 0):
+                    self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
             case WorldTripped() as event:
                 reason = f"safety: {event.message}"
                 self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
-            case MissionCancelled() | MissionFailed():
+            case MissionFailed():  # its tasks were cancelled one by one
+                self._settle(floor, list(floor.attempts))
+            case MissionCancelled():
                 self._settle(floor, list(floor.attempts))
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
+
+    def _claimed(self, floor: Floor, event: AttemptStarted) -> None:
+        opened = floor.attempts.get(event.task)
+        queue, priority = (opened.queue, opened.priority) if opened is not None else ("", 0)
+        self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
 
     def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:
         """What was not claimed yet need not be sent any more."""
@@ -214,14 +228,15 @@ class TaskQueueManager:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            now, monotonic = self._clock(), self._monotonic()
+            monotonic = self._monotonic()
+            self._excuse_own_silence(monotonic)
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
             for desk in filter(self._leads, self.desks.all()):
                 ending = partial(
                     expired,
                     situation=self.situation,
-                    now=now,
+                    sightings=self._sightings,
                     monotonic=monotonic,
                     stopped=self.stops.holds(desk.tenant, desk.mission) is not None,
                 )
@@ -229,28 +244,47 @@ class TaskQueueManager:
                     await self.desks.decide(desk, ending)
                 elif desk.state.agenda:
                     self.desks.touch(desk)
-                await self._resend(desk, now, monotonic)
+                await self._resend(desk, monotonic)
+            if monotonic - self._adopted_at > _ADOPT_S:
+                self._adopted_at = monotonic
+                for desk in filter(self._leads, self.desks.all()):
+                    self._adopt(desk, _ADOPT_S)
+            self._sightings.forget()
             self._stop_strays()
+
+    def _excuse_own_silence(self, monotonic: float) -> None:
+        """What was not heard because this process had no turn, or no connection, was not silence.
+
+        It comes before anybody is called lost: the heartbeats of that time may still wait to be read.
+        """
+        late_s = monotonic - self._ticked_at - _TICK_S
+        self._ticked_at = monotonic
+        if not self._signals.connected:
+            self._deaf, late_s = True, late_s + _TICK_S
+        elif self._deaf:  # whoever lost the same server is just coming back
+            self._deaf, late_s = False, self.situation.lease_s
+        if late_s > _LATE_S:
+            self.situation.excuse(late_s, monotonic)
 
     async def _note_lost(self, worker: str, silent_s: float) -> None:
         """Record the loss once, whichever manager notices it first."""
         payload = FleetLost(worker=worker, silent_s=round(silent_s, 3))
         event = self._recorder.event(self._tenant, "_", payload, uuid7(), None)
         await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
-        _log.warning("worker %s fell silent %.1f s ago; its attempts go to others", worker, silent_s)
+        _log.warning("%s (heard %.1f s ago); its attempts go to others", self.situation.how_lost(worker), silent_s)
 
-    async def _resend(self, desk: Desk[Floor], now: datetime, monotonic: float) -> None:
+    async def _resend(self, desk: Desk[Floor], monotonic: float) -> None:
         """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
 
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
-        if desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None:
+        if self._at_rest(desk):
             return
-        for opened in unclaimed(desk.state, now, self._unread_s()):
-            if opened.ready.requires and not self.situation.reading(opened.queue):
+        for opened in unclaimed(desk.state, self._sightings, self._unread_s()):
+            if self._nobody_reads(opened):
                 await self.desks.decide(desk, partial(unread, task=opened.ready.task, attempt=opened.ready.attempt))
-        for opened in unclaimed(desk.state, now, _UNCLAIMED_S):
+        for opened in unclaimed(desk.state, self._sightings, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
             if opened.order is None or monotonic - last < _RESEND_S or not self._idle(opened):
@@ -263,6 +297,26 @@ class TaskQueueManager:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
             self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _nobody_reads(self, opened: OpenAttempt) -> bool:
+        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill."""
+        elsewhere = "@" in opened.queue or bool(self.situation.offering(opened.ready.skill))
+        return elsewhere and not self.situation.reading(opened.queue)
+
+    def _adopt(self, desk: Desk[Floor], after_s: float = -1.0) -> None:
+        """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
+
+        At once when the mission comes into these hands, for whoever recorded it has most likely died. The sender passes
+        over what it knows. What another manager is just about to send goes twice, which is harmless.
+        """
+        if self._at_rest(desk):
+            return
+        for opened in unclaimed(desk.state, self._sightings, after_s):
+            if opened.order is not None:
+                self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _at_rest(self, desk: Desk[Floor]) -> bool:
+        return desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None
 
     def _unread_s(self) -> float:
         """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""
@@ -291,7 +345,7 @@ def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     if opened is None:
         # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
         # never heard of is none of that: whoever sees it running before it has read of it is behind.
-        return floor.ended or floor.newest.get(running.task, 0) >= running.attempt
+        return floor.newest.get(running.task, 0) >= running.attempt
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from projections.registry.quality import Tally
+from orchestrator.task_queue.experience import Experience
 from schemas.signals import Heartbeat, Running
 
 _FORGET_S = 60.0
 GRACE_S = 20.0
 _SMOOTHING = 0.2
-_MANY = 10_000
 
 
 @dataclass
 class Worker:
-    """One worker process; times are monotonic seconds. ``active_at``: when it was last seen with work in hand."""
+    """One worker process; times are monotonic seconds. ``active_at``: when it was last seen with work in hand;
+    ``gone``: its process has ended, says the witness of its pool."""
 
     beat: Heartbeat
     heard_at: float
     active_at: float
     lost: bool = False
+    gone: bool = False
 
 
 @dataclass
@@ -39,20 +40,22 @@ class Situation:
     since: float
     grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
+    experience: Experience = field(default_factory=Experience)
     elsewhere: dict[str, int] = field(default_factory=dict)
     _assigned: dict[str, int] = field(default_factory=dict)
     _planned: dict[str, int] = field(default_factory=dict)
-    _tallies: dict[tuple[str, str], Tally] = field(default_factory=dict)
     _durations: dict[str, float] = field(default_factory=dict)
     _held_at: dict[Running, float] = field(default_factory=dict)
 
     def hear(self, beat: Heartbeat, now: float) -> None:
         """Take in a heartbeat."""
         known = self.workers.get(beat.worker)
+        if known is not None and known.gone:
+            return  # a last word that was on its way; no other process will ever have this name
         # Short attempts begin and end between two heartbeats, and what other managers lead is only seen here.
         worked = known is None or (beat.done, beat.failed) != (known.beat.done, known.beat.failed)
         active_at = now if beat.running or known is None or worked else known.active_at
-        self.workers[beat.worker] = Worker(beat, now, active_at)
+        self.workers[beat.worker] = Worker(beat, now, active_at, gone=beat.gone)
         self._held_at.update(dict.fromkeys(beat.running, now))
 
     def holds(self, attempt: Running, now: float) -> None:
@@ -63,8 +66,14 @@ class Situation:
         """Take note that an attempt has ended."""
         self._held_at.pop(attempt, None)
 
-    def has_dropped(self, attempt: Running, now: float) -> bool:
-        """Whether no worker has had the attempt in hand for a whole lease: it was made, but its report was lost."""
+    def has_dropped(self, attempt: Running, worker: str, now: float) -> bool:
+        """Whether no worker has had the attempt in hand for a whole lease: it was made, but its report was lost.
+
+        A witness only repeats what the worker said before it began, so it is no witness to that.
+        """
+        known = self.workers.get(worker)
+        if known is not None and known.beat.vouched:
+            self._held_at[attempt] = now
         return now - self._held_at.setdefault(attempt, now) > self.lease_s
 
     def active(self, name: str, now: float) -> None:
@@ -74,22 +83,38 @@ class Situation:
 
     def sweep(self, now: float) -> Iterator[tuple[str, float]]:
         """Workers that have just become lost, with the seconds of their silence; long-lost ones are forgotten."""
-        if len(self._held_at) > _MANY:  # what others lead is heard of, and nobody here is told of its end
-            self._held_at = {key: at for key, at in self._held_at.items() if now - at < 10 * self.lease_s}
+        for attempt in [attempt for attempt, at in self._held_at.items() if now - at > _FORGET_S]:
+            del self._held_at[attempt]  # it came to an end that nobody told; whoever still has it says so all the time
         for name, worker in list(self.workers.items()):
             silent = now - worker.heard_at
             if silent > _FORGET_S:
                 del self.workers[name]
-            elif silent > self.lease_s and not worker.lost:
+            elif (worker.gone or silent > self.lease_s) and not worker.lost:
                 worker.lost = True
-                if not worker.beat.leaving:
+                if worker.gone or not worker.beat.leaving:
                     yield name, silent
 
     def is_lost(self, name: str, now: float) -> bool:
         """Whether the worker's lease has ended."""
         worker = self.workers.get(name)
+        if worker is not None and worker.gone:
+            return True
         heard = self.since if worker is None else worker.heard_at
         return now - heard > self.lease_s
+
+    def how_lost(self, name: str) -> str:
+        """In words, for people."""
+        worker = self.workers.get(name)
+        if worker is not None and worker.gone:
+            return f"the process of worker {name} has ended without a goodbye"
+        return f"worker {name} fell silent for more than {self.lease_s:g} s"
+
+    def excuse(self, seconds: float, now: float) -> None:
+        """Take note that nobody listened for so long: that was not the workers' silence."""
+        self.since = min(now, self.since + seconds)
+        for worker in self.workers.values():
+            worker.heard_at = min(now, worker.heard_at + seconds)
+        self._held_at = {attempt: min(now, at + seconds) for attempt, at in self._held_at.items()}
 
     def offering(self, skill: str) -> list[Worker]:
         """Living workers that take this skill."""
@@ -127,10 +152,6 @@ class Situation:
     def assigned_here(self) -> dict[str, int]:
         """The same without what other managers have sent, by queue."""
         return dict(self._assigned)
-
-    def tally(self, skill: str, profile: str) -> Tally:
-        """How good the workers of a profile are at a skill, as far as this manager has seen."""
-        return self._tallies.setdefault((skill, profile), Tally())
 
     def holding_back(self, skill: str) -> bool:
         """Whether a living worker would take this skill, were it not stopped."""

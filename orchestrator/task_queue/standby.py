@@ -20,7 +20,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from events.signals import Signals
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch, Sender, key_of
+from orchestrator.task_queue.dispatch import Dispatch, Sender, key_of
+from orchestrator.task_queue.sent import AttemptKey
 from schemas.celery_wire import STANDBY_S
 from schemas.signals import orders_subject
 
@@ -78,10 +79,10 @@ class StandbySender:
     def again(self, dispatch: Dispatch) -> None:
         self._queues.again(dispatch)
 
-    def settled(self, attempt: AttemptKey) -> None:
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         if (timer := self._given.pop(attempt, None)) is not None:
             timer.cancel()
-        self._queues.settled(attempt)
+        self._queues.settled(attempt, queue, priority)
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         self._queues.finished(attempt, worker, reads)

@@ -70,7 +70,8 @@ class StandingStops:
 
     async def _read_on(self) -> None:
         async for batch in self._log.follow(Window((STOP_EVENTS,), first=self._position + 1)):
-            if any(self._record.take(event) for event in batch.events):
+            taken = [self._record.take(event) for event in batch.events]  # all of them, also behind one about stops
+            if any(taken):
                 self._stops.adopt(self._record.standing())
                 self._changed()
                 await self._say()

@@ -22,7 +22,10 @@ from projections.archive.checking import damage
 from projections.archive.commits import Commit, manifest
 from projections.archive.places import Place
 from projections.archive.repairing import repair
+from schemas.envelope import NO_MISSION
 from schemas.errors import StigmergyError
+from schemas.stops import StopRecord
+from schemas.subjects import noun_filter
 
 _log = logging.getLogger(__name__)
 GRACE = timedelta(hours=1)
@@ -153,6 +156,8 @@ class Retention:
         holds |= {f"the read model {name}": need for name, need in (await self._marks()).items()}
         if (mission := await self._oldest_mission(young)) is not None:
             holds[f"the mission {mission[0]}"] = mission[1]
+        if (stop := await self._oldest_stop()) is not None:
+            holds[f"the stop {stop[0]}"] = stop[1]
         return holds
 
     async def _first_since(self, size: StreamSize, moment: datetime) -> int:
@@ -175,6 +180,15 @@ class Retention:
             if (event.tenant, event.mission) in needed:
                 return event.mission, event.sequence
         return None
+
+    async def _oldest_stop(self) -> tuple[str, int] | None:
+        """The stop in force that was recorded first: whoever starts reads from the stream what is stopped."""
+        record, places = StopRecord(), dict[str, int]()
+        async for event in self._log.read(Window((noun_filter("reflex", mission=NO_MISSION),))):
+            record.take(event)
+            for name in record.stops:
+                places.setdefault(name, event.sequence)
+        return min(((name, places[name]) for name in record.stops), key=lambda one: one[1], default=None)
 
     async def _marks(self) -> dict[str, int]:
         """What each read model that ever answered still needs; those that are away, by their last word."""

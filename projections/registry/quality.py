@@ -8,49 +8,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass, field
 
+from projections.registry.tally import NOTHING, Spent, Tally
+from schemas.cards import SkillCard
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.worker import WorkerJoined
+from schemas.events.llm import LlmCompleted
+from schemas.events.worker import WorkerJoined, WorkerLearned
 from schemas.events.world import WorldViolated
 
-NOUNS = ("worker", "action", "attempt", "world")
+NOUNS = ("worker", "action", "attempt", "llm", "world")
 """What it is folded from."""
 _WORKERS_KEPT = 2000
 _UNDER_WAY = 100_000
-
-
-@dataclass
-class Tally:
-    """Attempts of one kind. ``seconds`` is the sum over those that ended by themselves."""
-
-    succeeded: int = 0
-    failed: int = 0
-    lost: int = 0
-    violated: int = 0
-    seconds: float = 0.0
-
-    @property
-    def attempts(self) -> int:
-        return self.succeeded + self.failed + self.lost
-
-    @property
-    def success_rate(self) -> float | None:
-        """Share that ended well and was found to be as expected; None before the first."""
-        return (self.succeeded - self.violated) / self.attempts if self.attempts else None
-
-    @property
-    def expected_rate(self) -> float:
-        """The share to expect of the next: the mean of the Beta distribution over a flat prior (rule of succession)."""
-        return (max(0, self.succeeded - self.violated) + 1) / (self.attempts + 2)
-
-    @property
-    def mean_s(self) -> float | None:
-        """How long one takes."""
-        ended = self.succeeded + self.failed
-        return self.seconds / ended if ended else None
 
 
 type _Attempt = tuple[str, str, str, int]
@@ -58,34 +31,47 @@ type _Attempt = tuple[str, str, str, int]
 
 @dataclass
 class Quality:
-    """Tallies by skill and agent, and by skill and worker; and who offered which version of a skill."""
+    """Tallies by skill and agent, and by skill and worker; and who offered which version of a skill.
+
+    ``cards``: what was said last of a skill of an agent: whether it was learned, whether it is deprecated.
+    """
 
     agents: dict[tuple[str, str], Tally] = field(default_factory=dict)
     workers: OrderedDict[tuple[str, str], Tally] = field(default_factory=OrderedDict)
     versions: dict[str, dict[str, int]] = field(default_factory=dict)
+    cards: dict[tuple[str, str], SkillCard] = field(default_factory=dict)
     _skills: OrderedDict[_Attempt, str] = field(default_factory=OrderedDict)
     _claims: dict[_Attempt, tuple[str, str]] = field(default_factory=dict)
     _ended: OrderedDict[_Attempt, tuple[str, str, str]] = field(default_factory=OrderedDict)
+    _spent: dict[_Attempt, Spent] = field(default_factory=dict)
 
-    def take(self, payload: Payload, tenant: str, mission: str) -> None:
-        """Take in the next fact of the log."""
+    def take(self, payload: Payload, tenant: str, mission: str, at: float = 0.0) -> None:
+        """Take in the next fact of the log, written at ``at`` (POSIX seconds)."""
         match payload:
             case WorkerJoined() as event:
                 for card in event.cards:
-                    seen = self.versions.setdefault(card.id, {})
-                    seen[card.version] = seen.get(card.version, 0) + 1
+                    self._offer(card)
+            case WorkerLearned() as event:
+                self._offer(event.card)
             case ActionDispatched() as event:
                 self._skills[tenant, mission, event.task, event.attempt] = event.order.skill
                 if len(self._skills) > _UNDER_WAY:
-                    self._claims.pop(self._skills.popitem(last=False)[0], None)
+                    old = self._skills.popitem(last=False)[0]
+                    self._claims.pop(old, None)
+                    self._spent.pop(old, None)
+            case LlmCompleted() as event:
+                attempt = (tenant, mission, event.task, event.attempt)
+                if attempt in self._claims:
+                    before = self._spent.get(attempt, NOTHING)
+                    self._spent[attempt] = before.plus(event.tokens_in + event.tokens_out, event.cost_usd)
             case AttemptStarted() as event:
                 self._claims.setdefault((tenant, mission, event.task, event.attempt), (event.agent, event.worker))
             case AttemptFinished() as event:
-                self._end((tenant, mission, event.task, event.attempt), event)
+                self._end((tenant, mission, event.task, event.attempt), event, at)
             case ActionExpired() as event:
-                self._end((tenant, mission, event.task, event.attempt), None)
+                self._end((tenant, mission, event.task, event.attempt), None, at)
             case WorldViolated() as event:
-                self._violate((tenant, mission, event.task, event.attempt))
+                self._violate((tenant, mission, event.task, event.attempt), at)
 
     def of_skill(self, skill: str) -> Tally:
         """All agents together."""
@@ -95,27 +81,32 @@ class Quality:
         """All skills that somebody offered or had."""
         return sorted({*self.versions, *(skill for skill, _ in self.agents)})
 
-    def _end(self, attempt: _Attempt, finished: AttemptFinished | None) -> None:
+    def _offer(self, card: SkillCard) -> None:
+        seen = self.versions.setdefault(card.id, {})
+        seen[card.version] = seen.get(card.version, 0) + 1
+        self.cards[card.id, card.agent] = card
+
+    def _end(self, attempt: _Attempt, finished: AttemptFinished | None, at: float) -> None:
         skill, claim = self._skills.pop(attempt, None), self._claims.pop(attempt, None)
+        spent = self._spent.pop(attempt, NOTHING)
         if skill is None or claim is None:
             return  # the late word of an attempt that was given up, or one that nobody had claimed
         agent, worker = claim
         for tally in (self.agents.setdefault((skill, agent), Tally()), self._worker(skill, worker)):
             if finished is None:
-                tally.lost += 1
+                tally.gone(at)
                 continue
-            tally.succeeded += finished.outcome == "succeeded"
-            tally.failed += finished.outcome != "succeeded"
-            tally.seconds += finished.observation.duration_s
+            well, seconds = finished.outcome == "succeeded", finished.observation.duration_s
+            tally.ended(well=well, seconds=seconds, at=at, spent=spent)
         self._ended[attempt] = (skill, agent, worker)
         if len(self._ended) > _UNDER_WAY:
             self._ended.popitem(last=False)
 
-    def _violate(self, attempt: _Attempt) -> None:
+    def _violate(self, attempt: _Attempt, at: float) -> None:
         if (known := self._ended.pop(attempt, None)) is not None:
             skill, agent, worker = known
-            self.agents[skill, agent].violated += 1
-            self._worker(skill, worker).violated += 1
+            self.agents[skill, agent].objected(at)
+            self._worker(skill, worker).objected(at)
 
     def _worker(self, skill: str, worker: str) -> Tally:
         tally = self.workers.setdefault((skill, worker), Tally())
@@ -128,9 +119,5 @@ class Quality:
 def _sum(tallies: Iterable[Tally]) -> Tally:
     total = Tally()
     for tally in tallies:
-        total.succeeded += tally.succeeded
-        total.failed += tally.failed
-        total.lost += tally.lost
-        total.violated += tally.violated
-        total.seconds += tally.seconds
+        total.add(deepcopy(tally))
     return total

@@ -89,7 +89,8 @@ class Word(Struct, frozen=True, array_like=True):
 
 class TaskState(Struct, frozen=True, array_like=True):
     """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
-    made of the same files merged into it; ``word`` waits for its verdict."""
+    made of the same files merged into it; ``word`` waits for its verdict; ``cpu_s`` is of all its attempts, as
+    ``seconds`` is, ``peak_memory_bytes`` the most of one."""
 
     id: str
     skill: str = ""
@@ -110,6 +111,8 @@ class TaskState(Struct, frozen=True, array_like=True):
     ended_at: str = ""
     sequence: int = 0
     onto: tuple[tuple[str, str], ...] = ()
+    cpu_s: float = 0.0
+    peak_memory_bytes: int = 0
 
 
 class FileWrite(Struct, frozen=True, array_like=True):

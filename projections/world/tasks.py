@@ -103,6 +103,8 @@ def _finished(mission: Mission, task: TaskState, event: Event, payload: AttemptF
         word=word if succeeded else None,
         worker=payload.worker,
         seconds=task.seconds + seen.duration_s,
+        cpu_s=round(task.cpu_s + (seen.cpu_s or 0.0), 3),
+        peak_memory_bytes=max(task.peak_memory_bytes, seen.peak_memory_bytes or 0),
         reason="" if succeeded else _why(payload.failure, payload.outcome),
         sequence=event.sequence,
     )

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from schemas.attempts import AttemptOrder, Failure
+from schemas.candidates import Candidate
 from schemas.events.base import AttemptPayload
 
 
@@ -21,6 +22,8 @@ class ActionDispatched(AttemptPayload):
     queue: str
     priority: int = 5
     because: str = Field(default="", description="why this queue and this priority")
+    candidates: tuple[Candidate, ...] = Field(default=(), description="between whom there was a choice, best first")
+    warning: str = Field(default="", description="what somebody should mend, such as a skill that is deprecated")
 
 
 class ActionRefused(AttemptPayload):

@@ -10,7 +10,7 @@ from pydantic import Field
 from schemas.attempts import Death, Failure
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation, Observation, Violation
-from schemas.plan import OnConflict
+from schemas.plan import OnConflict, Prefer
 from schemas.requirements import Value
 
 
@@ -29,8 +29,11 @@ class TaskReady(AttemptPayload):
     priority: int = 5
     timeout_s: float = 600.0
     requires: dict[str, Value] = Field(default_factory=dict)
+    prefer: Prefer | None = None
     feedback: tuple[Violation, ...] = Field(default=(), description="what was wrong with the attempt before")
     advice: str = Field(default="", description="what a person said to it")
+    needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
+    needs_missing: tuple[str, ...] = Field(default=(), description="behind a barrier: what it begins without")
 
 
 class TaskSucceeded(AttemptPayload):
@@ -50,6 +53,7 @@ class TaskAdopted(AttemptPayload):
     origin: str = Field(description="the mission")
     origin_task: str
     fingerprint: str
+    needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
     changed: bool = Field(default=False, description="the output is not the recorded one: the fork changed it")
     worker: str = ""
     output: dict[str, Any] = Field(default_factory=dict)

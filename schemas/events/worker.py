@@ -38,6 +38,24 @@ class WorkerJoined(_WorkerPayload):
     memory_mb: int = Field(default=0, description="most memory of the process in MiB; 0 for no limit")
 
 
+class WorkerLearned(_WorkerPayload):
+    """An agent has learned a skill: from now on the workers of its pool offer it.
+
+    With ``keep`` so do the pools that start later and take tasks for the agent, wherever they run.
+    """
+
+    TYPE: ClassVar[str] = "worker.learned"
+    card: SkillCard
+    pool: str = ""
+    keep: bool = False
+    mission: str = Field(default="", description="where it was learned")
+    task: str = ""
+    attempt: int = 0
+
+    def identity(self) -> tuple[str, ...]:
+        return (self.worker, self.card.agent, self.card.id)
+
+
 class WorkerLeft(_WorkerPayload):
     """A worker process ended in good order."""
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from schemas.errors import StigmergyError
 from stigmergy.cli import (
+    ab,
     archive,
     dev,
     doctor,
@@ -52,7 +53,7 @@ class InThisOrder(TyperGroup):
 
 
 _ORDER = [
-    "run", "mission", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "events",
+    "run", "mission", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "ab", "events",
     "dev", "status", "down", "workers", "serve", "leaders", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
@@ -77,6 +78,7 @@ app.command("query", short_help="Ask the analytics: trends, agents, costs, waiti
 app.command("replay", short_help="Play a mission as a film, or show its state at one event.")(replay.replay)
 app.command("fork", short_help="Begin a mission at an event of another one, with a change.")(fork.fork)
 app.command("diff", short_help="Show where two missions part.")(replay.diff)
+app.command("ab", short_help="Compare strategies on recorded missions.")(ab.ab)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stigmergy.cli.screen import ago, counted, plain, span, status, table
+from stigmergy.cli.screen import ago, counted, plain, size, span, status, table
 from stigmergy.cli.sentences import short
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stigmergy.missions import MissionView, TaskView
 
 _MOST_TASKS = 60
+_MOST_DEATHS = 20
 _MOST_VALUE = 200
 
 
@@ -24,6 +25,8 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
     console.print(f"[bold]{short(view.objective)}[/]")
     console.print(f"  {status(view.status)}  [dim]{_when(view, moment)}[/]")
     console.print(f"  [dim]mission {view.id}, workflow {plain(view.workflow) or '(a plan made by hand)'}[/]")
+    if view.strategy is not None:
+        console.print(f"  [dim]strategy {view.strategy.name}: {plain(view.strategy.because)}[/]", soft_wrap=True)
     if view.forked_from:
         reused = sum(task.reused_from is not None for task in view.tasks)
         taken = f", {counted(reused, 'task')} taken over from there"
@@ -36,10 +39,25 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
     console.print(_tasks(view, moment))
     if len(view.tasks) > _MOST_TASKS:
         console.print(f"[dim]  … and {counted(len(view.tasks) - _MOST_TASKS, 'more task')}: --json shows all[/]")
+    _show_deaths(view, console)
     if view.result:
         console.print("\n[dim]result[/]")
         for name, value in view.result.items():
             console.print(f"  {plain(name)}: {_value(value)}", soft_wrap=True)
+
+
+def _show_deaths(view: MissionView, console: Console) -> None:
+    lost = [(task, death) for task in view.tasks for death in task.deaths]
+    if not lost:
+        return
+    console.print("\n[dim]workers lost[/]")
+    rows = table("task", "attempt", "worker", "when", "", right=("attempt",))
+    for task, death in lost[:_MOST_DEATHS]:
+        said = short(death.message, 80)
+        rows.add_row(plain(task.id), str(death.attempt), plain(death.worker), ago(death.at), said)
+    console.print(rows)
+    if len(lost) > _MOST_DEATHS:
+        console.print(f"[dim]  … and {counted(len(lost) - _MOST_DEATHS, 'more')}: --json shows all[/]")
 
 
 def _when(view: MissionView, now: datetime) -> str:
@@ -68,14 +86,21 @@ def _goals(view: MissionView) -> object:
 
 
 def _tasks(view: MissionView, now: datetime) -> object:
-    rows = table("task", "skill", "status", "attempt", "took", "", right=("attempt", "took"))
+    rows = table(
+        "task", "skill", "status", "attempt", "took", "cpu", "memory", "", right=("attempt", "took", "cpu", "memory")
+    )
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
-        rows.add_row(plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), _why(task))
+        used = (span(task.cpu_s) if task.cpu_s else "", size(task.peak_memory_bytes) if task.peak_memory_bytes else "")
+        rows.add_row(
+            plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), *used, _why(task)
+        )
     return rows
 
 
 def _why(task: TaskView) -> str:
+    if task.waits_for and not task.reason:
+        return f"[dim]waits for[/] {short(task.waits_for, 80)}"
     return f"[dim]reused[/] {short(task.reason, 80)}" if task.reused_from else short(task.reason, 80)
 
 

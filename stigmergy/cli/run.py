@@ -13,6 +13,7 @@ from stigmergy.cli import screen
 from stigmergy.cli.options import Json
 
 if TYPE_CHECKING:
+    from schemas.plan import StrategyWish
     from stigmergy.cli.workflow_choice import Choice
     from stigmergy.missions import MissionView
     from stigmergy.settings import Settings
@@ -101,6 +102,10 @@ def workflow(
         typer.Option("--input", "-i", metavar="KEY=VALUE", help="An input; VALUE is text or JSON; may be repeated."),
     ] = None,
     objective: Annotated[str | None, typer.Option(help="What it is for. [default: the workflow's title]")] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="auto|hierarchical|peer", help="How the agents work together. [default: as the workflow]"),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
     timeout: Timeout = None,
@@ -111,23 +116,33 @@ def workflow(
     Examples:
       stig run hello --input greeting=Salute
       stig run --workflow ./my-workflow.yaml --input limit=10
+      stig run ./my-workflow.yaml --strategy peer
     """
     from schemas.errors import InvalidInput
-    from stigmergy.cli.workflow_choice import choose
+    from stigmergy.cli.workflow_choice import choose, strategy_of
     from stigmergy.settings import Settings
 
     given = [one for one in (name, option_name) if one is not None]
     if len(given) != 1:
         raise InvalidInput("name one workflow", hint="for instance: stig run hello")
-    choice = choose(given[0], inputs or [], objective)
-    raise typer.Exit(_run(Settings(), choice, as_json=as_json, quiet=quiet or as_json, timeout_s=timeout))
+    wish = strategy_of(strategy)
+    choice = choose(given[0], inputs or [], objective, wish)
+    raise typer.Exit(_run(Settings(), choice, wish, as_json=as_json, quiet=quiet or as_json, timeout_s=timeout))
 
 
-def _run(settings: Settings, choice: Choice, *, as_json: bool, quiet: bool, timeout_s: float | None) -> int:
+def _run(
+    settings: Settings,
+    choice: Choice,
+    strategy: StrategyWish | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+    timeout_s: float | None,
+) -> int:
     from stigmergy.cli.borrowed import running_stack
 
     with running_stack(settings, screen.err().print):
-        view, interrupted = asyncio.run(_submit(settings, choice, quiet=quiet, timeout_s=timeout_s))
+        view, interrupted = asyncio.run(_submit(settings, choice, strategy, quiet=quiet, timeout_s=timeout_s))
     if as_json:
         screen.print_json(view.model_dump(mode="json"))
     else:
@@ -136,13 +151,19 @@ def _run(settings: Settings, choice: Choice, *, as_json: bool, quiet: bool, time
 
 
 async def _submit(
-    settings: Settings, choice: Choice, *, quiet: bool, timeout_s: float | None
+    settings: Settings, choice: Choice, strategy: StrategyWish | None, *, quiet: bool, timeout_s: float | None
 ) -> tuple[MissionView, bool]:
     from stigmergy.cli.following import Follower
     from stigmergy.client import Client
 
     async with Client(settings, name="cli") as client:
-        handle = await client.submit(choice.objective, workflow=choice.workflow, plan=choice.plan, inputs=choice.inputs)
+        handle = await client.submit(
+            choice.objective,
+            workflow=choice.workflow,
+            plan=choice.plan,
+            strategy=None if choice.plan is not None else strategy,
+            inputs=choice.inputs,
+        )
         if handle.busy:
             screen.err().print(f"[yellow]the system is busy: {handle.busy:,} tasks are open; this will take longer[/]")
         follower = Follower(client, handle, quiet=quiet)

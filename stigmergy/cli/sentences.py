@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from stigmergy.cli.screen import counted, plain, span
+from stigmergy.cli.screen import counted, plain, size, span
 
 if TYPE_CHECKING:
     from schemas.envelope import Event
@@ -113,6 +113,12 @@ def _called(data: Data) -> str:
     return f"{_task(data)} [dim]used[/] {plain(str(data.get('tool')))}{failed} [dim]{took}[/]{tail}"
 
 
+def _used(seen: Data) -> str:
+    told = [f"{span(seen['cpu_s'])} of processor time"] if (seen.get("cpu_s") or 0) >= 1 else []
+    told += [size(seen["peak_memory_bytes"])] if seen.get("peak_memory_bytes") else []
+    return f" [dim]used {', '.join(told)}[/]" if told else ""
+
+
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
     "failed": "[red]✗[/]", "violated": "[red]✗[/]", "tripped": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
@@ -159,7 +165,7 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "action.refused": lambda d: f"{_task(d)} cannot be dispatched: {_failure(d)}",
     "action.expired": lambda d: f"{_task(d)} lost: {_failure(d)}",
     "attempt.started": lambda d: f"{_task(d)} started [dim]{plain(d['agent'])} on {plain(d['worker'])}[/]",
-    "attempt.finished": lambda d: f"{_task(d)} reported {plain(d['outcome'])}",
+    "attempt.finished": lambda d: f"{_task(d)} reported {plain(d['outcome'])}{_used(d.get('observation') or {})}",
     "attempt.progressed": lambda d: f"{_task(d)} [dim]{short(d['message'])}[/]",
     "agent.acted": lambda d: f"{_task(d)} [dim]{short(d['text'])}[/]",
     "agent.thought": lambda d: f"{_task(d)} [dim italic]{short(d['text'])}[/]",

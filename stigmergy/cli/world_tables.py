@@ -46,7 +46,9 @@ def mission(answer: Answer[dict[str, Any]]) -> None:
     if state.suite is not None:
         suite = state.suite
         typer.echo(f"tests: {suite.outcome}, {suite.passed} passed, {suite.failed} failed, by {suite.task}")
-    table = screen.table("task", "status", "attempt", "skill", "worker", "reason", right=("attempt",))
+    table = screen.table(
+        "task", "status", "attempt", "skill", "worker", "took", "cpu", "memory", "reason", right=_NUMBERS
+    )
     for task in answer.value["tasks"]:
         table.add_row(*_task(task))
     console.print(table)
@@ -87,9 +89,15 @@ def agents(answer: Answer[tuple[Agent, ...]]) -> None:
     as_of(answer)
 
 
+_NUMBERS = ("attempt", "took", "cpu", "memory")
+
+
 def _task(task: TaskState) -> tuple[str, ...]:
     name, reason = screen.plain(task.id), screen.plain(_cut(task.reason))
-    return name, screen.status(task.status.value), str(task.attempt), task.skill, task.worker, reason
+    took = screen.span(task.seconds) if task.seconds else ""
+    cpu = screen.span(task.cpu_s) if task.cpu_s else ""
+    memory = screen.size(task.peak_memory_bytes) if task.peak_memory_bytes else ""
+    return name, screen.status(task.status.value), str(task.attempt), task.skill, task.worker, took, cpu, memory, reason
 
 
 def _cut(text: str) -> str:

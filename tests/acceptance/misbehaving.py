@@ -151,6 +151,18 @@ class Hungry(Agent):
         return {"attempt": context.order.attempt}
 
 
+class Burns(Agent):
+    """Computes for ``seconds``, and never asks whether it should stop."""
+
+    skills = ("burns",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        until, rounds = time.monotonic() + float(context.inputs["seconds"]), 0
+        while time.monotonic() < until:
+            rounds += 1
+        return {"rounds": rounds}
+
+
 class Forger(Agent):
     """Claims that tests passed. ``how``: without running them, over failing ones, or with a report in its output.
 

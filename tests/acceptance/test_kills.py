@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 import pytest
 from redis.asyncio import Redis
 
 from schemas.envelope import Event, moment_of
+from schemas.plan import Plan, TaskSpec
 from stigmergy import Client, MissionHandle
 from tests.acceptance.missions import check_counted_once, data, history, layered, of, until
 from tests.acceptance.stack import LEASE_S, Stack
@@ -111,6 +113,33 @@ async def test_only_the_main_process_of_a_pool_is_killed(stack: Stack) -> None:
         async with asyncio.timeout(LEASE_S + SLACK_S):
             while pool.alive():
                 await asyncio.sleep(0.05)  # nothing tells when a foreign process has ended
+
+
+async def test_a_worker_the_manager_and_redis_are_killed_in_turn(stack: Stack) -> None:
+    tasks = tuple(TaskSpec(id=f"w{number}", skill="echo", inputs={"sleep_s": 0.1}) for number in range(60))
+    plan, killed_at = Plan(tasks=tasks), datetime.now(UTC)
+    async with Client(stack.settings) as client:
+        mission = await client.submit("sixty tasks", plan=plan)
+        succeeded, turn = 0, 0
+        async with asyncio.timeout(60), aclosing(mission.events()) as events:
+            async for event in events:
+                succeeded += event.type == "task.succeeded"
+                if turn == 0 and succeeded >= 15 and begins(event):
+                    os.kill(pid_of(event), signal.SIGKILL)
+                    turn, killed_at = 1, datetime.now(UTC)
+                elif turn == 1 and succeeded >= 30:
+                    stack["task-queue"].kill()
+                    stack.mend()
+                    turn = 2
+                elif turn == 2 and succeeded >= 45:
+                    stack.valkey.kill()
+                    stack.mend()
+                    break
+        outcome = await mission.outcome(timeout_s=60)
+        assert outcome.status == "completed", outcome.failure
+        events_of_all = await history(mission)
+    check_counted_once(events_of_all, plan, most_attempts=3)
+    assert all(delay < LEASE_S + SLACK_S for delay in lost_at(events_of_all, killed_at)[:1])
 
 
 async def test_everything_is_killed_at_once(stack: Stack) -> None:

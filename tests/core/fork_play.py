@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.core.adopting import fingerprint
 from orchestrator.core.advance import advance
+from orchestrator.core.barriers import given_as_recorded, given_to
 from orchestrator.core.decide import decide
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
@@ -61,11 +62,13 @@ class ForkPlay:
         assert task.status is TaskStatus.WAITING
         assert task.unmet == 0
         if not payload.changed:
-            inputs, workspace, expects = resolved_task(self.state, task)
+            given = given_as_recorded(self.state, task.spec)
+            given = given if given is not None and given.met == payload.needs_met else given_to(self.state, task.spec)
+            inputs, workspace, expects = resolved_task(self.state, task, given)
             spec = task.spec
             ready = TaskReady(
-                task="x", attempt=1, skill=spec.skill, intent=spec.intent, inputs=inputs, workspace=workspace,
-                expects=expects,
+                task=spec.id, attempt=1, skill=spec.skill, intent=spec.intent, inputs=inputs, workspace=workspace,
+                expects=expects, needs_met=() if given is None else given.met,
             )  # fmt: skip
             assert fingerprint(ready) == payload.fingerprint
 

@@ -80,7 +80,7 @@ class Play:
 
     def decided(self, payload: Payload, cause: str = "") -> None:
         """Record one fact that was decided upon the present state."""
-        check_step(self.state, payload)
+        check_step(self.state, payload, self.now)
         if isinstance(payload, TaskSucceeded):
             assert (payload.task, payload.attempt) not in self.counted
             self.counted.add((payload.task, payload.attempt))

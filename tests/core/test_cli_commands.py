@@ -19,7 +19,7 @@ COMMANDS = [
     (), ("run",), ("run", "repair"), ("run", "hello"), ("mission",), ("mission", "list"), ("mission", "show"),
     ("mission", "events"), ("mission", "pause"), ("mission", "resume"), ("mission", "cancel"), ("mission", "retry"),
     ("mission", "answer"), ("mission", "violations"),
-    ("replay",), ("fork",), ("diff",), ("query",), ("stop",), ("resume",),
+    ("replay",), ("fork",), ("diff",), ("ab",), ("query",), ("stop",), ("resume",),
     ("events",), ("events", "tail"), ("events", "publish"), ("events", "dead"), ("events", "retry"), ("dev",),
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"),
     ("workers", "inspect"), ("workers", "skills"), ("explain",), ("workers", "drain"), ("workers", "scale"),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.admission import Limits
@@ -28,8 +29,13 @@ class One:
     number: int = 0
 
 
-def filled(*crowds: tuple[int, One], tenants: dict[str, float] | None = None) -> FairQueue[One]:
-    queue: FairQueue[One] = FairQueue(lambda tenant: (tenants or {}).get(tenant, 1.0))
+class OneByOne(FairQueue[One]):
+    def take_each(self, count: int) -> list[One]:
+        return [one for _ in range(count) for one in self.take(1)]
+
+
+def filled(*crowds: tuple[int, One], tenants: dict[str, float] | None = None, step: float = 2.0) -> OneByOne:
+    queue = OneByOne(lambda tenant: (tenants or {}).get(tenant, 1.0), step)
     for count, one in crowds:
         for number in range(count):
             queue.put(One(one.mission, one.tenant, one.priority, one.weight, number))
@@ -75,6 +81,44 @@ def test_a_higher_priority_goes_first_whoever_asks() -> None:
     assert [one.mission for one in queue.take(5)] == ["b", "b"]
     assert missions(queue.take(5)) == {"a": 3}
     assert len(queue) == 0
+
+
+def test_the_rest_gets_its_share_beside_a_stream_of_urgent_work() -> None:
+    taken = filled((4000, One("urgent", priority=9)), (4000, One("rest", priority=7))).take_each(1000)
+    assert missions(taken) == {"urgent": 800, "rest": 200}
+    level = filled((4000, One("urgent", priority=9)), (4000, One("rest", priority=1)), step=1.0).take_each(1000)
+    assert missions(level) == {"urgent": 500, "rest": 500}
+
+
+def test_a_message_that_holds_many_costs_as_many_turns() -> None:
+    queue = filled((4000, One("urgent", priority=6)), (4000, One("rest", priority=5)))
+    taken: list[One] = []
+    while len(taken) < 1200:
+        taken += queue.take(50)
+    assert missions(taken) == {"urgent": 800, "rest": 400}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 9), st.integers(0, 5), st.sampled_from((1.0, 1.5, 2.0)), st.integers())
+def test_whatever_comes_later_nobody_waits_longer_than_the_bound(
+    priority: int, before: int, step: float, seed: int
+) -> None:
+    chance = Random(seed)
+    others = [other for other in range(10) if other != priority]
+    often = chance.sample(others, chance.randint(1, 9))  # a stream of some of the other priorities, which never ends
+    queue = filled((before, One("early", priority=priority)), step=step)
+    mine = One("mine", priority=priority)
+    queue.put(mine)
+    bound = (before + 2) * sum(step ** (other - priority) for other in range(10)) + 10
+    waited = 0
+    while True:
+        for other in chance.sample(often, min(len(often), chance.randint(1, 3))):
+            queue.put(One("late", priority=other))
+        (one,) = queue.take(1)
+        if one is mine:
+            break
+        waited += 1
+        assert waited <= bound
 
 
 def test_who_was_away_has_not_saved_up_turns() -> None:

@@ -16,6 +16,7 @@ from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from schemas.commands import ForkMission
 from schemas.errors import Refused
 from schemas.forks import ForkChange
+from tests.core.barrier_plans import with_barriers
 from tests.core.fork_play import ForkPlay, recording_of
 from tests.core.mission_plans import make_items, make_plan
 from tests.core.mission_play import Play
@@ -25,9 +26,10 @@ quick = settings(
 )
 
 
-def played(seed: int, size: int, steps: int) -> Play:
+def played(seed: int, size: int, steps: int, *, barriers: bool = False) -> Play:
     rng = Random(seed)
-    play = Play(rng, make_plan(rng, size))
+    plan = make_plan(rng, size)
+    play = Play(rng, with_barriers(rng, plan) if barriers else plan)
     for _ in range(steps):
         play.step()
     play.to_the_end()
@@ -38,12 +40,18 @@ def wish(at: int, **more: Any) -> ForkMission:
     return ForkMission(id="f0", mission="f", origin="m", at=at, **more)
 
 
-@settings(quick, max_examples=100)
-@given(seed=st.integers(0, 2**32), size=st.integers(1, 8), steps=st.integers(0, 30), where=st.floats(0, 1))
+@settings(quick, max_examples=200)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.integers(1, 8),
+    steps=st.integers(0, 30),
+    where=st.floats(0, 1),
+    barriers=st.booleans(),
+)
 def test_a_fork_without_a_change_executes_nothing_that_came_about(
-    seed: int, size: int, steps: int, where: float
+    seed: int, size: int, steps: int, where: float, barriers: bool
 ) -> None:
-    play = played(seed, size, steps)
+    play = played(seed, size, steps, barriers=barriers)
     at = max(2, round(where * len(play.facts)))
     origin = recording_of(play.facts, at)
     assume(origin.then.goals)
@@ -60,10 +68,18 @@ def _was_given_otherwise(fork: ForkPlay, name: str, recorded: dict[tuple[str, in
     return fingerprint(fork.executed[name]) not in [print_ for (task, _), print_ in recorded.items() if task == name]
 
 
-@settings(quick, max_examples=150)
-@given(seed=st.integers(0, 2**32), size=st.integers(1, 8), steps=st.integers(0, 30), where=st.floats(0, 1))
-def test_what_is_given_the_same_is_taken_over_and_nothing_else(seed: int, size: int, steps: int, where: float) -> None:
-    play, rng = played(seed, size, steps), Random(seed + 1)
+@settings(quick, max_examples=250)
+@given(
+    seed=st.integers(0, 2**32),
+    size=st.integers(1, 8),
+    steps=st.integers(0, 30),
+    where=st.floats(0, 1),
+    barriers=st.booleans(),
+)
+def test_what_is_given_the_same_is_taken_over_and_nothing_else(
+    seed: int, size: int, steps: int, where: float, barriers: bool
+) -> None:
+    play, rng = played(seed, size, steps, barriers=barriers), Random(seed + 1)
     at = max(2, round(where * len(play.facts)))
     origin = recording_of(play.facts, at)
     assume(origin.then.goals)

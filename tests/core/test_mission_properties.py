@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from orchestrator.core.evolve import evolve
 from orchestrator.core.mission import Mission
+from schemas.plan import Plan
+from tests.core.barrier_plans import with_barriers
 from tests.core.mission_plans import make_plan
 from tests.core.mission_play import Play
 
@@ -20,7 +22,18 @@ quick = settings(deadline=None, derandomize=True, suppress_health_check=[HealthC
 @given(seed=SEEDS, size=st.integers(0, 9), steps=st.integers(0, 50))
 def test_every_law_holds_after_every_fact_and_every_mission_ends(seed: int, size: int, steps: int) -> None:
     rng = Random(seed)
-    play = Play(rng, make_plan(rng, size))
+    check(rng, make_plan(rng, size), steps)
+
+
+@settings(quick, max_examples=400)
+@given(seed=SEEDS, size=st.integers(2, 9), steps=st.integers(0, 50))
+def test_every_law_holds_behind_barriers(seed: int, size: int, steps: int) -> None:
+    rng = Random(seed)
+    check(rng, with_barriers(rng, make_plan(rng, size)), steps)
+
+
+def check(rng: Random, plan: Plan, steps: int) -> None:
+    play = Play(rng, plan)
     for _ in range(steps):
         play.step()
     play.to_the_end()

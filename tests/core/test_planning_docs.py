@@ -20,7 +20,7 @@ REFUSED, *ACCEPTED = YAML
 
 
 def test_the_page_has_examples_of_every_kind() -> None:
-    assert {language for language, _ in BLOCKS} == {"yaml", "text", "python"}
+    assert {language for language, _ in BLOCKS} == {"yaml", "text", "python", "sh"}
     assert len(ACCEPTED) >= 6
     assert len(PYTHON) >= 2
 
@@ -41,7 +41,7 @@ def test_its_broken_workflow_is_refused_in_these_words_and_accepted_when_mended(
     assert needs == {"baseline": set(), "tidy": set(), "verify": {"baseline", "tidy"}}
 
 
-@pytest.mark.parametrize("text", PYTHON, ids=["references", "templates"])
+@pytest.mark.parametrize("text", PYTHON, ids=["references", "barriers", "templates"])
 def test_its_python_runs(text: str) -> None:
     names: dict[str, object] = {}
     exec(compile(text, "workflows.md", "exec"), names)

@@ -37,7 +37,7 @@ def test_attempts_are_counted_by_skill_and_agent() -> None:
     assert (tally.succeeded, tally.failed, tally.lost, tally.attempts) == (6, 1, 1, 8)
     assert tally.success_rate == 0.75
     assert tally.mean_s == 2.0
-    assert tally.expected_rate == 0.7
+    assert tally.expected_rate() == 0.7
     assert quality.of_skill("test").attempts == 9
     assert quality.workers["test", "w2"].lost == 1
 

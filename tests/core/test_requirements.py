@@ -121,8 +121,9 @@ def test_work_is_spread_over_what_fits_by_the_number_of_workers() -> None:
 def test_among_equals_the_better_one_is_chosen() -> None:
     there = situation(beat("a", "h1", {"gpu": "true"}), beat("b", "h2", {"gpu": "true"}))
     for host, succeeded in (("h1", False), ("h2", True)):
-        tally = there.tally("test", profile(host, {"gpu": "true"}, {}))
-        tally.succeeded, tally.failed = (20, 0) if succeeded else (5, 15)
+        tally = there.experience.tally("test", profile(host, {"gpu": "true"}, {}))
+        for number in range(20):
+            tally.ended(well=succeeded or number < 5, seconds=1.0)
     chosen = allocate(ready(gpu=True), there, 0.0)
     assert isinstance(chosen, Allocation)
     assert chosen.queue == queue_of("test", profile("h2", {"gpu": "true"}, {}))

@@ -9,7 +9,8 @@ import pytest
 
 from events.signals import MemorySignals
 from orchestrator.task_queue import standby
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch, key_of
+from orchestrator.task_queue.dispatch import Dispatch, key_of
+from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.standby import StandbySender
 from schemas.attempts import Action, AttemptOrder
 from schemas.celery_wire import STANDBY_S
@@ -38,7 +39,7 @@ class Queues:
     def again(self, dispatch: Dispatch) -> None:
         self.sent.append(f"{dispatch.order.task} again")
 
-    def settled(self, attempt: AttemptKey) -> None:
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self.settled_.append(attempt[2])
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:

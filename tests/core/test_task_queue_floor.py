@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, Stage, evolve
 from orchestrator.task_queue.rules import TIMEOUT_MARGIN_S, DispatchRules, expired, unclaimable, unclaimed
+from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
@@ -30,7 +33,8 @@ class Bench:
         self.situation = Situation(lease_s=3.0, since=0.0)
         self.now = 0.0
         self.sent: list[Dispatch] = []
-        self.rules = DispatchRules(self.situation, self.sent.append, lambda _, __: None, lambda: self.now)
+        self.sightings = Sightings(lambda: self.now)
+        self.rules = DispatchRules(self.situation, self.sent.append, lambda _, __: None, self.sightings)
         self.floor: Floor = self.rules.fresh("t", "m")
         self.count = 0
         if skills:
@@ -53,7 +57,7 @@ class Bench:
         return facts
 
     def expired(self) -> list[Any]:
-        return expired(self.floor, self.situation, self.at(), self.now)
+        return expired(self.floor, self.situation, self.sightings, self.now)
 
 
 def ready(task: str = "a", attempt: int = 1, **rest: Any) -> TaskReady:
@@ -73,6 +77,7 @@ def started(**rest: Any) -> Bench:
     bench.advance()
     bench.put(STARTED)
     bench.beat("s", running=(MINE,))
+    assert bench.expired() == []  # the manager's first look, from which it counts
     return bench
 
 
@@ -199,6 +204,37 @@ def test_an_attempt_far_over_its_time_is_ended_though_its_worker_lives() -> None
     assert fact.failure.code == "timed_out"
 
 
+@pytest.mark.parametrize("wrong", [timedelta(hours=1), timedelta(hours=-1)])
+def test_no_calendar_ends_an_attempt_or_keeps_it(wrong: timedelta) -> None:
+    bench = Bench("s")
+    bench.put(ready(timeout_s=10.0))
+    bench.advance()
+    bench.floor = evolve(bench.floor, Fact(STARTED, bench.at() + wrong, 99, "e99"))  # by the worker's clock
+    for bench.now in (0.0, 10.0 + TIMEOUT_MARGIN_S):
+        bench.beat("s", running=(MINE,))
+        assert bench.expired() == []
+    bench.now += 0.1
+    assert [fact.failure.code for fact in bench.expired()] == ["timed_out"]
+
+
+@pytest.mark.parametrize("wrong", [timedelta(hours=1), timedelta(hours=-1)])
+def test_no_calendar_makes_an_attempt_unclaimed_or_keeps_it_so(wrong: timedelta) -> None:
+    bench = Bench("s")
+    bench.put(ready())
+    (dispatched,) = bench.rules.advance(bench.floor, bench.at() + wrong)  # by another manager
+    bench.floor = evolve(bench.floor, Fact(dispatched, bench.at() + wrong, 99, "e99"))
+    assert unclaimed(bench.floor, bench.sightings, 0.0) == []
+    bench.now = 3.1
+    assert [opened.ready.task for opened in unclaimed(bench.floor, bench.sightings, 3.0)] == ["a"]
+
+
+def test_what_was_seen_is_forgotten_when_nobody_asks_for_it_any_more() -> None:
+    bench = started()
+    bench.now = 100.0
+    bench.sightings.forget()
+    assert not bench.sightings._seen
+
+
 def test_an_attempt_without_end_needs_no_calendar() -> None:
     bench = started(timeout_s=1e300)
     assert bench.expired() == []
@@ -208,11 +244,12 @@ def test_what_nobody_claims_is_found() -> None:
     bench = Bench("s")
     bench.put(ready())
     bench.advance()
+    assert unclaimed(bench.floor, bench.sightings, 0.0) == []
     bench.now = 4.0
-    assert unclaimed(bench.floor, bench.at(), 4.0) == []
-    assert [opened.ready.task for opened in unclaimed(bench.floor, bench.at(), 3.9)] == ["a"]
+    assert unclaimed(bench.floor, bench.sightings, 4.0) == []
+    assert [opened.ready.task for opened in unclaimed(bench.floor, bench.sightings, 3.9)] == ["a"]
     bench.put(STARTED)
-    assert unclaimed(bench.floor, bench.at(), 3.9) == []
+    assert unclaimed(bench.floor, bench.sightings, 3.9) == []
 
 
 def test_what_nobody_can_claim_is_given_up_for_another_attempt() -> None:

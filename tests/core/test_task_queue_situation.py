@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.dispatch import fill
@@ -55,6 +56,39 @@ def test_a_worker_that_leaves_offers_nothing_and_is_not_called_lost() -> None:
     assert list(situation.running()) == [("w", BUSY[0])]
     assert list(situation.sweep(110.0)) == []
     assert list(situation.running()) == []
+
+
+def test_who_has_died_is_lost_at_once_and_does_not_come_back() -> None:
+    beat = Heartbeat(worker="w", skills=("paint",), running=BUSY)
+    situation = heard(beat)
+    situation.hear(structs.replace(beat, gone=True, leaving=True), 100.1)
+    assert situation.is_lost("w", 100.1)
+    assert [name for name, _ in situation.sweep(100.2)] == ["w"]
+    assert "has ended without a goodbye" in situation.how_lost("w")
+    situation.hear(beat, 100.3)  # sent before, on another connection
+    assert situation.is_lost("w", 100.3)
+    assert situation.offering("paint") == []
+    assert list(situation.sweep(100.4)) == []
+
+
+def test_silence_while_nobody_listened_is_excused() -> None:
+    situation = heard(Heartbeat(worker="w", running=BUSY))
+    situation.holds(BUSY[0], 100.0)
+    situation.excuse(4.0, 104.5)
+    assert list(situation.sweep(104.5)) == []
+    assert not situation.has_dropped(BUSY[0], "w", 104.5)
+    assert not situation.is_lost("stranger", 104.5)
+    assert [name for name, _ in situation.sweep(107.5)] == ["w"]
+
+
+def test_a_witness_does_not_know_what_is_in_hand() -> None:
+    situation = heard(Heartbeat(worker="w"))
+    situation.holds(BUSY[0], 100.0)
+    situation.hear(Heartbeat(worker="w", vouched=True), 104.0)
+    assert not situation.has_dropped(BUSY[0], "w", 104.0)
+    situation.hear(Heartbeat(worker="w"), 105.0)
+    assert not situation.has_dropped(BUSY[0], "w", 107.0)
+    assert situation.has_dropped(BUSY[0], "w", 107.1)
 
 
 def test_expected_time_follows_what_was_seen() -> None:

@@ -46,6 +46,12 @@ class Queue:
             assert time.monotonic() < deadline, f"{seen} is not {wanted}"
             time.sleep(0.01)
 
+    def until_count(self, count: int, within_s: float = 10.0) -> None:
+        deadline = time.monotonic() + within_s
+        while len(self.messages()) != count:
+            assert time.monotonic() < deadline, f"{self.messages()} are not {count}"
+            time.sleep(0.01)
+
 
 @pytest.fixture
 def queue(valkey_url: str) -> Iterator[Queue]:
@@ -89,6 +95,40 @@ def test_what_came_later_with_a_higher_priority_goes_first(
     one.send(dispatch("urgent", priority=9))
     one.settled(key_of(dispatch("first").order))
     queue.until([["urgent"], ["first"], ["second"]])
+
+
+def test_whoever_had_no_turn_for_long_is_sent_as_urgent(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
+    one = sender(lambda skill, queue: (None, 1))
+    one.send(dispatch("u0", priority=9))
+    one.send(dispatch("u1", priority=9))
+    queue.until([["u0"], ["u1"]])
+    one.send(dispatch("low", priority=7))
+    for number in range(2, 12):
+        one.send(dispatch(f"u{number}", priority=9))
+    order = []
+    for _ in range(8):  # a worker claims one after another
+        [(first, *_), *_] = queue.messages()
+        order.append(first)
+        before = len(queue.messages())
+        queue.redis.rpop("stig.echo")
+        one.settled(key_of(dispatch(first).order))
+        queue.until_count(before)
+    assert "low" in order
+    assert order.index("low") > 3
+
+
+def test_a_message_that_too_many_went_before_goes_next(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
+    one = sender(lambda skill, queue: (None, 1))
+    one.send(dispatch("low", priority=6))
+    queue.until([["low"]])
+    for number in range(12):
+        one.send(dispatch(f"u{number}", priority=9))
+    queue.until([["u0"], ["low"]])
+    for number in range(8):  # eight of priority 9 are worth one of priority 6
+        queue.redis.rpop("stig.echo")
+        one.settled(key_of(dispatch(f"u{number}").order))
+        last = [["low"]] if number == 7 else []
+        queue.until([*last, [f"u{number + 1}"], *([] if last else [["low"]])])
 
 
 def test_quick_work_travels_together_and_slow_work_alone(

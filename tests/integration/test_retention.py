@@ -119,6 +119,21 @@ async def test_an_open_mission_holds_all_behind_its_first_event(
     assert [(desk.mission, desk.first) for desk in desks.all()] == [("again", 6)]
 
 
+async def test_a_stop_in_force_holds_its_record(log: JetStreamLog, place: FolderPlace, nats: Client) -> None:
+    """A manager that starts reads from the stream what is stopped."""
+    await log.append([fact("reflex.stopped", mission="_", data=b'{"stop":"s1"}')])
+    await log.append([fact("reflex.stopped", mission="_", data=b'{"stop":"s2"}')])
+    await log.append([fact("reflex.resumed", mission="_", data=b'{"lifts":["s1"]}')])
+    await log.append([fact()])
+    await archive(log, place)
+    outcome = await keeper(log, place, nats).once()
+    assert (outcome.first, outcome.held_by) == (2, "the stop s2")
+    await log.append([fact("reflex.resumed", mission="_", data=b'{"lifts":["s2"]}')])
+    await log.append([fact()])
+    await archive(log, place)
+    assert (await keeper(log, place, nats).once()).held_by == ""
+
+
 async def test_what_is_young_stays(log: JetStreamLog, place: FolderPlace, nats: Client) -> None:
     await mission(log, "m1", "completed")
     await archive(log, place)

@@ -18,7 +18,8 @@ from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.service import Orchestrator
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
+from orchestrator.task_queue.dispatch import Dispatch
+from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.service import TaskQueueManager
 from schemas.attempts import AttemptOrder
 from schemas.commands import SubmitMission
@@ -50,7 +51,7 @@ def _plan() -> Plan:
     return Plan(tasks=tuple(tasks), groups=(Group(id="g", items="${t0.output.items}", needs=("t0",), tasks=inner),))
 
 
-class _Worker:
+class Worker:
     """Both the queue and those who take from it; every attempt is offered to two workers at once."""
 
     def __init__(self, log: JetStreamLog, signals: MemorySignals) -> None:
@@ -66,7 +67,7 @@ class _Worker:
     def again(self, dispatch: Dispatch) -> None:
         self.send(dispatch)
 
-    def settled(self, attempt: AttemptKey) -> None:
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Nothing is kept back here."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
@@ -91,7 +92,7 @@ class _Worker:
             await asyncio.sleep(0.3)
 
 
-async def _started(run: Callable[[asyncio.Event], Awaitable[None]]) -> asyncio.Task[None]:
+async def started(run: Callable[[asyncio.Event], Awaitable[None]]) -> asyncio.Task[None]:
     ready = asyncio.Event()
     task = asyncio.ensure_future(run(ready))
     await asyncio.wait({task, waiting := asyncio.ensure_future(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -99,7 +100,7 @@ async def _started(run: Callable[[asyncio.Event], Awaitable[None]]) -> asyncio.T
     return task
 
 
-async def _completed(log: JetStreamLog, running: list[asyncio.Task[None]]) -> None:
+async def completed(log: JetStreamLog, running: list[asyncio.Task[None]]) -> None:
     async with asyncio.timeout(60):
         while not await log.missions(("mission.completed", "mission.failed")):
             await asyncio.wait(running, timeout=0.1)
@@ -109,19 +110,19 @@ async def _completed(log: JetStreamLog, running: list[asyncio.Task[None]]) -> No
 async def test_one_wins_each_decision(nats: Client) -> None:
     log = await JetStreamLog.open(nats)
     commands, signals = MemoryCommands(), MemorySignals()
-    worker = _Worker(log, signals)
+    worker = Worker(log, signals)
     running = [asyncio.create_task(worker.beat())]
     for name in ("1", "2"):
         manager = TaskQueueManager(log, signals, lambda _: worker, name=name, clock=wall_clock)
-        running.append(await _started(manager.run))
+        running.append(await started(manager.run))
         orchestrator = Orchestrator(log, commands, NoPlanner(), name=name, clock=wall_clock)
-        running.append(await _started(orchestrator.run))
+        running.append(await started(orchestrator.run))
     try:
         submit = SubmitMission(id=uuid7(), mission="m1", objective="a hundred tasks", plan=_plan())
         first, second = await asyncio.gather(commands.send(submit), commands.send(submit))
         assert first.accepted
         assert second.accepted
-        await _completed(log, running)
+        await completed(log, running)
     finally:
         for task in running:
             task.cancel()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
+from orchestrator.task_queue.dispatch import Dispatch
+from orchestrator.task_queue.sent import AttemptKey
 from schemas.attempts import AttemptOrder
 from tests.simulation.fates import Fates
 
@@ -18,7 +19,7 @@ class Queue:
     def __init__(self, fates: Fates) -> None:
         self._fates = fates
         self._chance = fates.stream("queue")
-        self._waiting: list[tuple[int, int, AttemptOrder]] = []
+        self._waiting: list[tuple[int, int, AttemptOrder, str]] = []
         self._count = 0
         self._news = asyncio.Event()
 
@@ -34,7 +35,7 @@ class Queue:
     def again(self, dispatch: Dispatch) -> None:
         self.send(dispatch)
 
-    def settled(self, attempt: AttemptKey) -> None:
+    def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Nothing is kept back here."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
@@ -45,17 +46,17 @@ class Queue:
 
     def _put(self, dispatch: Dispatch) -> None:
         self._count += 1
-        self._waiting.append((-dispatch.priority, self._count, dispatch.order))
+        self._waiting.append((-dispatch.priority, self._count, dispatch.order, dispatch.queue))
         self._waiting.sort(key=lambda waiting: waiting[:2])
         self._news.set()
 
-    async def take(self, skills: Sequence[str]) -> list[AttemptOrder]:
-        """The next message for a worker with these skills: one order or a few."""
+    async def take(self, queues: Sequence[str]) -> list[AttemptOrder]:
+        """The next message in one of these queues: one order or a few."""
         while True:
-            fit = [waiting for waiting in self._waiting if waiting[2].skill in skills]
+            fit = [waiting for waiting in self._waiting if waiting[3] in queues]
             if fit:
                 taken = fit[: self._chance.randint(1, _MOST_IN_MESSAGE)]
                 self._waiting = [waiting for waiting in self._waiting if waiting not in taken]
-                return [order for _, _, order in taken]
+                return [order for _, _, order, _ in taken]
             self._news.clear()
             await self._news.wait()

@@ -9,7 +9,7 @@ from typing import Any
 
 from events.codec import decode
 from events.memory import MemoryLog
-from events.port import Ack, Guard
+from events.port import Ack, Guard, Stored
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission
@@ -148,7 +148,10 @@ class Checker:
         self.compare()
         if untroubled and self.expired:
             raise Broken("where nothing goes wrong nothing expires", *self.expired[0])
+        oldest, _ = await log.oldest()
         for key, seen in self.followed.items():
+            if seen.missions and min(seen.missions)[0] < oldest:
+                continue  # it has ended, and the log has forgotten it
             mission, floor = Mission(tenant=key[0], id=key[1]), Floor(*key)
             async for event in log.read(_window(key)):
                 try:
@@ -198,6 +201,10 @@ class CheckedLog(MemoryLog):
     """A log that shows everything it takes to a checker. Once a law is broken it takes nothing more."""
 
     checker: Checker
+
+    def stored(self) -> list[Stored]:
+        """All messages that were ever taken, also those that were dropped since."""
+        return list(self._messages)
 
     async def store(
         self, subject: str, raw: bytes, message_id: str, guard: Guard | None = None

@@ -11,9 +11,11 @@ from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RetryPolicy, TaskSpec
 from tests.simulation.fates import RATES
 from tests.simulation.features import FEATURES
 from tests.simulation.scenario import SKILLS, Scenario, Script, Wish
+from tests.simulation.waits import with_barriers
 
 _WEIGHTS = (0.5, 1.0, 1.0, 4.0)
 """Each run has misfortunes of its own: where everything happens at once, some things never happen."""
+_FAR_SHARE = 0.3
 SKIPPED_SHARE = 0.02
 """How many tasks refer to what never comes about, or want what nobody can do."""
 
@@ -40,6 +42,11 @@ def _plain(seed: int) -> Scenario:
     calm = rng.choice((0.0, 0.3, 1.0, 1.0, 2.0))
     chosen = [kind for kind in sorted(RATES) if rng.random() < 0.8]
     scripts = tuple(_script(rng, number) for number in range(rng.choice((1, 2, 2, 3))))
+    patient = Random(f"{seed}/barriers")
+    scripts = tuple(
+        replace(script, plan=with_barriers(patient, script.plan)) if patient.random() < 0.5 else script
+        for script in scripts
+    )
     return Scenario(
         seed=seed,
         scripts=scripts,
@@ -48,6 +55,7 @@ def _plain(seed: int) -> Scenario:
         workers=rng.randint(1, 3),
         rough_s=rng.choice((5.0, 12.0, 25.0)),
         rates={kind: min(0.9, RATES[kind] * calm * rng.choice(_WEIGHTS)) for kind in chosen} if calm else {},
+        far=Random(f"{seed}/far").random() < _FAR_SHARE,
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from events.leadership.group import Group
 from events.port import Log
 from orchestrator.desks import Desk
@@ -17,6 +19,7 @@ from schemas.commands import Command, CommandReply
 from schemas.errors import TimedOut
 from schemas.ids import uuid7
 from schemas.plan import Plan
+from schemas.signals import Heartbeat, heartbeat_subject
 from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
 from tests.simulation.fates import Fates
@@ -27,6 +30,7 @@ from tests.simulation.scenario import SKILLS, Scenario, Script, Wish
 from tests.simulation.worker import Worker
 
 _SKEW_S = 1.5
+_FAR_S = 3600.0
 _DRIFT = 1e-4
 _JUMP_S = 20.0
 
@@ -96,9 +100,12 @@ class Fleet:
     def _node(self, kind: str) -> Node:
         self._count += 1
         skewed = bool(self.scenario.rates)
-        offset = (self._chance.random() * 2 - 1) * _SKEW_S * skewed
+        # Deciders of missions reckon with instants on the log, so an hour would only make missions an hour longer.
+        most = _FAR_S if self.scenario.far and kind in "qw" else _SKEW_S
+        offset = (self._chance.random() * 2 - 1) * most * skewed
         drift = (self._chance.random() * 2 - 1) * _DRIFT * skewed
         node = Node(f"{kind}{self._count}", self._true, offset=offset, drift=drift)
+        node.wrong_s = most
         node.die = lambda: self._die(node.name)
         self.nodes[node.name] = node
         self._ears[node.name] = Ears(self._air)
@@ -163,10 +170,20 @@ class Fleet:
         node = self.nodes.get(name)
         if node is None or node.dead:
             return
+        ears = self._ears[name]
         self._end(node)
+        if name.startswith("w") and self.fates.stream("witness").random() < 0.5:
+            self._bear_witness(name, ears)
         start = self._starts[name]
         later = 0.05 if self.fates.calm else self._chance.random() * self._chance.choice((0.2, 3.0))
         asyncio.get_running_loop().call_later(later, start)
+
+    def _bear_witness(self, name: str, ears: Ears) -> None:
+        """The witness of the pool says that a worker has died; what it wrote last may still be on its way."""
+        gone = msgspec.json.encode(Heartbeat(worker=name, leaving=True, gone=True))
+        saying = asyncio.create_task(ears.send(heartbeat_subject(name), gone))
+        self._burials.add(saying)
+        saying.add_done_callback(self._burials.discard)
 
     def _end(self, node: Node) -> None:
         node.dead = True
@@ -199,10 +216,10 @@ class Fleet:
         await self.log.store(f"events.{script.tenant}.{script.mission}.{noun}", b"no event at all", uuid7())
 
     def calm_down(self) -> None:
-        """No misfortune from now on: clocks are set right, whoever is frozen comes back."""
+        """No misfortune from now on: clocks that have jumped are set right, whoever is frozen comes back."""
         self.fates.calm = True
         for node in self.nodes.values():
-            node.offset = max(-_SKEW_S, min(_SKEW_S, node.offset))
+            node.offset = max(-node.wrong_s, min(node.wrong_s, node.offset))
             node.frozen_until = min(node.frozen_until, node.monotonic() + 1.0)
 
     def replace_deciders(self) -> None:

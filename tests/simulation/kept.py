@@ -22,6 +22,7 @@ def keep(scenario: Scenario, path: Path) -> None:
         "rough_s": scenario.rough_s,
         "rates": scenario.rates,
         "features": sorted(scenario.features),
+        "far": scenario.far,
         "only": None if scenario.only is None else [list(fate) for fate in sorted(scenario.only)],
         "scripts": [_written(script) for script in scenario.scripts],
     }

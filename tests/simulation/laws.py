@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator.core.recovery import QUARANTINED
+from orchestrator.core.recovery import QUARANTINED, WORKER_LOST
+from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
 from schemas.errors import Cancelled, Stopped
 from schemas.events import Payload
@@ -20,9 +21,13 @@ from schemas.events import action as actions
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
 from schemas.events import world as worlds
+from tests.simulation import waits
 from tests.simulation.ledger import TaskBook
 from tests.simulation.mission_laws import MISSION_LAWS
-from tests.simulation.said import Said, once, still_open
+from tests.simulation.said import Said, may_begin, once, still_open
+
+_PACE = 0.999
+"""Monotonic clocks do not run at quite the right pace."""
 
 
 def _ready(said: Said) -> None:
@@ -38,11 +43,13 @@ def _ready(said: Said) -> None:
     said.need(event.attempt == task.attempt + 1, "attempts count one by one", f"after {task.attempt}")
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
     task.attempt = event.attempt
+    task.ready_at[event.attempt] = said.true_s
     said.need(task.made <= task.most(), "the budget of attempts is kept", f"made {task.made}")
     said.need(event.skill == task.skill, "whoever the rule names tries it", event.skill)
     said.need(event.advice == task.advice, "the next attempt is told what was answered", event.advice)
-    missing = [need for need in task.spec.needs if not book.came_about(need)]
-    said.need(not missing, "no task starts before what it needs", ", ".join(missing))
+    if task.spec.barrier is None or event.task not in book.begun:  # its time has passed once, by whoever's clock
+        may_begin(said, task.spec, event.needs_met, "no task starts before")
+    book.begin_task(event.task, said.at)
 
 
 def _retried(said: Said) -> None:
@@ -64,6 +71,8 @@ def _retried(said: Said) -> None:
         task.skill = rule.skill or task.skill
         spared = True
     elif not spared:
+        deadly = failure.code == WORKER_LOST and len(task.deaths) >= task.spec.retry.max_deaths
+        said.need(not deadly, "what has killed its share of workers kills no more", str(task.deaths))
         said.need(not event.recovery, "a rule is followed only where it fits", event.recovery)
         said.need(failure.retryable, "only what may succeed is tried again", failure.code)
         said.need(task.made < task.most(failure.code), "the budget of attempts is kept", f"made {task.made}")
@@ -127,10 +136,9 @@ def _adopted(said: Said) -> None:
     still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
     said.need(task.attempt == 0, "what was begun here is not taken over")
-    missing = [need for need in task.spec.needs if not book.came_about(need)]
-    said.need(
-        event.failure is not None or not missing, "nothing is taken over before what it needs", ", ".join(missing)
-    )
+    if event.failure is None:
+        may_begin(said, task.spec, event.needs_met or None, "nothing is taken over before")
+    book.begin_task(event.task, said.at)
     task.attempt = event.attempt
     task.ended = "succeeded" if event.failure is None else "failed"
 
@@ -165,7 +173,11 @@ def _skipped(said: Said) -> None:
     task = said.task()
     still_open(said)
     said.need(not task.ended, "a task ends once", task.ended)
-    said.need(any(said.book.lost(need) for need in task.spec.needs), "nothing is skipped that could run")
+    if task.spec.barrier is not None:
+        lost = waits.hopeless(said.book, task.spec)
+    else:
+        lost = any(said.book.lost(need) for need in task.spec.needs)
+    said.need(lost, "nothing is skipped that could run")
     task.ended = "skipped"
 
 
@@ -188,6 +200,7 @@ def _started(said: Said) -> None:
     said.need(event.attempt in task.dispatched, "nobody starts what is not on record as dispatched")
     said.need(event.attempt not in task.workers, "an attempt has one worker")
     task.workers[event.attempt] = event.worker
+    task.began_at[event.attempt] = said.true_s
 
 
 def _finished(said: Said) -> None:
@@ -228,6 +241,16 @@ def _reported(said: Said, task: TaskBook) -> None:
 def _action_failed(said: Said) -> None:
     task, event = said.task(), said.payload
     said.need(0 < event.attempt <= task.attempt, "only what was announced can fail")
+    if event.failure.code == "timed_out":
+        ran_s = said.true_s - task.began_at[event.attempt]
+        said.need(
+            ran_s >= task.spec.timeout_s, "no time is up before its time, whatever the calendars say", f"{ran_s:.1f} s"
+        )
+    if event.failure.code == "unknown_skill":
+        waited_s = said.true_s - task.ready_at[event.attempt]
+        said.need(
+            waited_s >= GRACE_S * _PACE, "a task waits out its grace, whatever the calendars say", f"{waited_s:.1f} s"
+        )
     task.judge(event.attempt, event.failure)
 
 

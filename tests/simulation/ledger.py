@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from schemas.attempts import Failure
 from schemas.events.attempt import AttemptFinished
@@ -15,6 +16,7 @@ from schemas.events.mission import MissionExtended
 from schemas.expectations import ExitCode, MaxDuration, OutputHas
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RecoveryRule, TaskSpec
 from schemas.signals import Stop
+from tests.simulation.waits import borne
 
 type Place = tuple[int, int]
 """Sequence and index of an event."""
@@ -59,6 +61,7 @@ class TaskBook:
         recovered: rules that were followed since it was reopened.
         asking, refused: the attempt over which a person is asked, and the one that a person gave up; 0 for none.
         skill, advice: who shall make the next attempt, and what a person said to it.
+        ready_at, began_at: attempt to the true time at which the log took the fact, in seconds.
     """
 
     spec: TaskSpec
@@ -70,6 +73,8 @@ class TaskBook:
     verdicts: dict[int, Failure | None] = field(default_factory=dict)
     dispatched: set[int] = field(default_factory=set)
     workers: dict[int, str] = field(default_factory=dict)
+    ready_at: dict[int, float] = field(default_factory=dict)
+    began_at: dict[int, float] = field(default_factory=dict)
     counted: set[int] = field(default_factory=set)
     expects: list[Callable[[AttemptFinished], Iterable[str]]] = field(default_factory=list)
     spared: int = 0
@@ -128,6 +133,7 @@ class Book:
         branches: group to its branches, once it has unfolded.
         ended: "", ``completed``, ``failed`` or ``cancelled``; ``ended_at`` is where that was said.
         paused_at: where the present pause begins; None if there is none.
+        begun: task or group to when it, or the first of its tasks, was ready first; ``began``: when the mission was.
     """
 
     key: tuple[str, str]
@@ -141,13 +147,17 @@ class Book:
     ended_at: Place = (0, 0)
     paused_at: Place | None = None
     carried_out: set[str] = field(default_factory=set)
+    begun: dict[str, datetime] = field(default_factory=dict)
+    began: datetime | None = None
 
     def begin(self, plan: Plan) -> None:
         """Take in the plan."""
         self.plan = plan
         self.tasks = {spec.id: TaskBook(spec) for spec in plan.tasks}
         self.groups = {group.id: group for group in plan.groups}
-        groups = [GoalSpec(id=group.id, parent=group.goal) for group in plan.groups]
+        groups = [
+            GoalSpec(id=group.id, parent=group.goal, optional=borne(self.nodes(), group.id)) for group in plan.groups
+        ]
         for spec in (GoalSpec(id=ROOT_GOAL, parent=None), *plan.goals, *groups):
             self.goals[spec.id] = GoalBook(spec)
 
@@ -157,6 +167,18 @@ class Book:
         self.tasks.update({spec.id: TaskBook(spec) for spec in event.tasks})
         self.goals.update({spec.id: GoalBook(spec) for spec in event.goals})
 
+    def nodes(self) -> Iterator[TaskSpec | Group]:
+        """All tasks and groups, as they are planned."""
+        yield from (task.spec for task in self.tasks.values())
+        yield from self.groups.values()
+
+    def begin_task(self, name: str, at: datetime) -> None:
+        """A task was ready, or taken over, for the first time."""
+        self.begun.setdefault(name, at)
+        for goal in self.path(self.tasks[name].spec.goal):
+            if goal in self.groups:
+                self.begun.setdefault(goal, at)
+
     def reopen(self, named: tuple[str, ...]) -> None:
         """What has not succeeded may be tried again."""
         self.ended, self.ended_at, self.paused_at = "", (0, 0), None
@@ -165,11 +187,13 @@ class Book:
                 task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
                 task.spared = task.asking = task.refused = 0
                 task.recovered, task.skill, task.advice = [], task.spec.skill, ""
+                self.begun.pop(name, None)
                 task.verdicts.setdefault(task.attempt, Failure(code="reopened", message="it was reopened"))
         for goal in self.goals.values():
             # A failed goal is open again; of the achieved ones, those with something open below.
             if goal.ended != "achieved" or not self._at_rest(goal.spec.id):
                 goal.ended = ""
+                self.begun.pop(goal.spec.id, None)
 
     def _at_rest(self, goal: str) -> bool:
         groups = (group for group in self.groups if group not in self.branches and goal in self.path(group))
@@ -194,7 +218,8 @@ class Book:
 
     def failures(self, goal: str) -> int:
         """What failed directly below."""
-        bad = sum(t.spec.goal == goal and t.ended in ("failed", "skipped") for t in self.tasks.values())
+        down = [t.spec.id for t in self.tasks.values() if t.spec.goal == goal and t.ended in ("failed", "skipped")]
+        bad = sum(not borne(self.nodes(), name) for name in down)
         required = (g for g in self.goals.values() if g.spec.parent == goal and not g.spec.optional)
         return bad + sum(g.ended == "failed" for g in required)
 

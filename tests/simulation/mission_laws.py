@@ -8,7 +8,7 @@ from schemas.events import Payload
 from schemas.events import goal as goals
 from schemas.events import mission as missions
 from schemas.plan import ROOT_GOAL
-from tests.simulation.said import Said, once, still_open
+from tests.simulation.said import Said, may_begin, once, still_open
 
 
 def _goal_achieved(said: Said) -> None:
@@ -57,15 +57,14 @@ def _submitted(said: Said) -> None:
 def _planned(said: Said) -> None:
     said.need(bool(said.book.submission) and said.book.plan is None, "a mission is planned once")
     said.book.begin(said.payload.plan)
+    said.book.began = said.payload.planned_at
 
 
 def _extended(said: Said) -> None:
     book, event = said.book, said.payload
     _open(said)
     said.need(event.group in book.groups and event.group not in book.branches, "a group unfolds once")
-    needs = book.groups[event.group].needs
-    missing = [need for need in needs if not book.came_about(need)]
-    said.need(not missing, "no group unfolds before what it needs", ", ".join(missing))
+    may_begin(said, book.groups[event.group], None, "no group unfolds before")
     if (given_up := book.given_up(event.group)) is not None:
         said.need(not said.knew(given_up.ended_at), "no group unfolds below a goal that has failed")
         return  # it came too late, and the fold leaves it out
@@ -96,6 +95,7 @@ def _reopened(said: Said) -> None:
     said.need(said.book.ended == "failed", "only a failed mission is reopened", said.book.ended)
     once(said)
     said.book.reopen(said.payload.tasks)
+    said.book.began = said.at
 
 
 def _completed(said: Said) -> None:

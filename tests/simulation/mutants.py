@@ -8,20 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
+
 from events.memory import MemoryLog
 from orchestrator.core import advance as advancing
+from orchestrator.core import barriers, graph, verdicts
 from orchestrator.core import decide as deciding
 from orchestrator.core import evolve as folding
-from orchestrator.core import graph, verdicts
-from orchestrator.core.mission import Mission, MissionStatus, TaskState
+from orchestrator.core.mission import Mission, MissionStatus, Tally, TaskState
 from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue import rules
 from orchestrator.task_queue import service as managing
+from orchestrator.task_queue.sightings import Sightings
 from schemas.attempts import Failure
+from schemas.barriers import Barrier
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
 from tests.simulation.drawing import make_scenario
@@ -51,6 +56,14 @@ def _late_words_count() -> Any:
 
 def _leases_never_end() -> Any:
     return patch.object(managing, "expired", lambda *_, **__: [])
+
+
+def _silences_by_the_calendar() -> Any:
+    def age_s(self: Any, _floor: Any, opened: Any) -> float:
+        now: datetime = self._monotonic.__self__.clock()
+        return (now - opened.since).total_seconds()
+
+    return patch.object(Sightings, "age_s", age_s)
 
 
 def _one_attempt_too_many() -> Any:
@@ -129,8 +142,8 @@ def _last_word_counts() -> Any:
 def _followed_from_too_late() -> Any:
     sound = Desks.load_open
 
-    async def load_open(self: Desks[Any]) -> None:
-        await sound(self)
+    async def load_open(self: Desks[Any], *among: Any) -> None:
+        await sound(self, *among)
         self._position = await self._log_port.last_sequence()
 
     return patch.object(Desks, "load_open", load_open)
@@ -154,13 +167,24 @@ def _with(state: Any, **changes: Any) -> Any:
     return folding.replace(state, **changes)
 
 
+def _barriers_let_pass_too_early() -> Any:
+    sound = barriers.holds
+
+    def holds(barrier: Barrier, tally: Tally, *, late: bool = False) -> bool:
+        return sound(barrier, msgspec.structs.replace(tally, met=tally.met + 1), late=late)
+
+    return patch.object(barriers, "holds", holds)
+
+
 MUTANTS: dict[str, Mutant] = {
     "guards are ignored": _guards_ignored,
     "late words count": _late_words_count,
     "leases never end": _leases_never_end,
+    "silences by the calendar": _silences_by_the_calendar,
     "one attempt too many": _one_attempt_too_many,
     "one attempt too few": _one_attempt_too_few,
     "needs are not awaited": _needs_are_not_awaited,
+    "barriers let pass too early": _barriers_let_pass_too_early,
     "commands are not recognised": _commands_are_not_recognised,
     "retries are not folded": _retries_are_not_folded,
     "reports are not folded": _reports_are_not_folded,

@@ -30,6 +30,7 @@ class Node:
         self.name = name
         self._true = true
         self.offset, self.drift = offset, drift
+        self.wrong_s = abs(offset)
         self.dead = self.deaf = False
         self.frozen_until = 0.0
         self.die: Callable[[], None] = lambda: None

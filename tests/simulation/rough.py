@@ -190,6 +190,10 @@ class Ears:
         self._listeners: list[tuple[str, Listener]] = []
         air.ears[self] = None
 
+    @property
+    def connected(self) -> bool:
+        return True
+
     async def send(self, subject: str, payload: bytes) -> None:
         fates = self._air.fates
         for ears in list(self._air.ears):

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.core.facts import Fact
+from schemas.plan import Group, TaskSpec
+from tests.simulation import waits
 from tests.simulation.ledger import Book, Broken, Place, TaskBook
+from tests.simulation.virtual_time import monotonic
 
 
 class Said:
-    """One event as the laws see it: ``known`` is the place of the newest event that its author knew."""
+    """One event as the laws see it: ``known`` is the place of the newest event that its author knew, ``at``
+    what its author's clock said, ``true_s`` the true time at which the log took it, in seconds."""
 
     def __init__(self, book: Book, fact: Fact, place: Place, known: Place | None) -> None:
         self.book, self.place, self.known = book, place, known
         self.payload: Any = fact.payload
         self.cause, self.at = fact.cause, fact.at
+        self.true_s = monotonic()
 
     def need(self, good: bool, law: str, detail: str = "") -> None:
         """Raise :class:`Broken` unless it is good."""
@@ -40,6 +45,16 @@ def still_open(said: Said) -> bool:
         return True
     said.need(not said.knew(book.ended_at), "nobody goes on with a mission that has ended", book.ended)
     return False
+
+
+def may_begin(said: Said, spec: TaskSpec | Group, met: tuple[str, ...] | None, law: str) -> None:
+    """What a task or a group waits for has come about; ``met`` is what its author says of it."""
+    if spec.barrier is not None:
+        lacking = waits.lacking(said.book, spec, met, said.at)
+        said.need(not lacking, f"{law} its barrier holds", lacking)
+        return
+    missing = [need for need in spec.needs if not said.book.came_about(need)]
+    said.need(not missing, f"{law} what it needs", ", ".join(missing))
 
 
 def once(said: Said) -> None:

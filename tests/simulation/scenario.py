@@ -48,6 +48,7 @@ class Scenario:
         rates: kind of misfortune to likelihood.
         only: if given, just these misfortunes strike.
         features: names of the features that take part; see :mod:`tests.simulation.features`.
+        far: workers and task-queue managers have calendars that are up to an hour wrong.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class Scenario:
     rates: dict[str, float] = field(default_factory=lambda: dict(RATES))
     only: frozenset[Fate] | None = None
     features: frozenset[str] = frozenset()
+    far: bool = False
 
     def without(self, kind: str) -> Scenario:
         """The same with one kind of misfortune less."""

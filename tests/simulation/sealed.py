@@ -18,6 +18,7 @@ from typing import Any
 
 import events.memory
 import schemas.ids
+import workers.account
 import workers.attempt
 import workers.context
 import workers.reporting
@@ -64,6 +65,7 @@ def sealed(seed: int, now: Callable[[], float]) -> Iterator[None]:
         (workers.attempt, "time", time),
         (workers.context, "time", time),
         (workers.watch, "time", time),
+        (workers.account, "_thread_s", lambda _thread: 0.0),
         (
             workers.watch,
             "threading",

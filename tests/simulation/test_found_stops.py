@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 
 from events.memory import MemoryLog
 from events.port import Window
+from events.signals import Listener
 from orchestrator.core.facts import Fact
 from orchestrator.recording import Recorder
 from orchestrator.stopping import Stopping, read_stops
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
 from orchestrator.task_queue.service import _superseded
+from orchestrator.task_queue.standing import StandingStops
 from schemas.commands import ResumeWork, StopWork
 from schemas.events.task import TaskCancelled, TaskReady
 from schemas.ids import uuid7
@@ -62,3 +64,29 @@ def test_a_manager_that_is_behind_stops_nothing_that_it_has_not_heard_of() -> No
     assert not _superseded(knows, running, "w")
     over = floors.evolve(knows, Fact(TaskCancelled(task="a", reason="enough"), NOW))
     assert _superseded(over, running, "w")
+
+
+def test_a_lifting_that_comes_in_one_batch_with_its_stop_is_read() -> None:
+    """Of several events about stops in one batch only the first was read, and the manager sent nothing any more."""
+
+    class Silent:
+        async def send(self, subject: str, payload: bytes) -> None:
+            """Nobody listens."""
+
+        async def listen(self, pattern: str, listener: Listener) -> None:
+            """Nothing is heard."""
+
+    async def main() -> None:
+        log = MemoryLog()
+        stopping = Stopping(log, Recorder(log, "/orchestrator/o", wall_clock))
+        standing, changed = StandingStops(log, Silent(), lambda: changed.set()), asyncio.Event()
+        await standing.load()
+        await stopping.carry_out(StopWork(id=FIRST, mission="_"))
+        await stopping.carry_out(ResumeWork(id=LIFT, mission="_", everyone=True))
+        following = asyncio.create_task(standing.follow())
+        await asyncio.wait_for(changed.wait(), 10)
+        assert standing.in_force() == ()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+    asyncio.run(main())

@@ -20,6 +20,7 @@ from schemas.attempts import AttemptOrder
 from schemas.envelope import NO_MISSION, Event
 from schemas.errors import Permanent, Retryable, StigmergyError
 from schemas.ids import uuid7
+from schemas.requirements import queue_of
 from schemas.signals import STANDING, STOPS, Heartbeat, heartbeat_subject
 from schemas.stops import StopRecord
 from schemas.subjects import noun_filter
@@ -173,7 +174,7 @@ class Worker:
         try:
             while True:
                 await self._thaw()
-                orders = await self._queue.take(self._skills)
+                orders = await self._queue.take(self._queues())
                 await self._make(orders)
         finally:
             for task in others:
@@ -221,6 +222,16 @@ class Worker:
         while (left := self._node.frozen_until - self._node.monotonic()) > 0:
             await asyncio.sleep(left)
 
+    def _queues(self) -> list[str]:
+        profile = self._presented(Heartbeat(worker=self._node.name)).profile
+        own = [queue_of(skill, profile) for skill in self._skills] if profile else []
+        return [*(queue_of(skill) for skill in self._skills), *own]
+
+    def _presented(self, beat: Heartbeat) -> Heartbeat:
+        for part in self._parts:
+            beat = part.heartbeat(self._node, beat)
+        return beat
+
     async def _beat(self) -> None:
         while True:
             await self._thaw()
@@ -231,8 +242,7 @@ class Worker:
             beat = Heartbeat(
                 worker=self._node.name, skills=skills, held=tuple(sorted(held)), running=self._watch.held()
             )
-            for part in self._parts:
-                beat = part.heartbeat(self._node, beat)
+            beat = self._presented(beat)
             await self._ears.send(heartbeat_subject(self._node.name), msgspec.json.encode(beat))
             await asyncio.sleep(_BEAT_S)
 

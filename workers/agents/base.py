@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ class Agent(ABC):
             for nothing but ``io`` are made of threads, all others of processes; see ``stig workers start --pool``.
         tags: keywords for whoever looks for a skill.
         version: of the agent's own, for tasks that require a minimum.
+        deprecated: skills that it offers for old plans only, and what to use instead: ``{"paint": "use paint-2"}``.
+            It is asked where nobody else offers them, and a warning is recorded.
 
     One instance serves one worker process, one attempt at a time.
     """
@@ -26,6 +29,7 @@ class Agent(ABC):
     nature: ClassVar[Literal["cpu", "io"]] = "cpu"
     tags: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[str] = "1"
+    deprecated: ClassVar[Mapping[str, str]] = {}
 
     @abstractmethod
     def run(self, context: Context) -> dict[str, Any] | None:

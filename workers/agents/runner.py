@@ -12,7 +12,6 @@ from schemas.events.registry import explain
 from schemas.parameters import CommandParameters
 from workers.agents.base import Agent
 from workers.context import Context
-from workers.limits import limits_for
 from workers.sandboxes import Limits
 
 _TAIL = 4000
@@ -36,8 +35,8 @@ class Runner(Agent):
         if not wanted.keep_changes:
             folder = context.scratch("run")
             shutil.copytree(context.workspace, folder, symlinks=True)
-        sandbox = context.bench.sandbox
-        limits = limits_for(context.order, Limits(wall_s=max(1.0, context.order.timeout_s - 5)))
+        sandbox = context.sandbox
+        limits = Limits(wall_s=max(1.0, context.order.timeout_s - 5))
         with context.tool("command", argv=list(wanted.argv), sandbox=sandbox.name) as call:
             done = sandbox.run(
                 list(wanted.argv), folder=folder, env=wanted.env, limits=limits, cancelled=context.cancelled
@@ -45,7 +44,6 @@ class Runner(Agent):
             call.result = {"exit_code": done.exit_code, "ended_by": done.ended_by}
         context.check()
         context.exit_code = done.exit_code
-        context.used_memory(done.peak_memory_bytes)
         context.act(f"{wanted.argv[0]} ended with {done.exit_code}", ended_by=done.ended_by)
         return {
             "exit_code": done.exit_code,

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 
 from schemas.errors import InvalidInput, ToolMissing
@@ -147,11 +148,13 @@ def _mounts(writable: Sequence[Path], read_only: Sequence[Path]) -> list[str]:
 
 
 def _limited(limits: Limits) -> list[str]:
-    # --data is only a backstop against one huge allocation: the watch on the whole tree is what names the reason.
+    # --data and --cpu are only backstops, for one huge allocation and a watch that is late: the watch on the whole tree
+    # is what names the reason.
+    cpu_s = ceil(limits.cpu_s) + 1
     return [
         "prlimit",
         f"--nproc={limits.processes}",
-        f"--cpu={limits.cpu_s}:{limits.cpu_s + 2}",
+        f"--cpu={cpu_s}:{cpu_s + 2}",
         f"--fsize={limits.file_bytes}",
         f"--data={limits.memory_bytes * 2}",
         "--core=0",

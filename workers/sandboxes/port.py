@@ -18,13 +18,13 @@ MIB = 1024 * 1024
 class Limits:
     """What one run may use.
 
-    ``memory_bytes`` and ``processes`` hold for the whole tree of processes; ``cpu_s`` and ``file_bytes`` for each
-    process and each file, because that is what the kernel counts without a control group. ``scratch_bytes`` is the size
-    of the private /tmp, where a backend has one. ``output_bytes`` is what is kept of each stream; the rest is dropped.
+    ``memory_bytes``, ``processes`` and ``cpu_s`` hold for the whole tree of processes; ``file_bytes`` for each file.
+    ``scratch_bytes`` is the size of the private /tmp, where a backend has one. ``output_bytes`` is what is kept of each
+    stream; the rest is dropped.
     """
 
     wall_s: float = 60.0
-    cpu_s: int = 120
+    cpu_s: float = 120.0
     memory_bytes: int = 1024 * MIB
     processes: int = 128
     file_bytes: int = 256 * MIB
@@ -63,7 +63,11 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
-    """How a run ended. ``exit_code`` is 128 + n after signal n; after a kill of ours it means nothing."""
+    """How a run ended. ``exit_code`` is 128 + n after signal n; after a kill of ours it means nothing.
+
+    ``peak_memory_bytes`` and ``cpu_s`` are of all its processes together: the memory as looked at every 0.05 s, the
+    processor time by the kernel's count of those that were waited for.
+    """
 
     exit_code: int
     stdout: str
@@ -72,6 +76,7 @@ class Completed:
     stderr_truncated: bool
     duration_s: float
     peak_memory_bytes: int | None
+    cpu_s: float | None = None
     ended_by: EndedBy
 
     @property

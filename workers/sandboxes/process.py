@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from math import ceil
 from pathlib import Path
 
 from schemas.errors import InvalidInput, ToolMissing
@@ -91,9 +92,11 @@ def _argv(command: Sequence[str], limits: Limits, *, namespaces: bool) -> list[s
 
 
 def _kernel_limits(limits: Limits, *, own_count: bool) -> dict[str, tuple[int, int]]:
-    """Soft and hard limits of each process. The memory limit is a backstop: the watch on the tree names the reason."""
+    """Soft and hard limits of each process. Those of memory and processor time are backstops: the watch on the tree
+    names the reason."""
+    cpu_s = ceil(limits.cpu_s) + 1
     kernel = {
-        "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 2),
+        "RLIMIT_CPU": (cpu_s, cpu_s + 2),
         "RLIMIT_FSIZE": (limits.file_bytes, limits.file_bytes),
         "RLIMIT_DATA": (limits.memory_bytes * 2, limits.memory_bytes * 2),
         "RLIMIT_CORE": (0, 0),

@@ -6,6 +6,7 @@ descendant still holds the pipe.
 
 from __future__ import annotations
 
+import os
 import selectors
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import psutil
 
 from schemas.errors import InvalidInput, ToolMissing
 from workers.sandboxes import tree
@@ -113,11 +116,12 @@ class _Watch:
     started: float
     ended_by: EndedBy = "exit"
     peak: int = 0
+    cpu_s: float = 0.0
     _next: float = field(default=0.0)
 
     def follow(self, streams: _Streams) -> None:
         """Read and watch until the process has ended and its pipes are empty, or it has been killed."""
-        while self.process.poll() is None:
+        while not self._has_ended():
             if streams.open:
                 streams.read(WATCH_EVERY_S)
             else:
@@ -134,6 +138,12 @@ class _Watch:
             streams.read(WATCH_EVERY_S)
         streams.selector.close()
 
+    def _has_ended(self) -> bool:
+        """Whether the process has ended; before it is reaped, the kernel tells what all of it has used."""
+        if hasattr(os, "waitid") and os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            self.cpu_s = max(self.cpu_s, tree.cpu_s([psutil.Process(self.process.pid)]))
+        return self.process.poll() is not None
+
     def _reason_to_stop(self) -> EndedBy | None:
         if time.monotonic() - self.started > self.limits.wall_s:
             return "timeout"
@@ -142,6 +152,9 @@ class _Watch:
         processes = tree.members(self.process.pid)
         if len(processes) > self.limits.processes + 4:  # the backend's own keepers come on top
             return "processes"
+        self.cpu_s = max(self.cpu_s, tree.cpu_s(processes))
+        if self.cpu_s > self.limits.cpu_s:
+            return "cpu"
         used = tree.resident_bytes(processes)
         if used > self.limits.memory_bytes:
             used = tree.proportional_bytes(processes)
@@ -161,5 +174,6 @@ def _completed(process: subprocess.Popen[bytes], streams: _Streams, watch: _Watc
         stderr_truncated=err.truncated,
         duration_s=duration_s,
         peak_memory_bytes=watch.peak or None,
+        cpu_s=round(watch.cpu_s, 3),
         ended_by="cpu" if over_cpu else watch.ended_by,
     )

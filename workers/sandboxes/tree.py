@@ -26,6 +26,19 @@ def proportional_bytes(processes: list[psutil.Process]) -> int:
     return sum(_measure(process, "pss") for process in processes)
 
 
+def cpu_s(processes: list[psutil.Process]) -> float:
+    """Seconds of processor time of these processes, and of those descendants that they have waited for."""
+    return sum(_cpu_s(process) for process in processes)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        used = process.cpu_times()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0
+    return float(used.user + used.system + used.children_user + used.children_system)
+
+
 def _measure(process: psutil.Process, kind: str) -> int:
     try:
         if kind == "pss":

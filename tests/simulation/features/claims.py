@@ -119,7 +119,8 @@ class _Part(Part):
         since = self._sent[book.key, event.task, event.attempt]
         if task.spec.on_conflict == "serialise":
             for place, name, other in counted:
-                for path in sorted({*changes} & {*(other.observation.changes or {})}) if place < since else ():
+                meant = place < since and _clash(task.spec.writes, book.tasks[name].spec.writes)
+                for path in sorted({*changes} & {*(other.observation.changes or {})}) if meant else ():
                     said.need(name in mine[path], "no change that counts is lost", f"{path} of {name}")
         counted.append((said.place, event.task, report))
 
@@ -141,9 +142,8 @@ def _clash(these: Iterable[str], those: Iterable[str]) -> str:
     for one in these:
         for other in those:
             inner, outer = one.partition("::")[2], other.partition("::")[2]
-            apart = (
-                inner and outer and not f"{inner}.".startswith(f"{outer}.") and not f"{outer}.".startswith(f"{inner}.")
-            )
+            nested = f"{inner}.".startswith(f"{outer}.") or f"{outer}.".startswith(f"{inner}.")
+            apart = bool(inner and outer) and not nested
             if not apart and any(_fits(path, one) and _fits(path, other) for path in _PATHS):
                 return other
     return ""

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
+from orchestrator.core import decide as deciding
 from orchestrator.core import evolve as folding
 from orchestrator.core import recovery as recovering
 from orchestrator.core.mission import Mission
@@ -86,6 +87,20 @@ def _recoveries_cost_attempts() -> Any:
     return patch.dict(folding._FOLDS, {tasks.TaskRetried: retried})
 
 
+def _answers_are_not_recognised() -> Any:
+    sound = deciding._answer
+
+    def answer(mission: Mission, command: AnswerTask) -> Any:
+        return sound(mission, command.model_copy(update={"id": f"{command.id}x"}))
+
+    return patch.object(deciding, "_answer", answer)
+
+
+def _often_doubled(scenario: Scenario) -> Scenario:
+    rates = {**scenario.rates, "result_wrong": 0.9, "command_doubled": 0.9, "command_late": 0.9}
+    return replaced(scenario, rates=rates, rough_s=25.0)
+
+
 def _much_fails(scenario: Scenario) -> Scenario:
     return replaced(scenario, rates={**scenario.rates, "result_wrong": 0.4, "attempt_fails": 0.4})
 
@@ -99,8 +114,12 @@ class Recovery(Feature):
         "rules are never used up": _used_up_rules_are_followed,
         "nobody waits for the answer": _asked_tasks_go_on,
         "recoveries cost attempts": _recoveries_cost_attempts,
+        "answers are not recognised": _answers_are_not_recognised,
     }
-    sharper: ClassVar = {"recoveries cost attempts": _much_fails}
+    sharper: ClassVar = {
+        "recoveries cost attempts": _much_fails,
+        "answers are not recognised": _often_doubled,
+    }
 
     def plan(self, rng: Random, plan: Plan) -> Plan:
         return super().plan(rng, plan).model_copy(update={"recover": _rules(rng, rng.choice((0, 1)))})

@@ -1,0 +1,78 @@
+"""What lies in Redis unclaimed: how much of it, and who was passed over there too often.
+
+Redis serves lists strictly: as long as there is something in a higher one, nothing is taken from a lower one. The
+sender chooses in turns, but what it sent low when nothing else waited may meet a stream of higher messages afterwards.
+So the turns go on here: each attempt that is claimed from a higher list costs those below it the share of a turn that
+it is worth (see :mod:`~orchestrator.task_queue.fairness`). Who has lost a whole turn goes next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+type AttemptKey = tuple[str, str, str, int]
+"""Tenant, mission, task, attempt."""
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One message in Redis.
+
+    Attributes:
+        queue: of Celery.
+        priority: with which it travels; at least that of the attempts in it.
+        place, raw: the Redis list it was pushed to, and its bytes.
+        passed_over: the share of a turn that it has lost to higher messages.
+    """
+
+    queue: str
+    priority: int
+    place: str = ""
+    raw: bytes = b""
+    claimed: bool = False
+    passed_over: float = 0.0
+
+
+@dataclass
+class Sent:
+    """The unclaimed messages of one sender.
+
+    Args:
+        step: how many times the turns of the priority below each priority has.
+    """
+
+    step: float
+    _by_attempt: dict[AttemptKey, Message] = field(default_factory=dict)
+    _by_queue: dict[str, set[Message]] = field(default_factory=dict)
+
+    def __contains__(self, attempt: AttemptKey) -> bool:
+        return attempt in self._by_attempt
+
+    def count(self, queue: str) -> int:
+        """How many messages of a queue nobody has claimed an attempt of."""
+        return len(self._by_queue.get(queue, ()))
+
+    def add(self, message: Message, attempts: list[AttemptKey]) -> None:
+        """Take note that a message is on its way."""
+        self._by_attempt.update(dict.fromkeys(attempts, message))
+        self._by_queue.setdefault(message.queue, set()).add(message)
+
+    def claimed(self, attempt: AttemptKey, queue: str, priority: int) -> list[Message]:
+        """Take note that an attempt was claimed, or need not be; ``priority`` is that of one sent by somebody else.
+
+        Returns:
+            the messages that it was one too many for; they are to go next.
+        """
+        message = self._by_attempt.pop(attempt, None)
+        if message is not None:
+            queue, priority = message.queue, message.priority
+            if not message.claimed:
+                message.claimed = True
+                self._by_queue[queue].discard(message)
+        hurt = []
+        for other in self._by_queue.get(queue, ()):
+            if other.priority < priority and other.passed_over < 1.0:
+                other.passed_over += self.step ** (other.priority - priority)
+                if other.passed_over >= 1.0:
+                    hurt.append(other)
+        return sorted(hurt, key=lambda one: -one.priority)
