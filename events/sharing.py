@@ -47,6 +47,7 @@ from schemas.errors import InvalidInput, StigmergyError
 _ALL = "events.>"
 _ANYWHERE = "events.*.*."
 _MOST_WAITING = 10_000
+_LEAST_PARTS = 5
 _MOST_KNOWN = 4096
 _BATCH = 500
 
@@ -265,10 +266,11 @@ class _Follower:
         return batch
 
     def _wants(self, subject: str) -> bool:
-        if not self._anywhere:
+        parts = subject.split(".")
+        if not self._anywhere or len(parts) < _LEAST_PARTS:  # others' messages may have any subject
             return any(matches(subject, each) for each in self._filters)
         # What comes after tenant and mission decides; keys differ each time, so only that there is one is remembered.
-        _, _, _, noun, verb, *key = subject.split(".")
+        _, _, _, noun, verb, *key = parts
         ending = f"{noun}.{verb}.+" if key else f"{noun}.{verb}"
         wanted = self._wanted.get(ending)
         if wanted is None:

@@ -98,7 +98,7 @@ def test_what_came_later_with_a_higher_priority_goes_first(
 
 
 def test_whoever_had_no_turn_for_long_is_sent_as_urgent(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     one.send(dispatch("u0", priority=9))
     one.send(dispatch("u1", priority=9))
     queue.until([["u0"], ["u1"]])
@@ -118,7 +118,7 @@ def test_whoever_had_no_turn_for_long_is_sent_as_urgent(queue: Queue, sender: Ca
 
 
 def test_a_message_that_too_many_went_before_goes_next(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     one.send(dispatch("low", priority=6))
     queue.until([["low"]])
     for number in range(12):
