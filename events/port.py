@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -45,6 +45,15 @@ class Ack:
 
     sequence: int
     duplicate: bool = False
+
+
+Wants = Callable[[str, int], bool]
+"""Whether a message is to be decoded, by its subject and sequence. Asked in the order of the log, maybe twice."""
+
+
+def everything(_subject: str, _sequence: int) -> bool:
+    """Wants every message."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +176,10 @@ class Log(Protocol):
             PayloadTooLarge, DiskFull, LogUnavailable: the log cannot take it.
         """
 
-    def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+    def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
         """Every event from ``window.first`` on, in order, for ever; waits for new ones at the end.
 
+        Messages that are not wanted are not decoded; a batch says all the same that they were passed.
         What cannot be decoded goes to the dead letters and is passed over.
         """
 

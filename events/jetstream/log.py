@@ -22,7 +22,7 @@ from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
 from events.jetstream.shared_reading import SharedReading
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Wants, Window, Write, everything
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
@@ -81,12 +81,13 @@ class JetStreamLog:
 
     # reading
 
-    async def follow(self, window: Window, *, batch: int = 500) -> AsyncGenerator[Batch]:
+    async def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncGenerator[Batch]:
         async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
             while True:
                 messages = await reader.next()
                 if messages:
-                    events = [event for place, msg in messages for event in await self._events(place, msg)]
+                    wanted = [each for each in messages if wants(each[1].subject, each[0].sequence)]
+                    events = [event for place, msg in wanted for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
 
     def messages(self, window: Window, *, batch: int = _AT_ONCE) -> AsyncGenerator[list[Stored]]:
