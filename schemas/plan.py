@@ -83,6 +83,10 @@ class RetryPolicy(Shape):
         rule = self.by_error.get(code)
         return self if rule is None else self.model_copy(update=rule.model_dump(exclude_none=True))
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RetryPolicy:
+        """Itself, for it never changes: pydantic copies a default for every task that leaves it out."""
+        return self
+
 
 class Prefer(Shape):
     """What matters where several kinds of workers could make an attempt: weights, 0 for "not at all".

@@ -18,6 +18,7 @@ from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.handing import held_to, lapsed, may_lapse
 from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
+from orchestrator.task_queue.learning import learn_of_waiting
 from orchestrator.task_queue.safety import forbidden
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
@@ -43,6 +44,7 @@ class DispatchRules:
         on_fact: told of every fresh fact, with the floor as it was before.
         sightings: how long attempts have waited here: who has just come has not heard of anybody yet.
         held: the emergency stop, if any, that forbids a mission of a tenant to begin anything.
+        forgotten: told of a mission that others lead now.
     """
 
     subjects: tuple[str, ...] = (
@@ -64,12 +66,14 @@ class DispatchRules:
         on_fact: Callable[[Floor, Fact], None],
         sightings: Sightings,
         held: Callable[[str, str], object] = lambda _tenant, _mission: None,
+        forgotten: Callable[[Floor], None] = lambda _floor: None,
     ) -> None:
         self._situation = situation
         self._send = send
         self._on_fact = on_fact
         self._sightings = sightings
         self._held = held
+        self._forgotten = forgotten
 
     def fresh(self, tenant: str, mission: str) -> Floor:
         return Floor(tenant=tenant, mission=mission)
@@ -92,6 +96,13 @@ class DispatchRules:
 
     def read(self, before: Floor, fact: Fact) -> None:
         self._on_fact(before, fact)
+
+    def taken_up(self, state: Floor) -> None:
+        learn_of_waiting(self._situation, state, 1)
+
+    def put_down(self, state: Floor) -> None:
+        learn_of_waiting(self._situation, state, -1)
+        self._forgotten(state)
 
     def recorded(self, state: Floor, facts: Sequence[tuple[Payload, str]]) -> None:
         for payload, identifier in facts:
