@@ -8,6 +8,7 @@ by the next one who reads of it. Replicas may ask at the same time; the log take
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from schemas.plan import TaskSpec
 _log = logging.getLogger(__name__)
 _AT_ONCE = 8
 _AGAIN_S = 0.5
+_LOOKED_EVERY_S = 1.0
 
 type Question = tuple[str, str, str, int, int]
 """Tenant, mission, task, attempt, how often it was replanned before."""
@@ -39,29 +41,33 @@ class Replanning:
         self._planner = planner
         self._name = type(planner).__name__
         self._timeout_s = timeout_s
-        self._news: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._news = asyncio.Event()
         self._asking: dict[Question, asyncio.Task[None]] = {}
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
-    def notice(self, tenant: str, mission: str) -> None:
-        """A task of this mission got stuck."""
-        self._news.put_nowait((tenant, mission))
+    def notice(self) -> None:
+        """A task got stuck."""
+        self._news.set()
 
     async def run(self, desks: Desks[Mission]) -> None:
         """Ask about what is stuck now, and about what gets stuck, for ever."""
         try:
-            for desk in desks.all():
-                self._look(desks, desk)
             while True:
-                self._look(desks, await desks.at(*await self._news.get()))
+                # Missions that were taken over from another orchestrator may have been stuck before: nobody tells.
+                for desk in desks.all():
+                    self._look(desks, desk)
                 await self._raise_failed()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOKED_EVERY_S):
+                        await self._news.wait()
+                self._news.clear()
         finally:
             for task in self._asking.values():
                 task.cancel()
             await asyncio.gather(*self._asking.values(), return_exceptions=True)
 
     def _look(self, desks: Desks[Mission], desk: Desk[Mission]) -> None:
-        for name in stuck_tasks(desk.state):
+        for name in stuck_tasks(desk.state) if desk.state.agenda else ():
             question = _question(desk.state, name)
             if question not in self._asking:
                 self._asking[question] = asyncio.create_task(self._settle(desks, desk, question))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from schemas.barriers import Barrier
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
+from schemas.handoff import HandOffRule
 from schemas.requirements import Value, check_requirements
 from schemas.safety import Safety
 
@@ -150,6 +151,7 @@ class TaskSpec(Shape):
     otherwise: tuple[TaskSpec, ...] = Field(
         default=(), description="what it answers where the intent cannot become an action: tasks to do instead"
     )
+    hand_off: HandOffRule = HandOffRule()
 
     @field_validator("requires")
     @classmethod

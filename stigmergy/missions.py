@@ -16,6 +16,7 @@ from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
+from schemas.handoff import Turn
 from schemas.plan import ROOT_GOAL, Strategy
 from schemas.subjects import mission_filter
 from stigmergy.waiting import waits_for
@@ -37,7 +38,8 @@ class _View(BaseModel):
 
 class TaskView(_View):
     """One task, for people and programs. ``cpu_s`` and ``peak_memory_bytes`` are of its last attempt, as seen by the
-    system."""
+    system. ``handed``: the turns after which it was handed on, or should have been; ``returned`` why the last offer
+    came back."""
 
     id: str
     skill: str
@@ -57,6 +59,8 @@ class TaskView(_View):
     deaths: tuple[Death, ...] = ()
     replaced_by: tuple[str, ...] = ()
     part_of: str | None = None
+    handed: tuple[Turn, ...] = ()
+    returned: str = ""
 
 
 class GoalView(_View):
@@ -232,7 +236,7 @@ def _task(state: Mission, task: TaskState) -> TaskView:
     seen = task.finished.observation if task.finished is not None else None
     return TaskView(
         id=task.spec.id,
-        skill=task.spec.skill,
+        skill=task.skill or task.spec.skill,
         title=task.spec.title,
         goal=task.spec.goal,
         status=task.status.value,
@@ -249,6 +253,8 @@ def _task(state: Mission, task: TaskState) -> TaskView:
         deaths=task.deaths,
         replaced_by=task.parts,
         part_of=state.part_of.get(task.spec.id),
+        handed=task.handed.turns if task.handed is not None else (),
+        returned=task.handed.returned if task.handed is not None else "",
     )
 
 

@@ -14,6 +14,7 @@ from orchestrator.core import adopting, agenda
 from orchestrator.core.barriers import Given, given_as_recorded, given_to
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
+from orchestrator.core.handing import after_offer, not_taken
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
 from orchestrator.core.recovery import after_failure
 from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
@@ -134,6 +135,7 @@ def _announced(mission: Mission, task: TaskState, given: Given | None) -> TaskRe
         skill=task.skill or spec.skill,
         feedback=task.feedback,
         advice=task.advice,
+        handed=task.handed,
         intent=spec.intent,
         inputs=inputs,
         workspace=workspace,
@@ -175,9 +177,11 @@ def _unfold(mission: Mission, identifier: str) -> list[Payload]:
 
 def _judged(mission: Mission, task: TaskState, now: datetime) -> Payload:
     identifier, failure = task.spec.id, task.verdict.failure if task.verdict else None
+    if failure is None and task.finished is not None and task.finished.is_offer:
+        return after_offer(task)
     if failure is None:
         return TaskSucceeded(task=identifier, attempt=task.attempt)
-    return after_failure(mission, task, failure, now)
+    return not_taken(task, failure) or after_failure(mission, task, failure, now)
 
 
 def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> Iterator[Payload]:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from orchestrator.core import agenda, graph, sound
 from orchestrator.core.barriers import count_begin
 from orchestrator.core.facts import Fact
+from orchestrator.core.handing import HANDINGS
 from orchestrator.core.mission import (
     GoalState,
     GoalStatus,
@@ -252,6 +253,8 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         parts=(),
         skill=event.skill or task.skill,
     )
+    if event.recovery == "roll_back" and task.handed is not None:  # back to before it was handed on, too
+        task = replace(task, skill="", handed=None)
     mission = agenda.take(mission, agenda.JUDGED, event.task)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
     return agenda.set_timer(mission, agenda.FREE, event.task, event.not_before)
@@ -375,6 +378,7 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     goals.GoalFailed: _goal_failed,
     worlds.WorldTripped: _tripped,
     **REPLANNING,
+    **HANDINGS,
     **VERDICTS,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))

@@ -17,6 +17,7 @@ from schemas.attempts import Death, Failure
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
+from schemas.handoff import Handed
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 
 
@@ -103,6 +104,8 @@ class TaskState(Struct, frozen=True):
             stands for it as long as it is replaced.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
+        handed: what the next attempt is told of the one that handed the task on; it begins with that one's workspace.
+        offers: how many times an attempt has offered the task to others.
         answers: ids of the commands by which a person answered; one that comes again answers no later question.
         deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
@@ -121,6 +124,8 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    handed: Handed | None = None
+    offers: int = 0
     answers: tuple[str, ...] = ()
     rounds: int = 0
     parts: tuple[str, ...] = ()

@@ -23,7 +23,7 @@ def _finished(mission: Mission, fact: Fact, event: attempts.AttemptFinished) -> 
         return mission  # the first word of an attempt counts
     task = replace(mission.tasks[event.task], finished=event)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
-    if event.outcome == "succeeded":
+    if event.wants_verdict:
         return mission  # its own word; the world has to confirm it
     failure = event.failure or Failure(code=event.outcome, message=f"the attempt {event.outcome.replace('_', ' ')}")
     return _judge(mission, event.task, Verdict(failure))

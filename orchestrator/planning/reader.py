@@ -17,6 +17,7 @@ from orchestrator.planning.shorthand import duration, expectation
 from schemas.barriers import Barrier
 from schemas.errors import InvalidWorkflow
 from schemas.events.registry import explain
+from schemas.handoff import HandOffRule
 from schemas.plan import (
     GoalSpec,
     Group,
@@ -77,7 +78,7 @@ _TASK: dict[str, Key] = {
     "on_conflict": Key("on_conflict"),
     "timeout": Key("timeout_s", _duration),
 }
-_NESTED = ("barrier", "expects", "retry", "recover")
+_NESTED = ("barrier", "expects", "retry", "recover", "hand_off")
 _INSTEAD = ("smaller_step", "otherwise")
 _BARRIER: dict[str, Key] = {
     **{name: Key(name) for name in ("at_least", "then_at_least", "since", "rest")},
@@ -88,6 +89,11 @@ _RETRY: dict[str, Key] = {
     "max_deaths": Key("max_deaths"),
     "delay": Key("delay_s", _duration),
     "max_delay": Key("max_delay_s", _duration),
+}
+_HAND_OFF: dict[str, Key] = {
+    "to": Key("to", _names),
+    "most": Key("most"),
+    "accept_within": Key("accept_within_s", _duration),
 }
 _RULE: dict[str, Key] = {
     **{name: Key(name) for name in ("max_attempts", "factor")},
@@ -197,7 +203,8 @@ class Reader(FieldReader):
         return cast("StrategyWish", wish)
 
     def _task(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
-        entries = self.known_keys(node, [*_TASK, *_NESTED, *_INSTEAD], path, f"task {id_!r}")
+        known = [*_TASK, *_NESTED, *_INSTEAD]
+        entries = self.known_keys(node, known, path, f"task {id_!r}")
         if entries is None:
             return None
         if "skill" not in entries:
@@ -216,6 +223,8 @@ class Reader(FieldReader):
         for key in _INSTEAD:
             if key in entries:
                 extra[key] = tuple(self.entries(entries, (*path, key), self._part))
+        if "hand_off" in entries:
+            extra["hand_off"] = self._hand_off(entries["hand_off"], (*path, "hand_off"))
         return self.made(TaskSpec, entries, _TASK, extra, path)
 
     def _part(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
@@ -244,6 +253,12 @@ class Reader(FieldReader):
         if "by_error" in entries:
             extra["by_error"] = self._by_error(entries["by_error"], (*path, "by_error"))
         return self.made(RetryPolicy, entries, _RETRY, extra, path)
+
+    def _hand_off(self, node: Node, path: Path) -> HandOffRule | None:
+        if node.mapping is None:  # just the skills
+            node = Node({"to": node}, node.mark, {"to": node.mark})
+        entries = self.known_keys(node, _HAND_OFF, path, "hand_off")
+        return None if entries is None else self.made(HandOffRule, entries, _HAND_OFF, {}, path)
 
     def _by_error(self, node: Node, path: Path) -> dict[str, RetryRule] | None:
         made: dict[str, RetryRule] = {}

@@ -30,6 +30,8 @@ from schemas.events.task import (
     TaskAsked,
     TaskCancelled,
     TaskFailed,
+    TaskHandedBack,
+    TaskHandedOver,
     TaskReady,
     TaskRetried,
     TaskSkipped,
@@ -115,7 +117,15 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
         case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
         case (
-            TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() | TaskAsked() | TaskStuck()
+            TaskCancelled()
+            | TaskSkipped()
+            | TaskFailed()
+            | TaskSucceeded()
+            | TaskRetried()
+            | TaskAsked()
+            | TaskStuck()
+            | TaskHandedOver()
+            | TaskHandedBack()
         ) as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
@@ -188,7 +198,7 @@ def _report(floor: Floor, event: AttemptFinished, fact: Fact) -> Floor:
     opened = floor.attempts.get(event.task)
     if opened is None or opened.ready.attempt != event.attempt or opened.stage is Stage.REPORTED:
         return floor  # the late word of an attempt that no longer counts
-    if event.outcome != "succeeded":
+    if not event.wants_verdict:
         return _close(floor, event.task, event.attempt)  # there is nothing to compare; the orchestrator decides
     return _put(floor, event.task, replace(opened, stage=Stage.REPORTED, since=fact.at, finished=event), waits=True)
 
@@ -198,8 +208,8 @@ def _keep(floor: Floor, event: WorldConfirmed) -> Floor:
     opened = floor.attempts.get(event.task)
     if opened is None or opened.ready.attempt != event.attempt or opened.finished is None:
         return floor
-    if opened.finished.product is None:
-        return floor
+    if opened.finished.product is None or opened.finished.is_offer:
+        return floor  # what was handed on does not count yet
     floor = replace(floor, trees=noted(floor.trees, opened.ready.workspace, opened.finished))
     if not opened.ready.writes:
         return floor

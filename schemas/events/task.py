@@ -10,6 +10,7 @@ from pydantic import Field
 from schemas.attempts import Death, Failure
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation, Observation, Violation
+from schemas.handoff import Handed
 from schemas.plan import OnConflict, Prefer, TaskId, TaskSpec
 from schemas.requirements import Value
 
@@ -34,6 +35,7 @@ class TaskReady(AttemptPayload):
     advice: str = Field(default="", description="what a person said to it")
     needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
     needs_missing: tuple[str, ...] = Field(default=(), description="behind a barrier: what it begins without")
+    handed: Handed | None = Field(default=None, description="from whom it was handed over, with what was made so far")
 
 
 class TaskSucceeded(AttemptPayload):
@@ -72,6 +74,29 @@ class TaskRetried(AttemptPayload):
     rule: int = Field(default=-1, description="number of that rule, of the task's own and then the mission's")
     feedback: tuple[Violation, ...] = ()
     skill: str = Field(default="", description="another skill that shall try it")
+
+
+class TaskHandedOver(AttemptPayload):
+    """An offer was accepted: ``attempt`` will be made by another skill, from where attempt n-1 stopped.
+
+    It is neither a failure nor a retry. The notes and the workspace stand in the offer, ``attempt.finished``.
+    """
+
+    TYPE: ClassVar[str] = "task.handed_over"
+    giver: str = Field(description="the skill that had it")
+    skill: str = Field(description="the skill that gets it")
+    why: str
+    number: int = Field(ge=1, description="which offer of this task it is")
+
+
+class TaskHandedBack(AttemptPayload):
+    """An offer was refused, or nobody took it: ``attempt`` goes to the skill that made it, which is told why."""
+
+    TYPE: ClassVar[str] = "task.handed_back"
+    skill: str = Field(description="the skill that made the offer and gets the task back")
+    to: str = Field(description="the skill it was offered to")
+    failure: Failure
+    number: int = Field(ge=1, description="which offer of this task it was")
 
 
 class TaskFailed(AttemptPayload):

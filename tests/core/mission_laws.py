@@ -10,7 +10,7 @@ from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionSta
 from schemas.barriers import Barrier
 from schemas.events import Payload
 from schemas.events.mission import MissionCompleted, MissionExtended
-from schemas.events.task import TaskReady, TaskSucceeded
+from schemas.events.task import TaskHandedBack, TaskHandedOver, TaskReady, TaskSucceeded
 from schemas.plan import ROOT_GOAL, Group, TaskSpec
 
 NOBODY = "no longer needed"
@@ -66,12 +66,38 @@ def check_step(before: Mission, payload: Payload, now: datetime) -> None:
             assert task.verdict.failure is None
             assert task.finished is not None
             assert task.finished.outcome == "succeeded"
+        case TaskHandedOver() | TaskHandedBack():
+            _check_handed(before, payload)
         case MissionCompleted():
             _check_completed(before)
 
 
+def _check_handed(before: Mission, event: TaskHandedOver | TaskHandedBack) -> None:
+    """A task is handed on after a confirmed offer, within its bound, and comes back to whoever offered it."""
+    task = before.tasks[event.task]
+    assert task.status is TaskStatus.READY
+    assert event.attempt == task.attempt + 1
+    assert task.verdict is not None
+    assert event.number <= task.spec.hand_off.most + 1
+    if task.verdict.failure is None:
+        assert task.finished is not None
+        assert task.finished.is_offer
+        assert event.number == task.offers + 1
+    else:
+        assert isinstance(event, TaskHandedBack)
+        assert task.handed is not None
+        assert event.skill == task.handed.skill
+    if isinstance(event, TaskHandedOver):
+        assert event.number <= task.spec.hand_off.most
+        assert task.spec.hand_off.to is None or event.skill in (*task.spec.hand_off.to, task.spec.skill)
+
+
 def _check_ready(before: Mission, event: TaskReady, now: datetime) -> None:
     task = before.tasks[event.task]
+    assert event.handed == task.handed
+    if task.handed is not None and not any(rule.do == "other_agent" for rule in task.spec.recover):
+        last = task.handed.turns[-1]
+        assert event.skill == (last.skill if task.handed.returned else last.to)
     assert before.status is MissionStatus.RUNNING
     assert task.status in (TaskStatus.WAITING, TaskStatus.RETRYING)
     assert event.attempt == task.attempt + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from schemas.handoff import HandOffRule
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, Recovery, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 
 LISTS: tuple[Any, ...] = (
@@ -63,7 +64,10 @@ def _task(rng: Random, name: str, needs: tuple[str, ...], goal: str, known: list
         by_error={"timed_out": RetryRule(max_attempts=1)} if rng.random() < 0.2 else {},
     )
     recover = tuple(_rule(rng) for _ in range(rng.choice((0, 0, 1, 2))))
-    return TaskSpec(id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, recover=recover)
+    hand_off = HandOffRule(to=rng.choice((None, None, (), ("other",), ("other", "third"))), most=rng.randint(0, 3))
+    return TaskSpec(
+        id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, recover=recover, hand_off=hand_off
+    )
 
 
 def _rule(rng: Random) -> RecoveryRule:

@@ -36,6 +36,7 @@ from schemas.events.mission import MissionExtended, MissionPaused, MissionReopen
 from schemas.events.task import TaskCancelled, TaskReady, TaskReplanned, TaskSucceeded
 from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 from schemas.expectations import Violation
+from schemas.handoff import NOT_ACCEPTED, HandOff
 from schemas.plan import Plan
 from tests.core.mission_laws import check_counters, check_step
 from tests.core.mission_plans import make_items, make_parts
@@ -121,6 +122,9 @@ class Play:
         rng, task = self.rng, self.state.tasks.get(name)
         failure = Failure(code="x", message="went wrong", retryable=rng.random() < 0.6)
         reported = task is not None and task.finished is not None and task.attempt == attempt
+        if not reported and rng.random() < 0.2:
+            self.put(_offer(rng, name, attempt))
+            return
         if rng.random() < well:
             self.put(_success(rng, name, attempt) if not reported else WorldConfirmed(task=name, attempt=attempt))
             return
@@ -134,6 +138,7 @@ class Play:
             ActionExpired(task=name, attempt=attempt, failure=failure.model_copy(update={"retryable": True})),
             ActionExpired(task=name, attempt=attempt, worker=f"w{attempt}", failure=lost),
             ActionRefused(task=name, attempt=attempt, failure=failure),
+            ActionExpired(task=name, attempt=attempt, failure=Failure(code=NOT_ACCEPTED, message="nobody took it")),
         ]
         self.put(rng.choice(words))
 
@@ -253,6 +258,14 @@ class Play:
 def _success(rng: Random, name: str, attempt: int) -> AttemptFinished:
     output: dict[str, Any] = {"n": rng.randint(0, 9), "items": make_items(rng)}
     return AttemptFinished(task=name, attempt=attempt, worker="w", outcome="succeeded", output=output)
+
+
+def _offer(rng: Random, name: str, attempt: int) -> AttemptFinished:
+    offer = HandOff(to=rng.choice(("s", "other", "third")), why="I cannot", notes={"n": attempt})
+    made = {"tree": f"{attempt:040x}"}
+    return AttemptFinished(
+        task=name, attempt=attempt, worker="w", outcome="handed_off", product=made, hand_off=offer, agent="a"
+    )
 
 
 def _about_nobody(rng: Random) -> Payload:

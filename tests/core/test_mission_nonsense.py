@@ -22,6 +22,7 @@ from schemas.events import task as tasks
 from schemas.events import world as worlds
 from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
+from schemas.handoff import HandOff
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 from tests.core.mission_plans import make_plan
 
@@ -58,6 +59,12 @@ def anything(rng: Random, mission: Mission) -> Payload:
                 failure=rng.choice((None, failure)),
             ),
             tasks.TaskRetried(task=task, attempt=attempt, not_before=NOW, failure=failure),
+            tasks.TaskHandedOver(
+                task=task, attempt=attempt, giver="s", skill="other", why="?", number=rng.randint(1, 3)
+            ),
+            tasks.TaskHandedBack(
+                task=task, attempt=attempt, skill="s", to="other", failure=failure, number=rng.randint(1, 3)
+            ),
             tasks.TaskSucceeded(task=task, attempt=attempt),
             tasks.TaskFailed(task=task, attempt=attempt, failure=failure),
             tasks.TaskSkipped(task=task, reason="?"),
@@ -65,7 +72,11 @@ def anything(rng: Random, mission: Mission) -> Payload:
             goals.GoalAchieved(goal=goal),
             goals.GoalFailed(goal=goal, failure=failure),
             attempts.AttemptFinished(
-                task=task, attempt=attempt, worker="w", outcome=rng.choice(("succeeded", "failed"))
+                task=task,
+                attempt=attempt,
+                worker="w",
+                outcome=rng.choice(("succeeded", "failed", "handed_off")),
+                hand_off=rng.choice((None, HandOff(to=rng.choice(("s", "other")), why="?"))),
             ),
             worlds.WorldConfirmed(task=task, attempt=attempt),
             worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),

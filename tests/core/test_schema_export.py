@@ -68,7 +68,9 @@ def typed_value(field: FieldInfo, inside: tuple[Any, ...] = ()) -> Any:
 def sample[Model: BaseModel](kind: type[Model], *, full: bool = True, inside: tuple[Any, ...] = ()) -> Model:
     """An instance with every field set, or with the mandatory ones only."""
     fields = kind.model_fields.items()
-    return kind.model_validate({name: typed_value(field, inside) for name, field in fields if full or field.is_required()})
+    return kind.model_validate(
+        {name: typed_value(field, inside) for name, field in fields if full or field.is_required()}
+    )
 
 
 def event_of(payload: Payload) -> Event:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from events.leadership.group import Group
 from events.port import Log
 from orchestrator.desks import Desk
 from orchestrator.planning import Impasse
@@ -125,19 +126,29 @@ class Fleet:
         self._starts[node.name] = lambda: self.process(kind, life)
         self._launch(node.name, life(node, RoughLog(self.log, node, self.fates), self._ears[node.name]))
 
-    def _orchestrator(self, node: Node, log: Log, _ears: Ears) -> Coroutine[Any, Any, None]:
+    def _orchestrator(self, node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         more = {name: value for part in self.parts for name, value in part.orchestrator().items()}
         planner = more.pop("planner", None) or NoPlanner()
+        more |= {"group": self._group("orchestrator", node), "signals": ears}
         made = Orchestrator(log, self.commands, planner, name=node.name, clock=node.clock, **more)
         self.deciders[node.name] = made
         return made.run()
 
     def _manager(self, node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         made = TaskQueueManager(
-            log, ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
+            log,
+            ears,
+            lambda _: self.queue,
+            name=node.name,
+            clock=node.clock,
+            monotonic=node.monotonic,
+            group=self._group("task-queue", node),
         )
         self.deciders[node.name] = made
         return made.run()
+
+    def _group(self, role: str, node: Node) -> Group | None:
+        return next((group for part in self.parts if (group := part.group(role, node)) is not None), None)
 
     def _worker(self, skills: tuple[str, ...], node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         return Worker(node, log, ears, self.queue, self.fates, skills, self.parts).run()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.core.handing import EXHAUSTED
 from orchestrator.core.recovery import QUARANTINED, WORKER_LOST
 from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
@@ -159,6 +160,10 @@ def _failed(said: Said) -> None:
         said.need(not event.failure.retryable, "nothing is given up that may be tried again")
     elif task.refused != event.attempt:
         said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+        if event.failure.code == EXHAUSTED:
+            said.need(task.verdicts.get(event.attempt, event) is None, "only a confirmed offer is one too many")
+            task.ended = "failed"
+            return
         failure = _failed_verdict(said, task, event.attempt)
         said.need(failure.code != Stopped.code, "what a stop ended is tried again")
         _, rule = book.rule_for(task)
@@ -216,7 +221,7 @@ def _finished(said: Said) -> None:
     if counts and not said.book.ended and event.failure is not None:
         said.need(event.failure.code != Cancelled.code, "nobody is stopped whose attempt counts", str(event.failure))
     task.reports.setdefault(event.attempt, event)
-    if event.outcome != "succeeded":
+    if not event.wants_verdict:
         task.judge(event.attempt, event.failure or Failure(code=event.outcome, message="it did not succeed"))
 
 
@@ -240,7 +245,7 @@ def _violated(said: Said) -> None:
 
 def _reported(said: Said, task: TaskBook) -> None:
     report = task.reports.get(said.payload.attempt)
-    good = report is not None and report.outcome == "succeeded"
+    good = report is not None and report.wants_verdict
     said.need(good, "only what was reported is judged")
 
 

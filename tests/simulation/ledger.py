@@ -281,6 +281,8 @@ def flaws(spec: TaskSpec, report: AttemptFinished) -> Iterator[str]:
     """The categories of what is not as expected in a report; for the expectations that simulated plans have."""
     seen = report.observation
     for expected in spec.expects:
+        if report.is_offer and not isinstance(expected, MaxDuration):
+            continue  # of what is handed on, only what forbids something is asked
         match expected:
             case OutputHas():
                 if any(report.output.get(key) is None for key in expected.keys):
