@@ -82,8 +82,7 @@ def anything(rng: Random, mission: Mission) -> Payload:
             worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),
             worlds.WorldTripped(rule="r", message="m", task=task, attempt=attempt),
             tasks.TaskAsked(task=task, attempt=attempt, question="?", rule=rng.randint(-1, 2)),
-            tasks.TaskStuck(task=task, attempt=attempt, failure=failure, rule=rng.randint(-1, 2)),
-            _replanned(rng, mission, task, attempt),
+            *_about_the_planner(rng, mission, task, attempt),
             tasks.TaskAnswered(task=task, attempt=attempt, decision=rng.choice(("retry", "fail"))),
             actions.ActionExpired(task=task, attempt=attempt, failure=failure),
             actions.ActionRefused(task=task, attempt=attempt, failure=failure),
@@ -113,6 +112,12 @@ def _plan(rng: Random) -> Plan:
         groups=tuple(Group(id=rng.choice(names), items="${x", tasks=(), goal=rng.choice(names)) for _ in range(1)),
         result={"r": "${x"},
     )
+
+
+def _about_the_planner(rng: Random, mission: Mission, task: str, attempt: int) -> tuple[Payload, Payload]:
+    failure = Failure(code="x", message="?")
+    stuck = tasks.TaskStuck(task=task, attempt=attempt, failure=failure, rule=rng.randint(-1, 2))
+    return stuck, _replanned(rng, mission, task, attempt)
 
 
 def _replanned(rng: Random, mission: Mission, task: str, attempt: int) -> tasks.TaskReplanned:
