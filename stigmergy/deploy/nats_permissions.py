@@ -73,13 +73,7 @@ def grants() -> tuple[Grant, ...]:
             ),
             (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}", replicas_subject("task-queue")),
         ),
-        # Workers serve all tenants, so no subject can say in whose name one may ask; a worker answers no other way than
-        # to the asker's own subject of the same tenant.
-        Grant(
-            "worker",
-            (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED, PEERS, ANSWERS),
-            (_INBOX, REFLEX, POOLS, ORDERS, PEERS, ANSWERS),
-        ),
+        _worker(),
         # Read models write nothing to the log; they answer questions. A standby asks the process that writes.
         Grant("projections", (*_reads(), _INBOX, "ask.*.world.>"), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.
@@ -113,6 +107,16 @@ def grants() -> tuple[Grant, ...]:
             ),
             (_INBOX, HEARTBEATS, ACKNOWLEDGED),
         ),
+    )
+
+
+def _worker() -> Grant:
+    """Workers serve all tenants, so no subject can say in whose name one may ask; a worker answers no other way than to
+    the asker's own subject of the same tenant."""
+    return Grant(
+        "worker",
+        (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED, PEERS, ANSWERS),
+        (_INBOX, REFLEX, POOLS, ORDERS, PEERS, ANSWERS),
     )
 
 
