@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from benchmarks.synthetic import messages, rows_sql
+from events.codec import unstamped
 from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect
 from events.port import Stored
@@ -21,10 +24,16 @@ from projections.analytics.engine import ONE_BLOCK, ChdbEngine
 from projections.analytics.following import AnalyticsRole
 from projections.analytics.rows import decode
 from projections.analytics.store import Store
-from projections.archive.following import ArchiveRole
+from projections.archive.checking import verify
+from projections.archive.columns import table_of as archive_table
+from projections.archive.following import ArchiveRole, Limits
+from projections.archive.messages import decode as archive_decode
+from projections.archive.parquet import encoded
 from projections.archive.places import FolderPlace
+from projections.frames import frame_of
 
 _BLOCK = 1_000_000
+Figures = dict[str, float]
 
 
 def cpu_s() -> float:
@@ -33,7 +42,7 @@ def cpu_s() -> float:
     return times.user + times.system
 
 
-def engine(folder: Path, many: int) -> dict[str, float]:
+def engine(folder: Path, many: int) -> Figures:
     """What the engine does by itself: rows of ``numbers()`` into the same tables with the same views."""
     made, database = _opened(folder)
     began, spent = time.perf_counter(), cpu_s()
@@ -45,9 +54,9 @@ def engine(folder: Path, many: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_s": spent}
 
 
-def stages(folder: Path, many: int) -> dict[str, float]:
+def stages(folder: Path, many: int) -> Figures:
     """Processor time of each stage by itself, in µs an event."""
-    stored = [Stored(n + 1, each.subject, each.payload) for n, each in enumerate(messages(many))]
+    made = [Stored(n + 1, each.subject, each.payload) for n, each in enumerate(messages(many))]
     found: dict[str, float] = {}
 
     def timed[T](name: str, work: Callable[[], T]) -> T:
@@ -56,18 +65,15 @@ def stages(folder: Path, many: int) -> dict[str, float]:
         found[name] = (cpu_s() - began) / many * 1e6
         return result
 
-    decoded = timed("decode", lambda: [decode(each) for each in stored])
-    table = timed("columns", lambda: [table_of(decoded[n : n + 16]) for n in range(0, len(decoded), 16)])
-    made, database = _opened(folder)
-    timed("engine", lambda: [made.insert(f"{database}.events", each, ONE_BLOCK) for each in [_joined(table)]])
-    made.close()
+    timed("decode", lambda: [unstamped(each) for each in made])
+    timed("columns of both", lambda: [frame_of(each) for each in made])
+    tables = timed("the sink's own", lambda: [table_of([decode(each)]) for each in made])
+    archived = timed("the archive's own", lambda: archive_table([archive_decode(each) for each in made]))
+    timed("Parquet", lambda: [encoded(archived.slice(n, 100_000)) for n in range(0, many, 100_000)])
+    opened, database = _opened(folder)
+    timed("engine", lambda: opened.insert(f"{database}.events", pa.concat_tables(tables), ONE_BLOCK))
+    opened.close()
     return found
-
-
-def _joined(tables: list[object]) -> object:
-    import pyarrow as pa
-
-    return pa.concat_tables(tables).combine_chunks()
 
 
 def _opened(folder: Path) -> tuple[ChdbEngine, str]:
@@ -75,48 +81,86 @@ def _opened(folder: Path) -> tuple[ChdbEngine, str]:
     return made, Store(made, Layout(), "benchmark").open().database
 
 
-async def sink(url: str, folder: Path, last: int) -> dict[str, float]:
-    """The log into chDB, up to a sequence."""
-    done = asyncio.Event()
-    log = await JetStreamLog.open(await connect(url, name="sink"))
-    made = ChdbEngine(folder)
-    role = AnalyticsRole(log, made, writer="benchmark", committed=lambda at: done.set() if at >= last else None)
-    return await _measured(log, role, done)
+async def follow(url: str, folder: Path, last: int, models: tuple[str, ...]) -> Figures:
+    """The log into read models up to a sequence, all in this process, as ``stig serve`` hosts them.
 
+    Every commit is a line on standard output: the model, and the sequence it has reached.
+    """
+    log = await JetStreamLog.open(await connect(url, name="benchmark"))
+    begun: dict[str, float] = {}
+    reached = {model: asyncio.Event() for model in models}
 
-async def archive(url: str, folder: Path, last: int) -> dict[str, float]:
-    """The log into Parquet, up to a sequence."""
-    done = asyncio.Event()
-    log = await JetStreamLog.open(await connect(url, name="archive"))
-    role = ArchiveRole(log, FolderPlace(folder), committed=lambda at: done.set() if at >= last else None)
-    return await _measured(log, role, done)
+    def committed(model: str) -> Callable[[int], None]:
+        def tell(at: int) -> None:
+            print(model, at, flush=True)
+            if at >= last:
+                reached[model].set()
 
+        return tell
 
-async def _measured(log: JetStreamLog, role: AnalyticsRole | ArchiveRole, done: asyncio.Event) -> dict[str, float]:
-    ready = asyncio.Event()
-    running = asyncio.create_task(role.run(ready))
-    await ready.wait()
-    began, spent = time.perf_counter(), cpu_s()
-    waiting = asyncio.create_task(done.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    seconds, spent = time.perf_counter() - began, cpu_s() - spent
-    if running.done():
-        running.result()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    def made(model: str) -> AnalyticsRole | ArchiveRole:
+        if model == "sink":
+            return AnalyticsRole(log, ChdbEngine(folder / "sink"), writer="benchmark", committed=committed(model))
+        # A minute is what the archive waits for more by default; at the end of a benchmark there is no more.
+        return ArchiveRole(log, FolderPlace(folder / "archive"), Limits(seconds=1.0), committed=committed(model))
+
+    running: list[asyncio.Task[None]] = []
+    for model in models:  # the sink first: opening the engine takes a second, and the others join it
+        ready = asyncio.Event()
+        running.append(asyncio.create_task(made(model).run(ready)))
+        await asyncio.wait({running[-1], asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        begun[model] = time.perf_counter()
+    spent = cpu_s()
+    done = asyncio.create_task(_all(reached))
+    await asyncio.wait({*running, done}, return_when=asyncio.FIRST_COMPLETED)
+    seconds, spent = time.perf_counter() - min(begun.values()), cpu_s() - spent
+    for task in running:
+        if task.done():
+            task.result()
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
     await log.close()
-    return {"seconds": seconds, "cpu_s": spent}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "cpu_s": spent, "peak_mb": peak}
+
+
+async def _all(reached: dict[str, asyncio.Event]) -> None:
+    for event in reached.values():
+        await event.wait()
+
+
+async def judge(url: str, folder: Path, last: int) -> Figures:
+    """What the read models hold: nothing lost, nothing doubled. ``problems`` is 0 if so."""
+    log = await JetStreamLog.open(await connect(url, name="judge"))
+    place = FolderPlace(folder / "archive")
+    report = await verify(place, log)
+    await log.close()
+    made, database = _opened(folder / "sink")
+    [row] = made.query(
+        f"SELECT count(), uniqExact(sequence, idx), max(sequence), uniqExact(sequence) FROM {database}.events"
+    )
+    [(rolled,)] = made.query(f"SELECT sum(events) FROM {database}.type_minutes")
+    made.close()
+    rows, different, newest, messages_ = (int(each) for each in row)
+    right = (rows == different == report.events == report.compared == int(rolled), newest == last, messages_ == last)
+    return {
+        "rows": rows,
+        "archived": report.events,
+        "problems": len(report.problems) + right.count(False),
+    }
 
 
 def main() -> None:
-    """``analytics_sides.py engine|stages FOLDER MANY`` or ``sink|archive FOLDER LAST URL``."""
+    """``engine|stages FOLDER MANY``, ``judge FOLDER LAST URL``, or ``follow FOLDER LAST URL sink[,archive]``."""
     name, folder, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if name in ("engine", "stages"):
         result = {"engine": engine, "stages": stages}[name](folder, number)
     else:
-        side = {"sink": sink, "archive": archive}[name]
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            result = runner.run(side(sys.argv[4], folder, number))
+            if name == "judge":
+                result = runner.run(judge(sys.argv[4], folder, number))
+            else:
+                result = runner.run(follow(sys.argv[4], folder, number, tuple(sys.argv[5].split(","))))
     sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -27,8 +28,17 @@ def messages(many: int) -> list[Message]:
 def _frame(root: str, number: int) -> Message:
     kind, mission = _TYPES[number % 8], f"mission-{number // 8 % 500}"
     cause = derive(root, str(number))
-    time = rfc3339(instant_of(root))
-    events = tuple(_event(kind, mission, cause, time, number * FRAME + each) for each in range(FRAME))
+    begin = instant_of(root)
+    events = tuple(
+        _event(
+            kind,
+            mission,
+            cause,
+            rfc3339(begin + timedelta(milliseconds=(number * FRAME + each) % 3_600_000)),
+            number * FRAME + each,
+        )
+        for each in range(FRAME)
+    )
     raw, content_type = encode(events)
     return Message(subject_of(events), raw, cause, content_type)
 

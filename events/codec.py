@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from events.blobs.port import BlobStore
+from events.port import Stored
 from schemas.envelope import FRAME, SINGLE, Event
 from schemas.errors import InvalidEvent, PayloadTooLarge
 from schemas.subjects import FRAMED, of_event, of_frame
@@ -98,10 +99,7 @@ def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:
     Raises:
         InvalidEvent: the bytes are neither an event nor a frame, or do not belong to the subject.
     """
-    try:
-        events = _many.decode(raw) if raw[:1] == b"[" else [_one.decode(raw)]
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidEvent(f"message {sequence} is no CloudEvent: {error}") from error
+    events = _decoded(raw, sequence)
     check_place(events, subject, sequence)
     for index, event in enumerate(events):
         # The event was made a few lines above and nobody else has it yet: stamping it in place saves a copy an event.
@@ -112,16 +110,36 @@ def decode(raw: bytes, subject: str, sequence: int = 0) -> list[Event]:
     return events
 
 
+def unstamped(stored: Stored) -> tuple[Sequence[Event], frozenset[str]]:
+    """The events of a message without their place in the log, and their types. Shared among readers: not to be changed.
+
+    Stamping a thousand events of a frame takes a tenth of the time of decoding them, and readers at volume know the
+    place once for all. Raises as :func:`decode` does.
+    """
+    found: tuple[Sequence[Event], frozenset[str]] | None = stored.notes.get("events")
+    if found is None:
+        events = _decoded(stored.raw, stored.sequence)
+        found = events, frozenset(check_place(events, stored.subject, stored.sequence))
+        stored.notes["events"] = found
+    return found
+
+
+def _decoded(raw: bytes, sequence: int) -> list[Event]:
+    try:
+        return _many.decode(raw) if raw[:1] == b"[" else [_one.decode(raw)]
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEvent(f"message {sequence} is no CloudEvent: {error}") from error
+
+
 def check_place(events: Sequence[Enveloped], subject: str, sequence: int) -> set[str]:
     """The types of the events of one message, which belongs where it lies. Raises :class:`InvalidEvent`."""
     if not events:
         raise InvalidEvent(f"message {sequence} is an empty frame")
-    # The events of a frame say the same a thousand times: what is different is looked at once.
-    said = {(event.tenant, event.mission, event.type, event.specversion) for event in events}
+    said = _said(events)
     kind, tenant, mission, noun, verb, *_ = (*subject.split("."), "", "", "", "")
     single, prefix = f"{noun}.{verb}", f"{noun}." if verb == FRAMED else "\0"
     for its_tenant, its_mission, its_type, version in said:
-        if version != "1.0" or "" in [event.id for event in events]:
+        if version != "1.0":
             raise InvalidEvent(f"message {sequence} is no CloudEvent 1.0 of ours: id and specversion 1.0 are needed")
         fits = its_type.startswith(prefix) or its_type == single
         if not fits or its_mission != mission or its_tenant != tenant or kind != "events":
@@ -130,6 +148,27 @@ def check_place(events: Sequence[Enveloped], subject: str, sequence: int) -> set
                 f"of tenant {its_tenant!r}"
             )
     return {each[2] for each in said}
+
+
+def _said(events: Sequence[Enveloped]) -> set[tuple[str, str, str, str]]:
+    """The different things that events say of their place, with no version for one that has no id.
+
+    The events of a frame say the same a thousand times, so they are compared with the first one as long as they do.
+    """
+    first = events[0]
+    tenant, mission, kind, version = first.tenant, first.mission, first.type, first.specversion
+    for each in events:
+        if (
+            each.type != kind
+            or each.mission != mission
+            or each.tenant != tenant
+            or each.specversion != version
+            or not each.id
+        ):
+            break
+    else:
+        return {(tenant, mission, kind, version)}
+    return {(each.tenant, each.mission, each.type, each.specversion if each.id else "") for each in events}
 
 
 async def check_in(event: Event, blobs: BlobStore) -> Event:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from events.blobs.memory import MemoryBlobs
 from events.blobs.port import BlobStore
 from events.codec import check_in, check_out, decode, encode, frame_id, frames, subject_of
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Wants, Window, Write, everything
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, LimitExceeded, PayloadTooLarge, StigmergyError
 from schemas.events import type_named
@@ -101,14 +101,15 @@ class MemoryLog:
     def _last(self, pattern: str) -> int:
         return next((m.sequence for m in reversed(self._messages[self._forgotten :]) if matches(m.subject, pattern)), 0)
 
-    async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+    async def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
         async for found in self._following(window, batch):
-            events = [event for stored in found for event in await self._events(stored)]
+            wanted = [stored for stored in found if wants(stored.subject, stored.sequence)]
+            events = [event for stored in wanted for event in await self._events(stored)]
             yield Batch(tuple(events), found[-1].sequence)
 
     async def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
         async for found in self._following(window, batch):
-            yield list(found)
+            yield [Stored(each.sequence, each.subject, each.raw) for each in found]
 
     async def bury(self, stored: Stored, error: StigmergyError) -> None:
         self.lay_down(stored, error, "reader")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from events.blobs.port import BlobStore
 from schemas.envelope import Event
@@ -47,6 +47,15 @@ class Ack:
     duplicate: bool = False
 
 
+Wants = Callable[[str, int], bool]
+"""Whether a message is to be decoded, by its subject and sequence. Asked in the order of the log, maybe twice."""
+
+
+def everything(_subject: str, _sequence: int) -> bool:
+    """Wants every message."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Events in the order of the log. ``last`` is the sequence of the last message they came in."""
@@ -74,11 +83,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as the log keeps it, not decoded."""
+    """A message as the log keeps it, not decoded.
+
+    Attributes:
+        notes: what readers of one process have made of it, each under a name of its own, so that the next one need not.
+    """
 
     sequence: int
     subject: str
     raw: bytes = field(repr=False)
+    notes: dict[str, Any] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
 
 class Delivery(Protocol):
@@ -162,9 +176,10 @@ class Log(Protocol):
             PayloadTooLarge, DiskFull, LogUnavailable: the log cannot take it.
         """
 
-    def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
+    def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
         """Every event from ``window.first`` on, in order, for ever; waits for new ones at the end.
 
+        Messages that are not wanted are not decoded; a batch says all the same that they were passed.
         What cannot be decoded goes to the dead letters and is passed over.
         """
 

@@ -27,13 +27,27 @@ from events.appending import append_framed
 from events.blobs.port import BlobStore
 from events.codec import check_out, decode, subject_of
 from events.memory import matches
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Log, Stored, Subscription, Window, Write
+from events.port import (
+    Ack,
+    Batch,
+    DeadLetter,
+    Delivery,
+    Guard,
+    Log,
+    Stored,
+    Subscription,
+    Wants,
+    Window,
+    Write,
+    everything,
+)
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 
 _ALL = "events.>"
 _ANYWHERE = "events.*.*."
 _MOST_WAITING = 10_000
+_LEAST_PARTS = 5
 _MOST_KNOWN = 4096
 _BATCH = 500
 
@@ -58,6 +72,7 @@ class SharedLog:
         self._followers: list[_Follower] = []
         self._pump: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
+        self._joined = False
 
     # writing
 
@@ -86,12 +101,12 @@ class SharedLog:
 
     # following
 
-    async def follow(self, window: Window, *, batch: int = _BATCH) -> AsyncGenerator[Batch]:
+    async def follow(self, window: Window, *, batch: int = _BATCH, wants: Wants = everything) -> AsyncGenerator[Batch]:
         if window.since is not None or not all(self._reads(each) for each in window.filters):
-            async for found in self._log.follow(window, batch=batch):
+            async for found in self._log.follow(window, batch=batch, wants=wants):
                 yield found
             return
-        follower, first = _Follower(window.filters), window.first
+        follower, first = _Follower(window.filters, wants), window.first
         try:
             while not self._join(follower, first):
                 upto = self._position
@@ -117,6 +132,7 @@ class SharedLog:
             return False
         follower.first = first
         self._followers.append(follower)
+        self._joined = True
         return True
 
     async def _leave(self, follower: _Follower) -> None:
@@ -136,8 +152,12 @@ class SharedLog:
 
     async def _read(self, first: int) -> None:
         async for messages in self._log.messages(Window(self._filters, first), batch=_BATCH):
+            self._joined = False
             unknown = [stored for stored in messages if stored.sequence > self._position]
-            found = [(stored, await self._decoded(stored)) for stored in unknown]
+            found = [(stored, await self._decoded(stored) if self._wanted(stored) else []) for stored in unknown]
+            while self._joined:  # while a payload was fetched: who has just come was not asked
+                self._joined = False
+                found = [(stored, events or await self._decoded(stored)) for stored, events in found]
             if messages[-1].sequence > self._position:
                 # While a payload was fetched, something of our own may have been handed out already.
                 fresh = [(stored.subject, events) for stored, events in found if stored.sequence > self._position]
@@ -145,6 +165,11 @@ class SharedLog:
             while any(follower.full for follower in self._followers):
                 self._room.clear()
                 await self._room.wait()
+
+    def _wanted(self, stored: Stored) -> bool:
+        # All are asked: each has to know how far it was.
+        wanting = [each for each in self._followers if each.wants(stored.subject, stored.sequence)]
+        return bool(wanting)
 
     async def _decoded(self, stored: Stored) -> list[Event]:
         try:
@@ -200,8 +225,9 @@ class SharedLog:
 class _Follower:
     """One who follows: what waits for it, and what it wants to see."""
 
-    def __init__(self, filters: tuple[str, ...]) -> None:
+    def __init__(self, filters: tuple[str, ...], asked: Wants) -> None:
         self.first = 1
+        self._asked = asked
         self._filters = filters
         self._anywhere = all(each == _ALL or each.startswith(_ANYWHERE) for each in filters)
         self._wanted: dict[str, bool] = {}
@@ -216,10 +242,14 @@ class _Follower:
 
     def take(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
         for subject, events in messages:
-            if events and events[0].sequence >= self.first and self._wants(subject):
+            if events and self.wants(subject, events[0].sequence):
                 self._waiting.extend(events)
         self._last = last
         self._news.set()
+
+    def wants(self, subject: str, sequence: int) -> bool:
+        """Whether it is for this follower."""
+        return sequence >= self.first and self._wants(subject) and self._asked(subject, sequence)
 
     def fail(self, error: BaseException) -> None:
         self._failure = error
@@ -236,10 +266,11 @@ class _Follower:
         return batch
 
     def _wants(self, subject: str) -> bool:
-        if not self._anywhere:
+        parts = subject.split(".")
+        if not self._anywhere or len(parts) < _LEAST_PARTS:  # others' messages may have any subject
             return any(matches(subject, each) for each in self._filters)
         # What comes after tenant and mission decides; keys differ each time, so only that there is one is remembered.
-        _, _, _, noun, verb, *key = subject.split(".")
+        _, _, _, noun, verb, *key = parts
         ending = f"{noun}.{verb}.+" if key else f"{noun}.{verb}"
         wanted = self._wanted.get(ending)
         if wanted is None:

@@ -2,8 +2,9 @@
 
 The shell around a pure heart, shared by the orchestrator and the task-queue manager: read, fold, decide, append.
 State is only ever what has been read back from the log, never what was meant to be written; so it is always exactly a
-fold of a prefix of the log. Several replicas may run: each follows everything, all may decide, the guard lets one of
-them win, and the others read what the winner wrote.
+fold of a prefix of the log. Several replicas may run: each follows the whole log, but decodes, folds and decides only
+what is within its reach. Whoever decides beyond that, for a moment or for a command, does no harm: the guard lets one
+win, and the others read what the winner wrote.
 
 Roads not taken: folding one's own events at once after the acknowledgement saves the echo (0.3 ms), but then events of
 other writers that lie in between would be folded out of order. A durable consumer shared by the replicas would split
@@ -14,81 +15,46 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
-from events.port import Batch, Log, Window
+from events.port import Batch, Log, Wants, Window, everything
 from orchestrator.core.facts import Fact
+from orchestrator.desk import Desk, Everything, Reach, Rules
 from orchestrator.recording import Clock, Recorder, filters_for
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, LogUnavailable, StigmergyError
 from schemas.events import Payload
 from schemas.subjects import guard_filter
 
+__all__ = ["Desk", "Desks", "Rules"]
 _log = logging.getLogger(__name__)
 _ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
 _LOADED_AT_ONCE = 50
 _KEPT_ENDED = 200
 _CATCH_UP_S = 5.0
-
-
-class Rules[S](Protocol):
-    """What one role does with missions; implementations are pure."""
-
-    subjects: tuple[str, ...]
-    """What it reads, as endings of subjects; all that it writes is among it."""
-
-    def fresh(self, tenant: str, mission: str) -> S: ...
-    def evolve(self, state: S, fact: Fact) -> S: ...
-    def advance(self, state: S, now: datetime) -> list[Payload]: ...
-    def timer(self, state: S) -> datetime | None: ...
-    def seen(self, state: S) -> dict[str, int]: ...
-    def ended(self, state: S) -> bool: ...
-    def idle(self, state: S) -> bool:
-        """Whether :meth:`advance` would certainly find nothing."""
-        ...
-
-    def read(self, before: S, fact: Fact) -> None:
-        """Called with the state before a fresh fact that was folded: the place for effects that need no decision."""
-
-    def recorded(self, state: S, facts: Sequence[tuple[Payload, str]]) -> None:
-        """Called after a decision is on the log: the place for effects, such as sending a message."""
-
-
-class Desk[S]:
-    """One mission at hand.
-
-    Attributes:
-        place: sequence and index of the newest event folded into ``state``.
-        first: sequence of the submission; 0 if it was not read.
-        passed_over: noun to the sequence of its newest message that could not be read; the guard counts those, too.
-        lock: one decision at a time.
-    """
-
-    def __init__(self, tenant: str, mission: str, state: S) -> None:
-        self.tenant = tenant
-        self.mission = mission
-        self.state = state
-        self.place = (0, -1)
-        self.first = 0
-        self.passed_over: dict[str, int] = {}
-        self.cause = ""
-        self.correlation: str | None = None
-        self.traceparent: str | None = None
-        self.lock = asyncio.Lock()
-        self.busy = False
-        self.again = False
+_FINISH_S = 3.0
 
 
 class Desks[S]:
-    """All missions that one role works on."""
+    """The missions that one replica of a role works on.
 
-    def __init__(self, log: Log, rules: Rules[S], recorder: Recorder, clock: Clock) -> None:
+    Args:
+        reach: which; all if it is left out.
+    """
+
+    def __init__(self, log: Log, rules: Rules[S], recorder: Recorder, clock: Clock, reach: Reach | None = None) -> None:
         self._log_port = log
         self._rules = rules
         self._recorder = recorder
         self._clock = clock
+        self._reach = reach or Everything()
+        self._wants: Wants = everything if reach is None else self._wanted
+        self._guests: Counter[tuple[str, str]] = Counter()
+        self._looked_at = 0
+        self._begun = False
         self._desks: dict[tuple[str, str], Desk[S]] = {}
         self._position = 0
         self._moved = asyncio.Event()
@@ -97,11 +63,18 @@ class Desks[S]:
 
     # reading
 
-    async def load_open(self) -> None:
-        """Fold every open mission from the log, and remember where following has to begin."""
-        self._position = await self._log_port.last_sequence()
+    async def begin(self) -> None:
+        """Remember where following has to begin."""
+        if not self._begun:
+            self._position, self._begun = await self._log_port.last_sequence(), True
+
+    async def load_open(self, among: Callable[[str, str], bool] = lambda _tenant, _mission: True) -> None:
+        """Fold every open mission from the log that is not at hand, of those within reach that are ``among``."""
+        await self.begin()
         counts = await self._log_port.missions(("mission.submitted", "mission.reopened", *_ENDS))
-        still_open = [key for key, types in sorted(counts.items()) if _is_open(types)]
+        still_open = [
+            key for key, types in sorted(counts.items()) if key not in self._desks and among(*key) and _is_open(types)
+        ]
         for start in range(0, len(still_open), _LOADED_AT_ONCE):
             await self._load(still_open[start : start + _LOADED_AT_ONCE])
 
@@ -111,17 +84,20 @@ class Desks[S]:
         filters = tuple(f for t, m in missions for f in filters_for(self._rules.subjects, tenant=t, mission=m))
         first = 1
         while True:
-            upto = self._position
+            # What was looked at and not wanted, because nobody wanted this mission then, will not come again.
+            upto = max(self._position, self._looked_at)
             async for event in self._log_port.read(Window(filters, first, upto)):
                 desk = desks[event.tenant, event.mission]
                 # The stream may have dropped the beginning of a mission that has ended: half of it is no mission.
                 if desk.first or event.type == "mission.submitted":
                     self._fold_into(desk, event)
-            if upto == self._position:  # nothing was awaited since it was compared: the desks are level with the rest
+            # Nothing is awaited from here on: what comes after this is wanted, and the desks are level with the rest.
+            if upto == max(self._position, self._looked_at):
                 break
             first = upto + 1
         for key, desk in desks.items():
-            self._desks.setdefault(key, desk)
+            if self._desks.setdefault(key, desk) is desk:
+                self._rules.taken_up(desk.state)
 
     async def follow(self) -> None:
         """Fold what is appended, for ever, and move every mission on that it touches."""
@@ -142,8 +118,13 @@ class Desks[S]:
 
     async def _read_on(self) -> None:
         window = Window(filters_for(self._rules.subjects), first=self._position + 1)
-        async for batch in self._log_port.follow(window):
+        async for batch in self._log_port.follow(window, wants=self._wants):
             await self._take_in(batch)
+
+    def _wanted(self, subject: str, sequence: int) -> bool:
+        self._looked_at = max(self._looked_at, sequence)
+        _, tenant, mission, _ = subject.split(".", 3)
+        return self._reach.reads(tenant, mission) or (tenant, mission) in self._guests
 
     async def _take_in(self, batch: Batch) -> None:
         touched: dict[tuple[str, str], Desk[S]] = {}
@@ -165,8 +146,8 @@ class Desks[S]:
         key = (event.tenant, event.mission)
         desk = self._desks.get(key)
         if desk is None:
-            if event.type != "mission.submitted":
-                return None  # a late word about a mission that has ended
+            if event.type != "mission.submitted" or not self._reach.reads(*key):
+                return None  # a late word about a mission that has ended, or was visited
             desk = self._desks[key] = Desk(*key, self._rules.fresh(*key))
         before = desk.state
         fact = self._fold_into(desk, event)
@@ -208,6 +189,38 @@ class Desks[S]:
             await self._load([key])
         return self._desks[key]
 
+    @asynccontextmanager
+    async def visiting(self, tenant: str, mission: str) -> AsyncIterator[Desk[S]]:
+        """The desk of a mission that need not be within reach, for the block: for a command that has come here."""
+        key = (tenant, mission)
+        self._guests[key] += 1
+        try:
+            yield await self.at(tenant, mission)
+        finally:
+            self._guests[key] -= 1
+            if not self._guests[key]:
+                del self._guests[key]
+                if not self._reach.reads(*key):
+                    self._put_away(key)
+
+    async def put_away(self, parting: Callable[[str, str], bool]) -> None:
+        """Finish what is just being decided in these missions, and forget them."""
+        try:
+            async with asyncio.timeout(_FINISH_S):
+                for key, desk in list(self._desks.items()):
+                    if parting(*key):
+                        async with desk.lock:  # whoever comes after this does not lead
+                            pass
+        except TimeoutError:
+            _log.warning("a decision does not end; whoever leads the mission now takes it as well, and one will win")
+        for key in list(self._desks):
+            if parting(*key) and key not in self._guests:
+                self._put_away(key)
+
+    def _put_away(self, key: tuple[str, str]) -> None:
+        if (desk := self._desks.pop(key, None)) is not None:
+            self._rules.put_down(desk.state)
+
     def all(self) -> list[Desk[S]]:
         """Every mission at hand."""
         return list(self._desks.values())
@@ -226,8 +239,8 @@ class Desks[S]:
     # deciding
 
     def touch(self, desk: Desk[S]) -> None:
-        """Look whether something follows from the state of a mission."""
-        if self._rules.idle(desk.state):
+        """Look whether something follows from the state of a mission, if it is for this replica to decide."""
+        if self._rules.idle(desk.state) or not self._reach.leads(desk.tenant, desk.mission):
             return
         desk.again = True
         if not desk.busy:
@@ -267,7 +280,7 @@ class Desks[S]:
     async def decide(self, desk: Desk[S], decision: Callable[[S], list[Payload]]) -> None:
         """Take a decision that nothing on the log prompted, for instance because time has passed."""
         async with desk.lock:
-            if payloads := decision(desk.state):
+            if self._reach.leads(desk.tenant, desk.mission) and (payloads := decision(desk.state)):
                 await self.record(desk, payloads, cause=desk.cause)
         self.touch(desk)
 
@@ -276,6 +289,8 @@ class Desks[S]:
             while desk.again:
                 desk.again = False
                 async with desk.lock:
+                    if not self._reach.leads(desk.tenant, desk.mission):
+                        break
                     payloads = self._rules.advance(desk.state, self._clock())
                     if payloads:
                         await self.record(desk, payloads, cause=desk.cause)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from events.commands import CommandBus
+from events.leadership.group import Group
 from events.port import Log
+from events.signals import Signals
 from orchestrator.admission import Limits, open_tasks
 from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
@@ -18,9 +20,12 @@ from orchestrator.core.facts import Fact
 from orchestrator.core.forking import Recording
 from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.desks import Desk, Desks
+from orchestrator.partitions import Chronicle, Partitions
+from orchestrator.peers import Peers
 from orchestrator.planning import Planner, check_plan
 from orchestrator.recalling import Recordings, from_log, read_recording
 from orchestrator.recording import Clock, Recorder
+from orchestrator.replanning import Replanning
 from orchestrator.stopping import Stopping
 from schemas.commands import (
     BallotCommand,
@@ -37,14 +42,25 @@ from schemas.errors import InvalidInput, InvalidWorkflow, LogUnavailable, Refuse
 from schemas.events import Payload
 from schemas.events.attempt import AttemptFinished
 from schemas.events.command import CommandRefused
+from schemas.events.orchestrator import OrchestratorTookOver
+from schemas.events.task import TaskStuck
 from schemas.plan import Plan
+from schemas.replicas import OpenTasks
 
 _log = logging.getLogger(__name__)
 _TRIES = 20
 
 
 class MissionRules:
-    """How missions are folded and moved on; see :mod:`orchestrator.core`."""
+    """How missions are folded and moved on; see :mod:`orchestrator.core`.
+
+    Args:
+        stuck: called when a task waits for the planner.
+    """
+
+    def __init__(self, stuck: Callable[[], None] = lambda: None) -> None:
+        self._stuck = stuck
+        self.pace = Pace()
 
     # Of other roles' nouns only what is folded, and frames, which may hold it: every message costs a wake-up.
     subjects: tuple[str, ...] = (
@@ -54,9 +70,6 @@ class MissionRules:
             {f"{name.partition('.')[0]}._" for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS}
         ),
     )
-
-    def __init__(self) -> None:
-        self.pace = Pace()
 
     def fresh(self, tenant: str, mission: str) -> Mission:
         return Mission(tenant=tenant, id=mission)
@@ -80,16 +93,26 @@ class MissionRules:
         return not state.agenda and not state.timers
 
     def read(self, before: Mission, fact: Fact) -> None:
-        """Learn how long skills take; what follows is decided by :meth:`advance`."""
+        """Learn how long skills take, and what is stuck; all else that follows is decided by :meth:`advance`."""
+        if isinstance(fact.payload, TaskStuck):
+            self._stuck()
         if isinstance(fact.payload, AttemptFinished) and fact.payload.outcome == "succeeded" and fact.payload.skill:
             self.pace.took(fact.payload.skill, fact.payload.observation.duration_s)
 
     def recorded(self, state: Mission, facts: Sequence[tuple[Payload, str]]) -> None:
         """The log is all that an orchestrator acts upon."""
 
+    def taken_up(self, state: Mission) -> None:
+        """Nothing is kept beside the state."""
+
+    def put_down(self, state: Mission) -> None:
+        """Nothing is kept beside the state."""
+
 
 class Orchestrator:
     """Turns commands and outcomes into decisions. Any number of them may run.
+
+    In a group each leads its partitions of the missions. Commands are carried out by whoever takes them.
 
     Args:
         log, commands: the bus.
@@ -97,7 +120,11 @@ class Orchestrator:
         name: who this is, a token unique among the running orchestrators.
         clock: gives the present instant, aware.
         recordings: the events of a mission from its first on, for forks; the log alone if it is left out.
+        planner_timeout_s: how long the planner may think about a task that is stuck.
         limits: how much may be open before submitters are told to slow down, or are refused.
+        group: with whom it shares missions out; without it, it decides everything.
+        signals: where the members of the group tell one another how much is open.
+        tenant: where it is noted that one follows another.
     """
 
     def __init__(
@@ -110,6 +137,10 @@ class Orchestrator:
         clock: Clock,
         recordings: Recordings | None = None,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        planner_timeout_s: float = 120.0,
+        group: Group | None = None,
+        signals: Signals | None = None,
+        tenant: str = "default",
     ) -> None:
         self._log = log
         self._recordings = recordings or from_log(log)
@@ -118,15 +149,27 @@ class Orchestrator:
         self._clock = clock
         self._limits = limits
         self._recorder = Recorder(log, f"/orchestrator/{name}", clock)
+        self._replanning = Replanning(planner, timeout_s=planner_timeout_s)
         self._stopping = Stopping(log, self._recorder)
-        self._rules = MissionRules()
-        self.desks: Desks[Mission] = Desks(log, self._rules, self._recorder, clock)
+        self._rules = MissionRules(self._replanning.notice)
+        self._partitions: Partitions[Mission] | None = None
+        if group is not None:
+            self._partitions = Partitions(group, Chronicle(log, self._recorder, OrchestratorTookOver, tenant))
+        self.desks: Desks[Mission] = Desks(log, self._rules, self._recorder, clock, self._partitions)
+        self._peers: Peers[OpenTasks] | None = None
+        if group is not None and signals is not None:
+            self._peers = Peers(signals, group, OpenTasks, lambda: OpenTasks(group.who, self._open_tasks()))
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
-        """Serve until cancelled. ``ready`` is set when commands are taken."""
+        """Serve until cancelled. ``ready`` is set when commands are taken, and what it leads at once is at hand."""
+        if self._partitions is not None:
+            beside = [self._replanning.run(self.desks), *([self._peers.run()] if self._peers is not None else [])]
+            await self._partitions.lead(self.desks, ready, self._commands.serve(self.handle), *beside)
+            return
         await self.desks.load_open()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.desks.follow())
+            group.create_task(self._replanning.run(self.desks))
             group.create_task(self._commands.serve(self.handle))
             if ready is not None:
                 ready.set()
@@ -159,9 +202,17 @@ class Orchestrator:
 
     def _admit(self, command: SubmitMission) -> int:
         """How many tasks of the tenant are open. Raises :class:`Busy` if they are too many for this submission."""
-        load = open_tasks(desk.state for desk in self.desks.all() if desk.tenant == command.tenant)
+        others = sum(peer.tenants.get(command.tenant, 0) for peer in (self._peers.said if self._peers else ()))
+        load = others + open_tasks(desk.state for desk in self.desks.all() if desk.tenant == command.tenant)
         self._limits.check(load, command)
         return load
+
+    def _open_tasks(self) -> dict[str, int]:
+        """Of each tenant, in the missions that are led here."""
+        counts: dict[str, int] = {}
+        for desk in self.desks.all():
+            counts[desk.tenant] = counts.get(desk.tenant, 0) + open_tasks([desk.state])
+        return counts
 
     async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
         """The plan, and the command with the inputs that it leaves to their defaults."""
@@ -177,18 +228,18 @@ class Orchestrator:
         return command.model_copy(update={"inputs": inputs}), plan
 
     async def _carry_out(self, command: MissionCommand, plan: Plan | None, origin: Recording | None) -> None:
-        desk = await self.desks.at(command.tenant, command.mission)
-        for _ in range(_TRIES):
-            async with desk.lock:
-                payloads = await self._decision(desk, command, plan, origin)
-                if not payloads or await self._record(desk, command, payloads):
-                    break
-        else:
-            raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
-        if isinstance(command, CancelMission):
-            # Nobody looks at an ended mission again. As long as there is no answer, the command comes to a successor.
-            await self.desks.settle(desk)
-        self.desks.touch(desk)
+        async with self.desks.visiting(command.tenant, command.mission) as desk:
+            for _ in range(_TRIES):
+                async with desk.lock:
+                    payloads = await self._decision(desk, command, plan, origin)
+                    if not payloads or await self._record(desk, command, payloads):
+                        break
+            else:
+                raise LogUnavailable(f"mission {command.mission!r} changes faster than {command.verb!r} can be decided")
+            if isinstance(command, CancelMission):
+                # Nobody looks at an ended mission again. Without an answer, the command comes to a successor.
+                await self.desks.settle(desk)
+            self.desks.touch(desk)
 
     async def _decision(
         self, desk: Desk[Mission], command: MissionCommand, plan: Plan | None, origin: Recording | None

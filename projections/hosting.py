@@ -12,14 +12,15 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Literal
 
 import msgspec
 
 from events.port import Log
-from events.services import Services
-from projections.port import Projection
-from schemas.errors import InvalidInput, Refused, StigmergyError
+from events.services import Answer, Services
+from projections.port import Projection, StandsBy
+from schemas.errors import InvalidInput, Refused, StigmergyError, TimedOut, Unavailable
 
 _log = logging.getLogger(__name__)
 _SAMPLE_S = 2.0
@@ -97,8 +98,9 @@ class Hosted:
 
     async def run(self, ready: asyncio.Event) -> None:
         """Host it for ever. ``ready`` is set when it follows, or has failed while others share the process."""
-        await self._services.serve(f"{self._name}.status", self._answer_status)
-        await self._services.serve(f"{self._name}.rebuild", self._answer_rebuild)
+        for what, answer in (("status", self._answer_status), ("rebuild", self._answer_rebuild)):
+            await self._services.serve(f"{self._name}.{what}", partial(self._by_the_leader, what, answer))
+            await self._services.serve(f"{self._name}.{what}.{self._host}", answer)
         self._up = ready
         sampling = asyncio.create_task(self._sample())
         pause = _PAUSE_S
@@ -107,6 +109,8 @@ class Hosted:
                 began = asyncio.get_running_loop().time()
                 try:
                     self._projection = self._projection or self._make()
+                    if isinstance(self._projection, StandsBy):
+                        self._projection.hosted_by(self._host)
                     await self._projection.run(ready)
                 except Exception as error:  # noqa: BLE001 - whatever it is must not end the other roles of the process
                     self._failed(cause_of(error))
@@ -178,6 +182,34 @@ class Hosted:
             return 0.0
         (began, first), (ended, last) = self._samples[0], self._samples[-1]
         return max(0.0, (last - first) / (ended - began)) if ended > began else 0.0
+
+    async def _by_the_leader(self, what: str, answer: Answer, tenant: str, question: bytes) -> AsyncIterator[bytes]:
+        """Have the process answer that writes the model, where several stand by: only it knows of its rebuild.
+
+        It is asked by its name. If it does not answer, as when it has just died, this one does.
+        """
+        leader = await self._leader()
+        if leader not in ("", self._host):
+            parts = 0
+            try:
+                async for part in self._services.ask(tenant, f"{self._name}.{what}.{leader}", question):
+                    parts += 1
+                    yield part
+            except (Unavailable, TimedOut) as away:
+                if parts:
+                    raise
+                _log.info("%s of %s is answered by a standby: %s", what, self._name, away)
+            else:
+                return
+        async for part in answer(tenant, question):
+            yield part
+
+    async def _leader(self) -> str:
+        """The process that writes the model; empty if there is no such thing, or nobody knows."""
+        try:
+            return await self._projection.leader() if isinstance(self._projection, StandsBy) else ""
+        except StigmergyError:
+            return ""  # its store does not answer: this one says so
 
     async def _answer_status(self, _tenant: str, _question: bytes) -> AsyncIterator[bytes]:
         yield msgspec.json.encode(await self.status())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Progress = Callable[[int, int], None]
 """Called now and then with the position reached and the one to be reached."""
@@ -31,3 +31,14 @@ class Projection(Protocol):
         Raises:
             Refused: it cannot be made again from what there is; nothing was changed.
         """
+
+
+@runtime_checkable
+class StandsBy(Protocol):
+    """A read model of which several processes may be there, one that writes and others that wait for its place."""
+
+    def hosted_by(self, host: str) -> None:
+        """The name under which this process writes."""
+
+    async def leader(self) -> str:
+        """The process that writes now; empty if none does. Raises what the store raises."""

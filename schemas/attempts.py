@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.expectations import Expectation, Violation
+from schemas.handoff import Earlier, Handed
 from schemas.safety import Safety
 
 
@@ -22,15 +23,6 @@ class Action(BaseModel):
     resources: dict[str, float] = Field(
         default_factory=dict, description="memory_mb, cpu_s, processes: for its sandbox"
     )
-
-
-class Earlier(BaseModel):
-    """What another task made of the same files before: to be built on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: str
-    snapshot: dict[str, Any]
 
 
 class AttemptOrder(BaseModel):
@@ -54,6 +46,7 @@ class AttemptOrder(BaseModel):
     dispatched_at: datetime | None = Field(default=None, description="when the attempt was given to its queue")
     feedback: tuple[Violation, ...] = Field(default=(), description="what was wrong with the attempt before")
     advice: str = Field(default="", description="what a person said to it")
+    handed: Handed | None = None
     safety: Safety = Safety()
     cause: str = Field(default="", description="id of the event that dispatched it")
     correlation: str | None = None

@@ -34,6 +34,16 @@ class SkillCard(BaseModel):
     learned: bool = Field(default=False, description="reported at run time; no skill of the agent's class")
 
 
+class TopicCard(BaseModel):
+    """Something that one agent answers when agents of other workers ask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    topic: str
+    agent: str
+    description: str = ""
+
+
 def a2a_card(joined: WorkerJoined, tenant: str) -> dict[str, Any]:
     """The agent card of a worker. Its interface is our queue: tasks reach it by its skills, never by an address."""
     agents = ", ".join(sorted(joined.agents))
@@ -51,7 +61,7 @@ def a2a_card(joined: WorkerJoined, tenant: str) -> dict[str, Any]:
         },
         "defaultInputModes": [_JSON],
         "defaultOutputModes": [_JSON],
-        "skills": [_skill(card) for card in joined.cards],
+        "skills": [*(_skill(card) for card in joined.cards), *(_topic(card) for card in joined.answers)],
     }
 
 
@@ -61,6 +71,13 @@ def _skill(card: SkillCard) -> dict[str, Any]:
     tags += [f"deprecated:{card.deprecated}"] * bool(card.deprecated) + ["learned"] * card.learned
     description = card.description or f"The skill {card.id} of the agent {card.agent}"
     return {"id": card.id, "name": card.id, "description": description, "tags": tags}
+
+
+def _topic(card: TopicCard) -> dict[str, Any]:
+    """What peers may ask is a skill, too, as A2A sees it; the tag tells it from what tasks may want."""
+    description = card.description or f"Answers of the agent {card.agent} about {card.topic}"
+    tags = ["peer-request", f"agent:{card.agent}"]
+    return {"id": f"answers.{card.topic}", "name": card.topic, "description": description, "tags": tags}
 
 
 def _about(joined: WorkerJoined) -> dict[str, Any]:

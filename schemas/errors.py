@@ -24,6 +24,10 @@
     │   └── TimedOut
     ├── AttemptFailed                an agent could not do its task
     │   ├── Retryable                another attempt may well succeed
+    │   ├── PeerTrouble              another agent was asked, and no answer came of it
+    │   │   ├── PeerBusy             all who could answer had their hands full until the deadline
+    │   │   ├── PeerUnavailable      nobody answers that
+    │   │   └── PeerFailed           the agent that answered failed at it
     │   └── Permanent                no attempt can succeed
     │       └── Forbidden            a safety constraint of the mission forbids it
     └── Cancelled                    somebody asked for the work to stop
@@ -194,6 +198,31 @@ class Retryable(AttemptFailed):
 
     code = "retryable"
     retryable = True
+
+
+class PeerTrouble(AttemptFailed):
+    """Another agent was asked, and no answer came of it. Left to pass, it makes the attempt fail and be tried again."""
+
+    code = "peer_trouble"
+    retryable = True
+
+
+class PeerBusy(PeerTrouble):
+    """All who could answer had their hands full, or whoever had begun to did not end, until the deadline."""
+
+    code = "peer_busy"
+
+
+class PeerUnavailable(PeerTrouble):
+    """No other worker answers that."""
+
+    code = "peer_unavailable"
+
+
+class PeerFailed(PeerTrouble):
+    """Whoever was asked failed at it, or refused."""
+
+    code = "peer_failed"
 
 
 class Permanent(AttemptFailed):

@@ -10,6 +10,7 @@ from schemas.ballots import Settling
 from schemas.barriers import Barrier
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
+from schemas.handoff import HandOffRule
 from schemas.requirements import Value, check_requirements
 from schemas.safety import Safety
 
@@ -51,7 +52,8 @@ class RecoveryRule(Shape):
         do: ``retry_with_feedback``: another attempt, told what was wrong. ``roll_back``: another attempt that is told
             nothing; both begin with the task's own workspace, for what a violated attempt made is not used.
             ``other_agent``: another attempt, told what was wrong, by ``skill``. ``ask``: the task waits for a person.
-            ``smaller_step``: the planner cuts the task up; without one that can, it fails. ``fail``: no more attempts.
+            ``smaller_step``: the planner is asked for tasks to do instead; if it knows none, the task fails. ``fail``:
+            no more attempts.
         times: how often, before the next rule is looked for.
     """
 
@@ -82,6 +84,10 @@ class RetryPolicy(Shape):
         """The policy that holds after a failure of this code."""
         rule = self.by_error.get(code)
         return self if rule is None else self.model_copy(update=rule.model_dump(exclude_none=True))
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RetryPolicy:
+        """Itself, for it never changes: pydantic copies a default for every task that leaves it out."""
+        return self
 
 
 class Prefer(Shape):
@@ -144,6 +150,13 @@ class TaskSpec(Shape):
     timeout_s: float = Field(default=600.0, gt=0, description="how long one attempt may run")
     retry: RetryPolicy = RetryPolicy()
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="the first rule that fits; else the mission's")
+    smaller_step: tuple[TaskSpec, ...] = Field(
+        default=(), description="what a template's planner answers to the rule smaller_step: tasks to do instead"
+    )
+    otherwise: tuple[TaskSpec, ...] = Field(
+        default=(), description="what it answers where the intent cannot become an action: tasks to do instead"
+    )
+    hand_off: HandOffRule = HandOffRule()
     settle: Settling | None = None
     member_of: str = ""
 

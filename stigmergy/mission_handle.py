@@ -17,6 +17,7 @@ from schemas.ids import process_name, uuid7
 from schemas.subjects import mission_filter, noun_filter
 from stigmergy.ballots import MissionBallots
 from stigmergy.missions import MissionFold, MissionView, no_mission, read_mission
+from stigmergy.reading_along import ReadingAlong
 
 if TYPE_CHECKING:
     from stigmergy.client import Client
@@ -48,22 +49,23 @@ class MissionHandle:
     async def outcome(self, *, timeout_s: float | None = None) -> MissionView:
         """Wait until the mission has ended, whichever way.
 
-        Only the few events of the mission itself are followed; the rest is read once, at the end.
+        Only the few events of the mission itself are followed; the rest is read in pieces meanwhile.
 
         Raises:
             InvalidInput: there is no such mission.
             TimedOut: it has not ended yet.
         """
         fold = MissionFold(self._tenant, self.id)
+        whole = ReadingAlong(self._client.bus.log, self._tenant, self.id)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s), whole:
                 await self._follow_to_end(fold)
         except TimeoutError:
             raise TimedOut(
                 f"mission {self.id} has not ended within {timeout_s:g} s; it is {fold.state.status.value}",
                 hint=f"it goes on: stig mission show {self.id}",
             ) from None
-        return await (self._settled() if fold.state.status is MissionStatus.CANCELLED else self.view())
+        return await (self._settled() if fold.state.status is MissionStatus.CANCELLED else whole.view())
 
     async def _follow_to_end(self, fold: MissionFold) -> None:
         log, own = self._client.bus.log, noun_filter("mission", tenant=self._tenant, mission=self.id)

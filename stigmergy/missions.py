@@ -16,6 +16,7 @@ from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
+from schemas.handoff import Turn
 from schemas.plan import ROOT_GOAL, Strategy
 from schemas.subjects import mission_filter
 from stigmergy.waiting import waits_for
@@ -37,7 +38,8 @@ class _View(BaseModel):
 
 class TaskView(_View):
     """One task, for people and programs. ``cpu_s`` and ``peak_memory_bytes`` are of its last attempt, as seen by the
-    system."""
+    system. ``handed``: the turns after which it was handed on, or should have been; ``returned`` why the last offer
+    came back."""
 
     id: str
     skill: str
@@ -55,6 +57,10 @@ class TaskView(_View):
     peak_memory_bytes: int | None = None
     waits_for: str = ""
     deaths: tuple[Death, ...] = ()
+    replaced_by: tuple[str, ...] = ()
+    part_of: str | None = None
+    handed: tuple[Turn, ...] = ()
+    returned: str = ""
 
 
 class GoalView(_View):
@@ -228,15 +234,23 @@ def _in_plan_order(state: Mission) -> list[str]:
         branches: Iterable[str] = state.groups[group.id].branches or ()
         order += [f"{group.id}.{branch}.{spec.id}" for branch in branches for spec in group.tasks]
     begun = {name: task.started_at for name, task in state.tasks.items()}
-    known = [name for name in order if name in state.tasks]
-    return sorted(known, key=lambda name: (begun[name] is None, str(begun[name]), order.index(name)))
+    parts: dict[str, list[str]] = {}
+    for part in sorted(state.part_of):
+        parts.setdefault(state.part_of[part], []).append(part)
+    place: dict[str, int] = {}
+    waiting = [name for name in reversed(order) if name in state.tasks]
+    while waiting:  # what is done instead of a task comes right after it
+        name = waiting.pop()
+        place[name] = len(place)
+        waiting += reversed(parts.get(name, ()))
+    return sorted(place, key=lambda name: (begun[name] is None, str(begun[name]), place[name]))
 
 
 def _task(state: Mission, task: TaskState) -> TaskView:
     seen = task.finished.observation if task.finished is not None else None
     return TaskView(
         id=task.spec.id,
-        skill=task.spec.skill,
+        skill=task.skill or task.spec.skill,
         title=task.spec.title,
         goal=task.spec.goal,
         status=task.status.value,
@@ -251,6 +265,10 @@ def _task(state: Mission, task: TaskState) -> TaskView:
         peak_memory_bytes=seen.peak_memory_bytes if seen is not None else None,
         waits_for=waits_for(state, task),
         deaths=task.deaths,
+        replaced_by=task.parts,
+        part_of=state.part_of.get(task.spec.id),
+        handed=task.handed.turns if task.handed is not None else (),
+        returned=task.handed.returned if task.handed is not None else "",
     )
 
 

@@ -165,7 +165,8 @@ def _people(scene: Scene, fact: Fact) -> Scene:
         case AttemptStarted() as event:
             return _started(scene, event, fact.at)
         case AttemptFinished() as event:
-            return _ended(scene, event.task, event.attempt, failed=event.outcome != "succeeded", at=fact.at)
+            wrong = event.outcome not in ("succeeded", "handed_off")
+            return _ended(scene, event.task, event.attempt, failed=wrong, at=fact.at)
         case ActionExpired() as event:
             return _ended(scene, event.task, event.attempt, failed=True, at=fact.at, doing="lost")
         case TaskCancelled() as event:

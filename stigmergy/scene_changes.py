@@ -83,7 +83,10 @@ def _goal(goal: GoalState) -> dict[str, Any]:
 def _task(task: TaskState) -> dict[str, Any]:
     output = task.finished.output if task.finished is not None else {}
     shown = {"status": task.status.value, "attempt": task.attempt, "reason": task.reason, "output": output}
-    return {**shown, "deaths": [death.worker for death in task.deaths]} if task.deaths else shown
+    other: dict[str, Any] = {"skill": task.skill} if task.skill else {}
+    if task.deaths:
+        other["deaths"] = [death.worker for death in task.deaths]
+    return {**shown, **other}
 
 
 def _ballot(ballot: BallotState) -> dict[str, Any]:

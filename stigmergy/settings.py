@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidIdentifier, InvalidInput
 from schemas.ids import token
+from schemas.leaders import PARTITIONS
 from schemas.shares import parse_bounds, parse_rates, parse_weights
 
 PREFIX = "STIGMERGY_"
@@ -170,8 +171,15 @@ class Settings(BaseSettings):
     """How many attempts of a skill may begin in a time, for instance ``code=2/s,test=30/m``."""
     tenant_weights: Annotated[str, AfterValidator(_readable(parse_weights))] = ""
     """Shares of the fleet where tenants compete, for instance ``acme=3,beta=1``; 1 for those not named."""
+    partitions: Annotated[int, Field(ge=1, le=1024)] = PARTITIONS
+    """How many partitions missions are shared out in among the replicas of a role: the same for all of them."""
     priority_step: Annotated[float, Field(ge=1, le=10)] = 2.0
     """How many times the turns of the priority below each priority (0 to 9) has; 1: priorities mean nothing."""
+    planner: Annotated[str, Field(pattern=r"^(\w+(\.\w+)*:\w+)?$")] = ""
+    """``module:name`` of a planner of your own: an object, or what makes one when it is called with the planner that
+    comes with us. That one if unset."""
+    planner_timeout_s: Seconds = 120.0
+    """How long it may think about a task that is stuck."""
     busy_above: Annotated[int, Field(ge=1)] = 50_000
     """With more open tasks of a tenant than this, whoever submits a mission is told that the system is busy."""
     refuse_above: Annotated[int, Field(ge=1)] | None = None

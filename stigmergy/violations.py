@@ -11,7 +11,7 @@ from schemas.envelope import Event
 from schemas.errors import InvalidEvent
 from schemas.events import parse
 from schemas.events.mission import MissionFailed
-from schemas.events.task import TaskAnswered, TaskAsked, TaskFailed, TaskReady, TaskRetried
+from schemas.events.task import TaskAnswered, TaskAsked, TaskFailed, TaskReady, TaskReplanned, TaskRetried, TaskStuck
 from schemas.events.world import WorldTripped, WorldViolated
 from schemas.expectations import Expectation
 
@@ -50,15 +50,25 @@ def violations_of(events: Iterable[Event]) -> list[ViolationRow]:
             case TaskRetried():
                 how = f"{payload.recovery or 'retry'}{f' by {payload.skill}' if payload.skill else ''}"
                 rows = _done(rows, payload.task, payload.attempt - 1, f"{how}: attempt {payload.attempt}")
-            case TaskAsked():
-                rows = _done(rows, payload.task, payload.attempt, "asked; waits for an answer")
-            case TaskAnswered():
-                rows = _done(rows, payload.task, payload.attempt, f"asked; answered: {payload.decision}")
-            case TaskFailed():
-                rows = _done(rows, payload.task, payload.attempt, "the task failed")
+            case TaskAsked() | TaskAnswered() | TaskStuck() | TaskReplanned() | TaskFailed():
+                rows = _done(rows, payload.task, payload.attempt, _followed(payload))
             case MissionFailed():
                 rows = [row if row.done else row.model_copy(update={"done": "the mission failed"}) for row in rows]
     return rows
+
+
+def _followed(payload: TaskAsked | TaskAnswered | TaskStuck | TaskReplanned | TaskFailed) -> str:
+    match payload:
+        case TaskAsked():
+            return "asked; waits for an answer"
+        case TaskAnswered():
+            return f"asked; answered: {payload.decision}"
+        case TaskStuck():
+            return "asked the planner; waits for its answer"
+        case TaskReplanned():
+            return f"replaced by {', '.join(part.id for part in payload.tasks)}"
+        case TaskFailed():
+            return "the task failed"
 
 
 def _rows(payload: WorldViolated, expects: tuple[Expectation, ...]) -> list[ViolationRow]:

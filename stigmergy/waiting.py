@@ -19,7 +19,13 @@ def waits_for(mission: Mission, task: TaskState) -> str:
 
     Empty for a task that waits for nothing, or has begun.
     """
-    if task.status is not TaskStatus.WAITING or mission.status.ended:
+    if mission.status.ended:
+        return ""
+    if task.status is TaskStatus.STUCK:
+        return "the planner"
+    if task.status is TaskStatus.REPLACED:
+        return ", ".join(task.parts)
+    if task.status is not TaskStatus.WAITING:
         return ""
     if task.spec.barrier is not None:
         return _behind(mission, task, task.spec.barrier)

@@ -21,7 +21,8 @@ from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.errors import InvalidInput, StigmergyError, ToolMissing, Unavailable
 from schemas.ids import process_name
-from schemas.shares import parse_bounds, parse_rates, parse_weights
+from schemas.shares import parse_bounds, parse_weights
+from stigmergy.grouping import make_group
 from stigmergy.local import LocalStack
 from stigmergy.scaling.policy import Rules
 from stigmergy.settings import Settings
@@ -125,19 +126,31 @@ async def open_bus(settings: Settings, *, name: str, migrate: bool = False) -> A
 
 
 def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrator:
-    """An orchestrator over a bus, with the templates that come with us.
+    """An orchestrator over a bus, with the planner of the settings.
 
     With settings it forks missions of which the log has forgotten a part and the archive has not.
     """
     from orchestrator.admission import Limits
-    from orchestrator.planning import TemplatePlanner, builtin_templates
     from orchestrator.service import Orchestrator
+    from stigmergy.planners import load_planner
 
-    planner = TemplatePlanner(builtin_templates())
+    planner = load_planner("" if settings is None else settings.planner)
+    patience = 120.0 if settings is None else settings.planner_timeout_s
     recordings = None if settings is None else recordings_of(bus, settings)
     limits = Limits() if settings is None else Limits(settings.busy_above, settings.refuse_above)
+    name = process_name()
     return Orchestrator(
-        bus.shared, bus.commands, planner, name=process_name(), clock=now, recordings=recordings, limits=limits
+        bus.shared,
+        bus.commands,
+        planner,
+        name=name,
+        clock=now,
+        recordings=recordings,
+        limits=limits,
+        planner_timeout_s=patience,
+        group=None if settings is None else make_group(bus.nc, settings, "orchestrator", name),
+        signals=bus.signals,
+        tenant="default" if settings is None else settings.tenant,
     )
 
 
@@ -157,31 +170,22 @@ def recordings_of(bus: Bus, settings: Settings) -> Recordings:
 
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     """A task-queue manager over a bus, sending to Celery's queues in Redis."""
-    from orchestrator.task_queue.dispatch import CelerySender
     from orchestrator.task_queue.service import TaskQueueManager
-    from orchestrator.task_queue.standby import StandbySender
+    from stigmergy.sending import make_sender
 
-    url = redis_url(settings)
+    name, weights = process_name(), parse_weights(settings.tenant_weights)
     return TaskQueueManager(
         bus.shared,
         bus.signals,
-        lambda spread: StandbySender(
-            CelerySender(
-                url,
-                spread,
-                rates=parse_rates(settings.rates),
-                tenant_weights=parse_weights(settings.tenant_weights),
-                priority_step=settings.priority_step,
-                standby=True,
-            ),
-            bus.signals,
-        ),
-        name=process_name(),
+        make_sender(redis_url(settings), bus.signals, settings),
+        name=name,
         clock=now,
         tenant=settings.tenant,
         lease_s=settings.worker_lease_s,
         grace_s=settings.skill_grace_s,
         services=NatsServices(bus.nc),
+        group=make_group(bus.nc, settings, "task-queue", name),
+        tenant_weight=lambda tenant: weights.get(tenant, 1.0),
     )
 
 

@@ -13,11 +13,13 @@ from schemas.attempts import AttemptOrder, Failure
 from schemas.errors import Cancelled, Permanent, StigmergyError, Stopped, TimedOut
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import Observation
+from schemas.handoff import Earlier
 from schemas.signals import Running
 from schemas.workspaces import Change
 from workers.agents.base import Agent
 from workers.bench import Bench
 from workers.context import Context, Learn
+from workers.handing import HandingOff
 from workers.parsing import unreadable_files
 from workers.registry import Registry
 from workers.reporting import Reporter
@@ -96,8 +98,8 @@ class Attempts:
             for order in orders:
                 ending = self._make_one(agent, order)
                 self._in_hand.pop(running(order), None)
-                self._done += ending.outcome == "succeeded"
-                self._failed += ending.outcome != "succeeded"
+                self._done += ending.outcome in ("succeeded", "handed_off")
+                self._failed += ending.outcome not in ("succeeded", "handed_off")
                 endings.append((order, ending))
                 if time.monotonic() - since > _REPORT_WITHIN_S:
                     self._report(endings)
@@ -163,6 +165,7 @@ class Attempts:
             failure = Failure(code="agent_error", message=f"{type(error).__name__}: {error}"[:2000], retryable=True)
         finally:
             self._bench.tidy()
+        offer = context.offer if failure is None else None
         observation = Observation(
             changes=None if changes is None else {change.path: change.kind for change in changes},
             contents={change.path: change.content for change in changes if change.content} if changes else None,
@@ -180,11 +183,12 @@ class Attempts:
             worker=self._reporter.worker,
             agent=name,
             skill=order.skill,
-            outcome=_outcome(failure),
+            outcome="handed_off" if offer is not None else _outcome(failure),
             output=output,
             product=product,
             observation=observation,
             failure=failure,
+            hand_off=offer,
         )
 
 
@@ -200,9 +204,12 @@ def _work(agent: Agent | None, context: Context) -> Callable[[], dict[str, Any]]
                 f"this worker has no agent for the skill {context.order.skill!r}",
                 hint="is another program sending to the queues of this stack?",
             )
-        context.build_on_earlier()
-        output = agent.run(context)
-        return _as_json(output)
+        context.prepare()
+        try:
+            return _as_json(agent.run(context))
+        except HandingOff as leaving:
+            context.offer = leaving.offer.model_copy(update={"onto": _merged_before(context)})
+            return {}
 
     return run
 
@@ -223,17 +230,28 @@ def _as_json(output: Any) -> dict[str, Any]:
 
 
 def _product(context: Context) -> tuple[dict[str, Any] | None, tuple[Change, ...] | None]:
-    """The tree the agent left, and how it differs from the one it was given: by content, not by what the agent says."""
+    """The tree the agent left, and how it differs from the one of the task: by content, not by what the agent says.
+
+    What was handed over may differ from it already: whoever takes a task over answers for all of it.
+    """
+    store, origin = context.bench.workspaces, context.origin
     if context.delivered is not None and context.base is not None:
-        store = context.bench.workspaces
-        return context.delivered.model_dump(mode="json"), store.changed(context.base, context.delivered)
-    if context.opened is None:
-        same = context.base.model_dump(mode="json") if context.base is not None else None
-        return same, (() if context.base is not None else None)
-    store = context.bench.workspaces
-    after = store.snapshot(context.opened, base=context.base)
-    changes = () if context.base is None else store.changed(context.base, after)
-    return after.model_dump(mode="json"), changes
+        after = context.delivered
+    elif context.opened is not None:
+        after = store.snapshot(context.opened, base=context.base)
+    elif context.base is not None:
+        after = context.base
+    else:
+        return None, None
+    # Without a workspace of the task's own there is nothing to compare with; a folder that was opened still counts.
+    unchanged = () if context.opened is not None else None
+    return after.model_dump(mode="json"), unchanged if origin is None else store.changed(origin, after)
+
+
+def _merged_before(context: Context) -> tuple[Earlier, ...]:
+    """What other tasks had made that is in the workspace of an attempt."""
+    before = context.handed.onto if context.handed is not None else ()
+    return (*before, *(one for one in context.order.onto if one not in before))
 
 
 def _told(error: StigmergyError, stop: StopFlag) -> StigmergyError:

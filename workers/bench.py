@@ -11,6 +11,7 @@ from pathlib import Path
 from schemas.attempts import AttemptOrder
 from schemas.errors import ToolMissing
 from workers.environments import EnvironmentStore
+from workers.peers.asking import Asking
 from workers.sandboxes import Capabilities, Sandbox, choose
 from workers.sandboxes.choose import FOREIGN_CODE
 from workers.workspaces import Blobs, WorkspaceStore
@@ -30,12 +31,14 @@ class Bench:
         blobs: content that all machines share.
         alone: the process makes one attempt at a time.
         sandbox_name: a backend that the operator insists on; None chooses the strongest that works here.
+        asking: asks agents of other workers; None where there are none to be asked.
     """
 
     state_dir: Path
     blobs: Blobs
     sandbox_name: str | None = None
     alone: bool = False
+    asking: Asking | None = None
     _folders: list[Path] = field(default_factory=list)
 
     @cached_property

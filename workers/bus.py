@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from events.codec import frames
 from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect
+from events.peers import Hear, NatsWire
 from events.port import Ack, Window, Write
 from events.signals import NatsSignals
 from schemas.envelope import Event
@@ -44,6 +45,7 @@ class WorkerBus:
         self._nc: Client = self._wait(connect(nats_url, name=name))
         self._log: JetStreamLog = self._wait(JetStreamLog.open(self._nc))
         self._signals = NatsSignals(self._nc)
+        self._wire = NatsWire(self._nc)
         self._pulses: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -81,8 +83,19 @@ class WorkerBus:
         """Send a signal from any thread, the bus's own included, without waiting."""
         self._loop.call_soon_threadsafe(self._send, subject, payload)
 
+    def say(self, subject: str, payload: bytes, reply: str = "") -> None:
+        """Send a message to a worker from any thread, without waiting."""
+        self._loop.call_soon_threadsafe(self._spawn, lambda: self._wire.send(subject, payload, reply))
+
+    def hear(self, pattern: str, hear: Hear, queue: str = "") -> None:
+        """Call ``hear`` in the bus's thread for every message to workers that matches; it must be quick."""
+        self._wait(self._wire.listen(pattern, hear, queue))
+
     def _send(self, subject: str, payload: bytes) -> None:
-        task = self._loop.create_task(self._signals.send(subject, payload))
+        self._spawn(lambda: self._signals.send(subject, payload))
+
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(work())
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 

@@ -7,21 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 from schemas.attempts import AttemptOrder
 from schemas.cards import SkillCard
-from schemas.errors import Cancelled, Forbidden, StigmergyError
+from schemas.errors import Cancelled, Forbidden, PeerUnavailable, StigmergyError
 from schemas.events import Payload
-from schemas.events.agent import AgentActed, AgentThought
+from schemas.events.agent import AgentActed, AgentThought, AgentTookOver
 from schemas.events.attempt import AttemptProgressed, AttemptVoted
 from schemas.events.llm import LlmCompleted
 from schemas.events.tool import ToolCalled
 from schemas.events.workspace import WorkspaceConflicted
+from schemas.handoff import Earlier, HandOff
+from schemas.ids import token
 from schemas.test_report import TestReport
 from schemas.workspaces import Snapshot
 from workers.account import Account, MeteredSandbox
 from workers.bench import Bench
+from workers.handing import WHY_CHARACTERS, HandingOff, checked_notes
+from workers.peers.asking import Asker
 from workers.sandboxes import Sandbox
 from workers.scratchpad import Scratchpad
 from workers.stopping import StopFlag
@@ -52,7 +56,9 @@ class Context:
         agent: the name of the agent at work.
         inputs: what the task was given.
         scratchpad: notes that a later attempt at the same task will find.
-        base: snapshot of the workspace as it was handed over, if the task has one.
+        base: snapshot of the workspace as the attempt found it, if there was one.
+        handed: if another agent handed the task on: who, why, its notes, and what was tried before. Its ``returned``
+            says why an offer of one's own came back.
         feedback: what was not as expected of the attempt before, if a recovery rule tells; advice: what a person said.
     """
 
@@ -70,6 +76,9 @@ class Context:
         self.agent = agent
         self.inputs: dict[str, Any] = dict(order.action.parameters)
         self.base = Snapshot.model_validate(order.workspace) if order.workspace is not None else None
+        self.origin = self.base
+        self.handed = order.handed
+        self.offer: HandOff | None = None
         self.feedback = order.feedback
         self.advice = order.advice
         self.bench = bench
@@ -104,20 +113,59 @@ class Context:
         """The folder, if anybody asked for it."""
         return self._folder
 
-    def build_on_earlier(self) -> None:
-        """Merge what earlier tasks made of the same files into the workspace that the agent is given.
+    def prepare(self) -> None:
+        """Put the workspace together that the agent is given; not for agents.
 
-        What does not fit (the same lines, changed side by side) is left out and said on the log; whoever puts the
-        results together meets it again.
+        What earlier tasks made of the same files is merged into it. What does not fit (the same lines, changed side by
+        side) is left out and said on the log; whoever puts the results together meets it again. A task that was handed
+        over goes on from what its giver had made.
         """
-        if self.base is None or not self.order.onto:
+        if self.base is not None and self.order.onto:
+            self.base = self._merged(self.base, (), self.order.onto)
+        self.origin = self.base
+        if self.handed is None:
             return
-        sides = [Snapshot.model_validate(one.snapshot) for one in self.order.onto]
-        merged = self.bench.workspaces.merge(self.base, sides)
+        if self.handed.workspace is not None:
+            self.base = self._taken_over(Snapshot.model_validate(self.handed.workspace))
+        if not self.handed.returned:
+            tree = self.base.tree if self.base is not None else ""
+            self.emit(AgentTookOver(**self._who(), giver=self.handed.attempt, tree=tree))
+
+    def _taken_over(self, given: Snapshot) -> Snapshot:
+        assert self.handed is not None
+        fresh = [one for one in self.order.onto if one not in self.handed.onto]
+        if self.order.workspace is None or not fresh:
+            return given
+        # What was made since is merged in; both go back to the workspace that the task was planned with.
+        return self._merged(Snapshot.model_validate(self.order.workspace), (given,), fresh)
+
+    def _merged(self, base: Snapshot, first: Sequence[Snapshot], onto: Sequence[Earlier]) -> Snapshot:
+        sides = [*first, *(Snapshot.model_validate(one.snapshot) for one in onto)]
+        merged = self.bench.workspaces.merge(base, sides)
         for conflict in merged.conflicts:
-            side = self.order.onto[conflict.side].task
+            side = onto[conflict.side - len(first)].task
             self.emit(WorkspaceConflicted(**self._who(), side=side, paths=conflict.paths))
-        self.base = merged.snapshot
+        return merged.snapshot
+
+    # handing on
+
+    def hand_off(self, to: str, *, why: str, notes: dict[str, Any] | None = None) -> NoReturn:
+        """End this attempt and offer its task to another skill, with the workspace as it is now. Never returns.
+
+        Whoever takes it finds ``why`` and ``notes`` in its ``context.handed`` and begins with this workspace and
+        scratchpad. If the plan does not allow it, or nobody takes it, the task comes back to this skill, and its next
+        attempt is told why. Call it in the thread that ``run`` was called in.
+
+        Args:
+            to: a skill. Tasks belong to skills, never to an agent or a worker.
+            notes: JSON values, 256 KiB at most; larger things belong into the workspace.
+
+        Raises:
+            InvalidInput: ``to`` is no skill's name, or the notes are no JSON.
+            LimitExceeded: the notes are too large.
+        """
+        self.check()
+        raise HandingOff(HandOff(to=token(to, "skill"), why=why[:WHY_CHARACTERS], notes=checked_notes(notes or {})))
 
     def scratch(self, name: str) -> Path:
         """A further folder of this attempt's own, not there yet; what is in it is thrown away afterwards."""
@@ -126,6 +174,41 @@ class Context:
     def deliver(self, product: Snapshot) -> None:
         """Name the task's product, where it is not what lies in the workspace."""
         self.delivered = product
+
+    def ask_peer(
+        self, topic: str, question: dict[str, Any] | None = None, *, timeout_s: float = 30.0, agent: str = ""
+    ) -> dict[str, Any]:
+        """Ask an agent of another worker, and wait for its answer. Both are on the log.
+
+        A worker whose hands are full says so at once; then another one is asked, or the same one after a while, until
+        the time is over. Nothing of this attempt is given up meanwhile: ask for little, or hand the task on.
+
+        Args:
+            topic: what agents declare to answer; see :func:`stigmergy.answers`.
+            question: JSON values, 4 MiB at most.
+            timeout_s: for all of it.
+            agent: a certain agent, by its name; any that answers the topic if empty.
+
+        Raises:
+            PeerBusy: all who could answer were busy, or whoever took it did not answer in time; the message names them.
+            PeerUnavailable: nobody else answers the topic.
+            PeerFailed: whoever took it failed at it.
+            InvalidInput, LimitExceeded: the question is no JSON object, or too large.
+        """
+        self.check()
+        if self.bench.asking is None:
+            raise PeerUnavailable(f"nobody answers {topic!r}: this worker has no way to ask others")
+        asker = Asker(self.order.tenant, self.order.mission, self.order.task, self.order.attempt, self.agent)
+        return self.bench.asking.ask(
+            asker,
+            topic,
+            question or {},
+            timeout_s=timeout_s,
+            record=lambda payload: self._reporter.report([(self.order, payload)]),
+            emit=self.emit,
+            check=self.check,
+            agent=agent,
+        )
 
     # being stopped
 

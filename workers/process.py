@@ -41,6 +41,9 @@ from workers.board import Board
 from workers.bus import BusBlobs, WorkerBus
 from workers.learned import Kept
 from workers.notebook import Notebook
+from workers.peers.answering import Answering
+from workers.peers.asked import Desk
+from workers.peers.asking import Asking
 from workers.registry import Registry
 from workers.reporting import Reporter
 from workers.standby import Standby
@@ -109,8 +112,13 @@ class WorkerProcess:
         self._watch = Watch(
             may_exit=settings.may_exit, worker=self.name, acknowledge=self._acknowledge, began=self._began
         )
-        bench = Bench(Path(settings.state_dir), BusBlobs(self._bus), settings.sandbox, alone=settings.kind != "threads")
         self._reporter = Reporter(self._bus, self.name)
+        blobs, state_dir = BusBlobs(self._bus), Path(settings.state_dir)
+        asking = Asking(self._bus, blobs, self.name)
+        bench = Bench(state_dir, blobs, settings.sandbox, alone=settings.kind != "threads", asking=asking)
+        desk = Desk(self.name, self._bus, blobs, self._reporter.record, self._reporter.mention, asking)
+        registry = self.registry
+        self._answering = Answering(desk, registry.answers, registry.answers_at_once, self._held_back)
         self._attempts = Attempts(self.registry, bench, self._reporter, self._watch, self._learn)
         self._process = psutil.Process()
         self._board = board or Board()
@@ -123,6 +131,7 @@ class WorkerProcess:
     def join(self) -> None:
         """Announce the worker, hear stops, send heartbeats."""
         self._bus.listen(STOPS, self._watch.hear)
+        self._bus.listen(STOPS, self._answering.hear_stop)
         self._bus.listen(STANDING, self._watch.hear_standing)
         self._take_in_record()
         self._reporter.announce(
@@ -138,11 +147,13 @@ class WorkerProcess:
                 kind=self._settings.kind,
                 labels=self._settings.labels,
                 cards=self.registry.cards,
+                answers=self.registry.topic_cards,
                 memory_mb=self._settings.memory_mb,
             ),
             self._settings.tenant,
         )
         self._bus.listen(pool_subject(self._settings.tenant), self._called)
+        self._answering.open()
         self._bus.listen(orders_subject(self.name), self._standby.hear)
         self._beat = self._bus.pulse(heartbeat_subject(self.name), self._heartbeat, self._settings.heartbeat_s)
 
@@ -171,6 +182,7 @@ class WorkerProcess:
     def leave(self, reason: str) -> None:
         """Say goodbye and let go. What cannot be said any more is left to the lease."""
         self._leaving = True
+        self._answering.close()
         try:
             self._beat()
             self._reporter.announce(WorkerLeft(worker=self.name, reason=reason), self._settings.tenant)
@@ -228,6 +240,12 @@ class WorkerProcess:
             profile=self.registry.profile(self._settings.labels),
             deprecated=self.registry.deprecated,
         )
+
+    def _held_back(self, tenant: str, mission: str, agent: str) -> str:
+        """Why no request is answered now; empty if one may be."""
+        if self._leaving or self._board.draining:
+            return "it leaves"
+        return "stopped" if self._watch.covers(tenant, mission, agent) else ""
 
     def _take_in_record(self) -> None:
         """What was said before: who joins later must not begin what was stopped, and knows what was to be kept."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from schemas.cards import SkillCard
+from schemas.cards import SkillCard, TopicCard
 from schemas.errors import InvalidInput
 from schemas.ids import token
 from schemas.requirements import profile, queue_of
@@ -68,6 +68,25 @@ class Registry:
         """What is said of each skill, for whoever looks for one."""
         by_skill = sorted(self._by_skill.items())
         return tuple(self._learned.get(skill) or _card(skill, agent) for skill, agent in by_skill)
+
+    @property
+    def answers(self) -> dict[str, tuple[type[Agent], str]]:
+        """What agents of other workers may ask: topic to the agent that answers, and its method."""
+        found: dict[str, tuple[type[Agent], str]] = {}
+        for kind in dict.fromkeys(type(agent) for _, agent in sorted(self._by_skill.items())):
+            for topic, method in kind.topics().items():
+                found.setdefault(token(topic, "topic"), (kind, method))
+        return dict(sorted(found.items()))
+
+    @property
+    def answers_at_once(self) -> int:
+        """How many such requests at once."""
+        return max((kind.answers_at_once for kind, _ in self.answers.values()), default=1)
+
+    @property
+    def topic_cards(self) -> tuple[TopicCard, ...]:
+        """What is said of each topic, for whoever looks for one."""
+        return tuple(_topic_card(topic, kind, method) for topic, (kind, method) in self.answers.items())
 
     @property
     def versions(self) -> dict[str, str]:
@@ -200,6 +219,11 @@ def _card(skill: str, agent: Agent) -> SkillCard:
         nature=agent.nature,
         deprecated=agent.deprecated.get(skill, ""),
     )
+
+
+def _topic_card(topic: str, kind: type[Agent], method: str) -> TopicCard:
+    about = (inspect.getdoc(getattr(kind, method)) or "").partition("\n\n")[0].replace("\n", " ")
+    return TopicCard(topic=topic, agent=kind.named(), description=about)
 
 
 def _offer(found: dict[str, Agent], kind: type[Agent]) -> None:

@@ -81,6 +81,18 @@ class Reporter:
         event = envelop(payload, id=uuid7(), source=self._source, at=datetime.now(UTC), tenant=tenant)
         self._bus.append([event])
 
+    def record(self, payload: Payload, tenant: str, mission: str) -> None:
+        """Record something about a mission that no order of this worker's is about, and wait until the log has it."""
+        self._bus.append([self._of_mission(payload, tenant, mission)])
+
+    def mention(self, payload: Payload, tenant: str, mission: str) -> None:
+        """The same, without waiting."""
+        self._bus.post(self._of_mission(payload, tenant, mission))
+
+    def _of_mission(self, payload: Payload, tenant: str, mission: str) -> Event:
+        at = datetime.now(UTC)
+        return envelop(payload, id=uuid7(), source=self._source, at=at, tenant=tenant, mission=mission)
+
     def notes_of(self, order: AttemptOrder) -> dict[str, Any]:
         """The scratchpad that earlier attempts at the task left."""
         notes: dict[str, Any] = {}

@@ -117,6 +117,12 @@ class Watch:
             time.sleep(_LOOK_S)
         return False
 
+    def covers(self, tenant: str, mission: str, agent: str) -> bool:
+        """Whether an emergency stop in force forbids this agent to begin anything for a mission."""
+        with self._lock:
+            stop = self._stops.covering(tenant, mission, time.monotonic(), worker=self._worker, agent=agent)
+        return stop is not None
+
     def held_back(self, agents: Iterable[str]) -> set[str]:
         """Those of the agents that a stop in force names, or all of them if it names this worker."""
         with self._lock:

@@ -21,11 +21,14 @@ from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
-from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Window, Write
+from events.jetstream.shared_reading import SharedReading
+from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Wants, Window, Write, everything
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 from schemas.events import type_named
 from schemas.subjects import EVENTS
+
+_AT_ONCE = 500
 
 
 class JetStreamLog:
@@ -36,6 +39,7 @@ class JetStreamLog:
         self._consumers = Consumers(nc)
         self._publisher = publisher
         self._dead = DeadLetters(nc, publisher)
+        self._shared = SharedReading(lambda first: self._messages(Window(first=first), _AT_ONCE))
         self.blobs = blobs
 
     @classmethod
@@ -77,15 +81,21 @@ class JetStreamLog:
 
     # reading
 
-    async def follow(self, window: Window, *, batch: int = 500) -> AsyncGenerator[Batch]:
+    async def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncGenerator[Batch]:
         async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
             while True:
                 messages = await reader.next()
                 if messages:
-                    events = [event for place, msg in messages for event in await self._events(place, msg)]
+                    wanted = [each for each in messages if wants(each[1].subject, each[0].sequence)]
+                    events = [event for place, msg in wanted for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
 
-    async def messages(self, window: Window, *, batch: int = 500) -> AsyncGenerator[list[Stored]]:
+    def messages(self, window: Window, *, batch: int = _AT_ONCE) -> AsyncGenerator[list[Stored]]:
+        if batch == _AT_ONCE and window == Window(first=window.first):
+            return self._shared.follow(window.first)
+        return self._messages(window, batch)
+
+    async def _messages(self, window: Window, batch: int) -> AsyncGenerator[list[Stored]]:
         async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
             while True:
                 found = await reader.next()

@@ -15,6 +15,7 @@ from orchestrator.core.barriers import Given, given_as_recorded, given_to
 from orchestrator.core.choosing import chosen
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
+from orchestrator.core.handing import after_offer, not_taken
 from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionStatus, TaskState, TaskStatus
 from orchestrator.core.recovery import after_failure
 from orchestrator.core.resolve import lenient_result, resolved_task, resolved_writes
@@ -92,6 +93,8 @@ def _handle(mission: Mission, kind: str, identifier: str, now: datetime, *, late
         return []
     if kind == agenda.GOAL:
         return list(_goal(mission, mission.goals[identifier], now, late=late))
+    if kind == agenda.REPLAN:
+        return []  # what follows is for the planner to say, and who asks it is not here
     if kind == agenda.TRIPPED:
         return [MissionPaused(reason=identifier)]
     if kind == agenda.JUDGED:
@@ -144,6 +147,7 @@ def _announced(mission: Mission, task: TaskState, given: Given | None) -> TaskRe
         skill=task.skill or spec.skill,
         feedback=task.feedback,
         advice=task.advice,
+        handed=task.handed,
         intent=spec.intent,
         inputs=inputs,
         workspace=workspace,
@@ -185,9 +189,11 @@ def _unfold(mission: Mission, identifier: str, now: datetime) -> list[Payload]:
 
 def _judged(mission: Mission, task: TaskState, now: datetime) -> Payload:
     identifier, failure = task.spec.id, task.verdict.failure if task.verdict else None
+    if failure is None and task.finished is not None and task.finished.is_offer:
+        return after_offer(task)
     if failure is None:
         return TaskSucceeded(task=identifier, attempt=task.attempt)
-    return after_failure(mission, task, failure, now)
+    return not_taken(task, failure) or after_failure(mission, task, failure, now)
 
 
 def _goal(mission: Mission, goal: GoalState, now: datetime, *, late: bool) -> Iterator[Payload]:
@@ -236,8 +242,9 @@ def _why_failed(mission: Mission, goal: GoalState, *, late: bool) -> Failure | N
 
 def _first_failure(mission: Mission, goal: GoalState) -> Failure:
     """What a person should look at first: of the failures directly below, the earliest that is no mere consequence."""
-    failed = [t for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.FAILED]
-    failed = [task for task in failed if not task.spec.member_of]
+    planned = [t for t in mission.tasks.values() if t.spec.id not in mission.part_of and not t.spec.member_of]
+    here = [t for t in planned if t.spec.goal == goal.spec.id]
+    failed = [t for t in here if t.status is TaskStatus.FAILED]
     failed.sort(key=lambda task: (str(task.ended_at), task.spec.id))
     for task in failed:
         if task.failure is not None:
@@ -246,9 +253,7 @@ def _first_failure(mission: Mission, goal: GoalState) -> Failure:
         child = mission.goals[identifier]
         if child.spec.parent == goal.spec.id and child.failure is not None and not child.spec.optional:
             return child.failure
-    skipped = sorted(
-        t.spec.id for t in mission.tasks.values() if t.spec.goal == goal.spec.id and t.status is TaskStatus.SKIPPED
-    )
+    skipped = sorted(t.spec.id for t in here if t.status is TaskStatus.SKIPPED)
     return Failure(code="skipped", message=f"tasks that could not run: {', '.join(skipped[:5])}")
 
 
@@ -260,6 +265,8 @@ def _why_stopped(mission: Mission, task: str) -> str:
             return failure.message
     if members.is_settled(mission, mission.tasks[task]):
         return f"no longer needed: {mission.tasks[task].spec.member_of} is settled"
+    if (owner := mission.part_of.get(task)) is not None:
+        return f"{owner} goes on without it"
     user = left_behind_by(mission, task)
     return f"{user} has begun without it" if user else "no longer needed"
 

@@ -18,6 +18,7 @@ CAST = "cast"  # a task has said how it votes
 SAID = "said"  # an agent has said how it votes; the item is the ballot and the id of the event
 COUNT = "count"  # a ballot has an outcome
 BARRIER = "barrier"  # the time of a barrier: only ever a timer
+REPLAN = "replan"  # a task waits for the planner; advance has nothing to do about it
 STOP = "stop"  # a task should end, because its goal or its mission has
 
 

@@ -86,7 +86,8 @@ def settle(mission: Mission, name: str) -> Mission:
     mission = agenda.drop_timer(mission, agenda.BARRIER, name)
     if isinstance(node, TaskState) and not may_go(mission, node):
         return mission  # a choice, which waits for its members as well
-    if node.hopeless or (holds(barrier, tally) and not _as_in_the_origin(mission, name, node)):
+    begun = isinstance(node, TaskState) and node.handed is not None  # what is handed on has waited once
+    if begun or node.hopeless or (holds(barrier, tally) and not _as_in_the_origin(mission, name, node)):
         return agenda.put(mission, agenda.FREE if isinstance(node, TaskState) else agenda.UNFOLD, [name])
     due = due_at(mission, node)
     # Only a timer by which something follows: one that had passed without effect would be due for ever.

@@ -152,7 +152,7 @@ def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
     failed = sorted(
         name
         for name, task in mission.tasks.items()
-        if task.status is TaskStatus.FAILED and not is_settled(mission, task)
+        if task.status is TaskStatus.FAILED and not is_settled(mission, task) and name not in mission.part_of
     )
     unknown = [name for name in command.tasks if name not in failed]
     if unknown:

@@ -13,6 +13,7 @@ from orchestrator.core import agenda, graph, sound
 from orchestrator.core.ballots import BALLOTS, close_all
 from orchestrator.core.barriers import count_begin
 from orchestrator.core.facts import Fact
+from orchestrator.core.handing import HANDINGS
 from orchestrator.core.members import reopens
 from orchestrator.core.mission import (
     GoalState,
@@ -24,6 +25,7 @@ from orchestrator.core.mission import (
     TaskStatus,
     Verdict,
 )
+from orchestrator.core.replanning import REPLANNING
 from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
@@ -165,6 +167,8 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
     states, groups = mission.tasks, mission.groups
     again = {name for name, goal in mission.goals.items() if goal.status is not GoalStatus.ACHIEVED}
     for identifier, task in mission.tasks.items():
+        if identifier in mission.part_of:
+            continue  # the task itself is tried again, in its own way first
         if reopens(mission, task, event.tasks):
             fresh = TaskState(
                 spec=task.spec,
@@ -172,6 +176,7 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
                 forgiven=task.attempt,
                 refers=task.refers,
                 answers=task.answers,
+                rounds=task.rounds,
             )
             states = states.set(identifier, fresh)
             again.update(mission.goal_path[task.spec.goal])
@@ -247,8 +252,11 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         recovered=(*task.recovered, event.rule) if event.recovery else task.recovered,
         feedback=event.feedback,
         advice="",
+        parts=(),
         skill=event.skill or task.skill,
     )
+    if event.recovery == "roll_back" and task.handed is not None:  # back to before it was handed on, too
+        task = replace(task, skill="", handed=None)
     mission = agenda.take(mission, agenda.JUDGED, event.task)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
     return agenda.set_timer(mission, agenda.FREE, event.task, event.not_before)
@@ -371,6 +379,8 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     goals.GoalAchieved: _goal_achieved,
     goals.GoalFailed: _goal_failed,
     worlds.WorldTripped: _tripped,
+    **REPLANNING,
+    **HANDINGS,
     **VERDICTS,
     **BALLOTS,
 }

@@ -168,6 +168,8 @@ def _needs(mission: Mission, needs: Iterable[str]) -> tuple[int, str]:
 def _progress(mission: Mission) -> Map[str, GoalState]:
     goals = {i: replace(g, pending=0, total=0, succeeded=0, failed=0, failures=0) for i, g in mission.goals.items()}
     for task in mission.tasks.values():
+        if task.spec.id in mission.part_of:
+            continue  # the task for which it is done is counted
         for depth, goal in enumerate(mission.goal_path[task.spec.goal]):
             direct = depth == 0 and not task.spec.member_of and not borne(mission, task.spec.id)
             goals[goal] = count(goals[goal], task.status, direct=direct)

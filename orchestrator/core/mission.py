@@ -18,6 +18,7 @@ from schemas.ballots import Terms, Vote
 from schemas.events.attempt import AttemptFinished, AttemptVoted
 from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
+from schemas.handoff import Handed
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 
 
@@ -40,7 +41,7 @@ class TaskStatus(StrEnum):
     """Where a task stands.
 
     ``READY`` lasts from the announcement of an attempt to its verdict, ``VOTING`` from the opening of a ballot to its
-    outcome.
+    outcome, ``STUCK`` until the planner has answered, ``REPLACED`` until the tasks that are done instead have ended.
     """
 
     WAITING = "waiting"
@@ -48,6 +49,8 @@ class TaskStatus(StrEnum):
     RETRYING = "retrying"
     ASKING = "asking"
     VOTING = "voting"
+    STUCK = "stuck"
+    REPLACED = "replaced"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -74,6 +77,7 @@ class Verdict(Struct, frozen=True):
 
     failure: Failure | None = None
     violations: tuple[Violation, ...] = ()
+    refused: bool = False  # the intent could not become an action
 
 
 class Tally(Struct, frozen=True):
@@ -99,9 +103,14 @@ class TaskState(Struct, frozen=True):
         attempt: number of the newest announced attempt; 0 before the first.
         forgiven: attempts made before the task was reopened, or ended by an emergency stop; they do not count.
         refers: whether its specification holds references.
-        recovered: numbers of the recovery rules that were followed, once for each time.
+        recovered: numbers of the recovery rules that were followed, once for each time; -1 for asking the planner
+            because the intent was refused.
+        rounds: how often it was replanned; ``parts`` are the tasks of the newest round, ``end`` is the one of them that
+            stands for it as long as it is replaced.
         feedback, advice: what the next attempt is told.
         skill: who shall make the next attempt, if not the skill of the specification.
+        handed: what the next attempt is told of the one that handed the task on; it begins with that one's workspace.
+        offers: how many times an attempt has offered the task to others.
         answers: ids of the commands by which a person answered; one that comes again answers no later question.
         deaths: workers lost over it since it was last reopened.
         finished: the report of the present attempt, as long as it is not judged; of the attempt that counts afterwards.
@@ -120,7 +129,12 @@ class TaskState(Struct, frozen=True):
     feedback: tuple[Violation, ...] = ()
     advice: str = ""
     skill: str = ""
+    handed: Handed | None = None
+    offers: int = 0
     answers: tuple[str, ...] = ()
+    rounds: int = 0
+    parts: tuple[str, ...] = ()
+    end: str = ""
     deaths: tuple[Death, ...] = ()
     verdict: Verdict | None = None
     finished: AttemptFinished | None = None
@@ -207,6 +221,7 @@ class Mission(Struct, frozen=True):
         dependents: node (task or group) to the nodes that need it.
         goal_path: goal to itself and all its ancestors.
         branch_of: task to its group and branch.
+        part_of: task to the one instead of which it is done.
         submission, reopening, pausing, resuming: ids of the commands that began it, and that last reopened, paused and
             resumed it: a command that is delivered twice is carried out once.
         agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
@@ -236,6 +251,7 @@ class Mission(Struct, frozen=True):
     dependents: Map[str, tuple[str, ...]] = Map()
     goal_path: Map[str, tuple[str, ...]] = Map()
     branch_of: Map[str, tuple[str, str]] = Map()
+    part_of: Map[str, str] = Map()
     agenda: Map[tuple[str, str], int] = Map()
     tickets: int = 0
     timers: Map[tuple[str, str], datetime] = Map()

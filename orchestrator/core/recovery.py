@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 
 from orchestrator.core.barriers import LONGEST_S
 from orchestrator.core.mission import Mission, TaskState
+from orchestrator.core.parts import MOST_DEEP, may_be_replaced
 from schemas.attempts import Failure
 from schemas.errors import LimitExceeded, Stopped
 from schemas.events import Payload
-from schemas.events.task import TaskAsked, TaskFailed, TaskRetried
+from schemas.events.task import TaskAsked, TaskFailed, TaskRetried, TaskStuck
 from schemas.expectations import Violation
 from schemas.plan import RecoveryRule
 
 WORKER_LOST = "worker_lost"
 QUARANTINED = "quarantined"
+NO_RULE = -1
 _A_MOMENT = timedelta(milliseconds=50)
 
 
@@ -27,11 +29,14 @@ def after_failure(mission: Mission, task: TaskState, failure: Failure, now: date
     violations = _differences(task, failure)
     found = rule_for(mission, task, violations)
     if found is not None:
-        return _follow(task, failure, violations, *found, now)
+        return _follow(mission, task, failure, violations, *found, now)
     if failure.code == WORKER_LOST and len(task.deaths) >= task.spec.retry.max_deaths:
         return _quarantined(task)
     made, policy = attempt - task.forgiven, task.spec.retry.after(failure.code)
     if not failure.retryable or made >= policy.max_attempts:
+        refused = task.verdict is not None and task.verdict.refused and NO_RULE not in task.recovered
+        if refused and may_be_replaced(mission, name):
+            return TaskStuck(task=name, attempt=attempt, failure=failure, rule=NO_RULE)
         return TaskFailed(task=name, attempt=attempt, failure=failure)
     not_before = now + retry_delay(task, made, failure.code)
     return TaskRetried(task=name, attempt=attempt + 1, not_before=not_before, failure=failure)
@@ -71,6 +76,7 @@ def retry_delay(task: TaskState, made: int, code: str = "") -> timedelta:
 
 
 def _follow(
+    mission: Mission,
     task: TaskState,
     failure: Failure,
     violations: tuple[Violation, ...],
@@ -82,9 +88,13 @@ def _follow(
     match rule.do:
         case "fail":
             return TaskFailed(task=name, attempt=attempt, failure=failure)
+        case "smaller_step" if may_be_replaced(mission, name):
+            return TaskStuck(task=name, attempt=attempt, failure=failure, rule=number, feedback=violations)
         case "smaller_step" | "other_agent" if rule.do == "smaller_step" or not rule.skill:
-            lacking = "planner here can cut the task up" if rule.do == "smaller_step" else "other agent is named"
-            message = f"{failure.message}; no {lacking}"
+            lacking = (
+                f"it is {MOST_DEEP} steps down already" if rule.do == "smaller_step" else "no other agent is named"
+            )
+            message = f"{failure.message}; {lacking}"
             return TaskFailed(task=name, attempt=attempt, failure=failure.model_copy(update={"message": message}))
         case "ask":
             question = f"attempt {attempt} is not as expected: {failure.message}"

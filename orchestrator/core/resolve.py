@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from orchestrator.core.barriers import Given, given_to
 from orchestrator.core.mission import GroupState, Mission, TaskState, TaskStatus
+from orchestrator.core.parts import prefixes, root_owner
 from orchestrator.core.references import (
     JSON,
     MappingScope,
@@ -107,8 +108,11 @@ def lenient_result(mission: Mission) -> dict[str, Any]:
 
 
 def _scope_of(mission: Mission, task: TaskState, given: Given | None) -> _Scope:
-    given = given or given_to(mission, task.spec)
-    return _Scope(mission, mission.branch_of.get(task.spec.id), task.spec.needs, given)
+    # What is done instead of a task sees what that one sees.
+    root = root_owner(mission, task.spec.id)
+    needs = mission.tasks[root].spec.needs
+    given = given or given_to(mission, mission.tasks[root].spec)
+    return _Scope(mission, mission.branch_of.get(root), needs, given, prefixes(mission, task.spec.id))
 
 
 def _whole(value: Any, scope: _Scope) -> JSON:
@@ -123,10 +127,15 @@ class _Scope:
     """What references see from one place of a mission. Ids of tasks may hold dots: the longest that fits is meant."""
 
     def __init__(
-        self, mission: Mission, place: tuple[str, str] | None, needs: tuple[str, ...], given: Given | None
+        self,
+        mission: Mission,
+        place: tuple[str, str] | None,
+        needs: tuple[str, ...],
+        given: Given | None,
+        near: tuple[str, ...] = (),
     ) -> None:
         self._tasks = mission.tasks
-        self._names = _Names(mission, place, needs, given)
+        self._names = _Names(mission, place, needs, given, near)
         self._members: dict[str, str] = {}
         if place is not None:  # members of siblings, whose short names hold dots
             specs = mission.groups[place[0]].spec.tasks
@@ -154,8 +163,14 @@ class _Names(Mapping[str, Any]):
     """
 
     def __init__(
-        self, mission: Mission, place: tuple[str, str] | None, needs: tuple[str, ...], given: Given | None
+        self,
+        mission: Mission,
+        place: tuple[str, str] | None,
+        needs: tuple[str, ...],
+        given: Given | None,
+        near: tuple[str, ...],
     ) -> None:
+        self._near = near
         self._mission = mission
         self._place = place
         self._needs = needs
@@ -167,8 +182,8 @@ class _Names(Mapping[str, Any]):
             group, branch = mission.groups[self._place[0]], self._place[1]
             if name == group.spec.variable:
                 return group.items[(group.branches or ()).index(branch)]
-            if (sibling := mission.tasks.get(self.sibling(name))) is not None:
-                return _view(sibling)
+        if (sibling := mission.tasks.get(self.sibling(name))) is not None:
+            return _view(sibling)
         if name == "inputs":
             return mission.inputs
         if name == "objective":
@@ -182,7 +197,10 @@ class _Names(Mapping[str, Any]):
         raise KeyError(name)
 
     def sibling(self, name: str) -> str:
-        """The id of the task of that short name in the same branch."""
+        """The id of the task of that short name among those done instead of the same task, or in the same branch."""
+        for prefix in self._near:
+            if prefix + name in self._mission.tasks:
+                return prefix + name
         return f"{self._place[0]}.{self._place[1]}.{name}" if self._place is not None else ""
 
     def check_given(self, task: str, path: Reference) -> None:
@@ -203,7 +221,7 @@ class _Names(Mapping[str, Any]):
         if name in ("inputs", "objective"):
             return True
         if self._place is None:
-            return False
+            return self.sibling(name) in self._mission.tasks
         group = self._mission.groups[self._place[0]]
         return name == group.spec.variable or self.sibling(name) in self._mission.tasks
 

@@ -13,6 +13,7 @@ from orchestrator.core.choosing import may_go
 from orchestrator.core.graph import borne, goal_may_end, may_unfold, settled
 from orchestrator.core.members import member_ended
 from orchestrator.core.mission import GoalStatus, GroupState, Mission, TaskState, TaskStatus
+from orchestrator.core.parts import part_ended, stop_parts
 from schemas.attempts import Failure
 
 
@@ -29,18 +30,19 @@ def end_task(
     task = mission.tasks[identifier]
     if task.status.ended:
         return mission
-    for kind in (agenda.JUDGED, agenda.FREE, agenda.STOP):
+    for kind in (agenda.JUDGED, agenda.FREE, agenda.REPLAN, agenda.STOP):
         mission = agenda.take(mission, kind, identifier)
     for kind in (agenda.FREE, agenda.BARRIER):
         mission = agenda.drop_timer(mission, kind, identifier)
     reason = reason or (failure.message if failure else "")
     ended = replace(task, status=status, failure=failure, reason=reason, ended_at=at)
     mission = replace(mission, tasks=mission.tasks.set(identifier, ended))
-    mission = _count(mission, ended)
+    mission = stop_parts(mission, ended) if ended.end else mission
+    mission = _count(mission, ended) if identifier not in mission.part_of else mission
     succeeded = status is TaskStatus.SUCCEEDED
     mission = _release(mission, identifier, succeeded=succeeded, why=f"{identifier} {status.value}")
     mission = count_end(mission, identifier, met=succeeded)
-    return member_ended(_leave_group(mission, identifier), ended)
+    return part_ended(member_ended(_leave_group(mission, identifier), ended), identifier)
 
 
 def touch_goal(mission: Mission, goal: str, at: datetime) -> Mission:

@@ -23,7 +23,7 @@ def _finished(mission: Mission, fact: Fact, event: attempts.AttemptFinished) -> 
         return mission  # the first word of an attempt counts
     task = replace(mission.tasks[event.task], finished=event)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
-    if event.outcome == "succeeded":
+    if event.wants_verdict:
         return mission  # its own word; the world has to confirm it
     failure = event.failure or Failure(code=event.outcome, message=f"the attempt {event.outcome.replace('_', ' ')}")
     return _judge(mission, event.task, Verdict(failure))
@@ -52,7 +52,8 @@ def _action_failed(mission: Mission, fact: Fact, event: actions.ActionExpired | 
         task = mission.tasks[event.task]
         death = Death(attempt=event.attempt, worker=event.worker or "", at=fact.at, message=event.failure.message[:500])
         mission = replace(mission, tasks=mission.tasks.set(event.task, replace(task, deaths=(*task.deaths, death))))
-    return _judge(mission, event.task, Verdict(event.failure))
+    refused = isinstance(event, actions.ActionRefused)
+    return _judge(mission, event.task, Verdict(event.failure, refused=refused))
 
 
 def _counts(mission: Mission, event: Any) -> bool:

@@ -7,12 +7,15 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
+from orchestrator.core.replanning import sole_end
+from orchestrator.core.resolve import BARRIER
 from orchestrator.planning.barriers import barrier_findings
 from orchestrator.planning.findings import ENOUGH, Finding, Path, report, suggestion
 from orchestrator.planning.graph import Ancestry, Needs, find_cycle, shown_cycle
 from orchestrator.planning.members import settled_findings, waits_for, written
 from orchestrator.planning.names import TASKS_CAP, goal_findings, name_findings
-from orchestrator.planning.targets import View, check_sole, referring_fields, targets_in
+from orchestrator.planning.targets import INPUTS, INSTEAD, ITEM, Target, View, check_sole, referring_fields, targets_in
+from schemas.errors import InvalidWorkflow
 from schemas.expectations import FilesChangedWithin, TestsNoWorse
 from schemas.plan import Group, Plan, TaskSpec
 
@@ -118,6 +121,29 @@ class _Level:
             if isinstance(expected, TestsNoWorse) and isinstance(expected.baseline, str):
                 check_sole(expected.baseline, (*path, "expects", number, "baseline"), found, "the baseline")
 
+        for name in INSTEAD:
+            if parts := getattr(task, name):
+                self._parts(task, parts, (*path, name), found)
+
+    def _parts(self, task: TaskSpec, parts: Sequence[TaskSpec], path: Path, found: list[Finding]) -> None:
+        """Note what is wrong with tasks that are done instead of ``task``."""
+        names = {part.id for part in parts}
+        taken = names & ({INPUTS, ITEM, BARRIER, *self._view.tasks, *self._view.groups} | {*self._view.siblings})
+        for name in sorted(taken):
+            message = f"{name!r} cannot be used here: something else is called so"
+            found.append(Finding((*path, name), message, "rename it", at_key=True))
+        view = replace(self._view, siblings={*self._view.siblings, *names})
+        level = _Level(view, {part.id: part.needs for part in parts}, {}, self, task.id)
+        wrong = list(islice(level.need_findings({part.id: (*path, part.id) for part in parts}), ENOUGH))
+        found += wrong
+        if not wrong and not taken:
+            try:
+                sole_end(parts)
+            except InvalidWorkflow as error:
+                found.append(Finding(path, error.message, error.hint))
+        for part in parts:
+            level.task_references(part, (*path, part.id), found)
+
     def references(self, name: str, value: object, path: Path, found: list[Finding]) -> None:
         """Note references in ``value``, a part of ``name``, that cannot be followed when ``name`` is ready."""
         if len(found) >= ENOUGH:
@@ -129,13 +155,20 @@ class _Level:
                 continue
             if wanted == name:
                 found.append(Finding(path, f"{reference}: {name!r} refers to itself", "refer to what came before it"))
-            elif target.sibling is None and self._above is not None:
-                if not self._above.is_before(target.outer or "", self._owner):
-                    mend = f"add {wanted!r} to the needs of the group"
-                    found.append(Finding(path, f"{reference}: group {self._owner!r} does not need {wanted!r}", mend))
-            elif not self.is_before(wanted, name):
-                mend = f"add {wanted!r} to its needs"
-                found.append(Finding(path, f"{reference}: {name!r} does not need {wanted!r}", mend))
+            elif (lacking := self._lacking(target, name)) is not None:
+                group = lacking != name and lacking in self._view.groups
+                what, whose = (
+                    (f"group {lacking!r}", "the needs of the group") if group else (repr(lacking), "its needs")
+                )
+                mend = f"add {wanted!r} to {whose}"
+                found.append(Finding(path, f"{reference}: {what} does not need {wanted!r}", mend))
+
+    def _lacking(self, target: Target, name: str) -> str | None:
+        """Who would have to need the target so that it has ended when ``name`` begins; None if it surely has."""
+        own = target.sibling if target.sibling in self._needs else target.outer if self._above is None else None
+        if own is not None:
+            return None if self.is_before(own, name) else name
+        return None if self._above is None else self._above._lacking(target, self._owner)
 
     def is_before(self, need: str, name: str) -> bool:
         """Whether ``need`` has surely ended when ``name`` begins."""
@@ -155,6 +188,9 @@ class _Level:
 
     def _unknown_need(self, path: Path, name: str, need: str) -> Finding:
         outside = self._above is not None and (need in self._view.tasks or need in self._view.groups)
+        if outside and self._owner not in self._view.groups:
+            message = f"{name!r} needs {need!r}, which is none of the tasks done instead of {self._owner!r}"
+            return Finding(path, message, f"give the need to {self._owner!r}")
         if outside:
             message = f"{name!r} needs {need!r}, which is outside of group {self._owner!r}"
             return Finding(path, message, f"give the need to the group: groups.{self._owner}.needs: [{need}]")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from orchestrator.planning.findings import Finding
 from orchestrator.planning.members import with_members_needs
-from orchestrator.planning.targets import Target, View, referring_fields, targets_in
+from orchestrator.planning.targets import INSTEAD, Target, View, referring_fields, targets_in
 from schemas.plan import Group, Plan, TaskSpec
 
 
@@ -18,9 +18,32 @@ def derive_needs(plan: Plan, inputs: Collection[str] | None = None) -> Plan:
     that lead nowhere imply nothing here; :func:`check_plan` reports them.
     """
     view = View.of(plan, inputs, helpful=False)
-    tasks = tuple(_with(task, (target.outer for target in _targets(task, view))) for task in plan.tasks)
+    tasks = tuple(_outer(task, view) for task in plan.tasks)
     groups = tuple(_group(group, view) for group in plan.groups)
     return plan.model_copy(update={"tasks": with_members_needs(tasks), "groups": groups})
+
+
+def _outer(task: TaskSpec, view: View) -> TaskSpec:
+    task, used = _with_parts(task, view)
+    return _with(task, (target.outer for target in [*_targets(task, view), *used]))
+
+
+def _with_parts(task: TaskSpec, view: View) -> tuple[TaskSpec, list[Target]]:
+    """The task with the needs of what is done instead of it, and all else that those refer to: it needs that, too."""
+    changed: dict[str, tuple[TaskSpec, ...]] = {}
+    used: list[Target] = []
+    for field in INSTEAD:
+        parts: tuple[TaskSpec, ...] = getattr(task, field)
+        if not parts:
+            continue
+        names, made = {part.id for part in parts}, []
+        within = replace(view, siblings={*view.siblings, *names})
+        for part in parts:
+            targets = _targets(part, within)
+            made.append(_with(part, (t.sibling for t in targets if t.sibling in names)))
+            used += [target for target in targets if target.sibling not in names]
+        changed[field] = tuple(made)
+    return (task.model_copy(update=changed) if changed else task), used
 
 
 def _group(group: Group, view: View) -> Group:
@@ -29,7 +52,8 @@ def _group(group: Group, view: View) -> Group:
     outside = [target.outer for _, target in targets_in(group.items, view, (), ignored)]
     tasks = []
     for task in group.tasks:
-        targets = _targets(task, within)
+        task, used = _with_parts(task, within)
+        targets = [*_targets(task, within), *used]
         outside += [need for need in task.needs if need not in within.siblings and _is_outside(need, within)]
         outside += [target.outer for target in targets]
         kept = tuple(need for need in task.needs if need in within.siblings or not _is_outside(need, within))

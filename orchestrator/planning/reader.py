@@ -19,6 +19,7 @@ from orchestrator.planning.shorthand import duration, expectation
 from schemas.barriers import Barrier
 from schemas.errors import InvalidWorkflow
 from schemas.events.registry import explain
+from schemas.handoff import HandOffRule
 from schemas.plan import (
     GoalSpec,
     Group,
@@ -79,6 +80,8 @@ _TASK: dict[str, Key] = {
     "on_conflict": Key("on_conflict"),
     "timeout": Key("timeout_s", _duration),
 }
+_NESTED = ("barrier", "expects", "retry", "recover", "hand_off")
+_INSTEAD = ("smaller_step", "otherwise")
 _BARRIER: dict[str, Key] = {
     **{name: Key(name) for name in ("at_least", "then_at_least", "since", "rest")},
     "until": Key("until_s", _duration),
@@ -88,6 +91,11 @@ _RETRY: dict[str, Key] = {
     "max_deaths": Key("max_deaths"),
     "delay": Key("delay_s", _duration),
     "max_delay": Key("max_delay_s", _duration),
+}
+_HAND_OFF: dict[str, Key] = {
+    "to": Key("to", _names),
+    "most": Key("most"),
+    "accept_within": Key("accept_within_s", _duration),
 }
 _RULE: dict[str, Key] = {
     **{name: Key(name) for name in ("max_attempts", "factor")},
@@ -198,7 +206,7 @@ class Reader(SettledReader):
 
     def _task(self, id_: str, node: Node, path: Path) -> list[TaskSpec] | None:
         """The task, or the tasks that it is made of."""
-        known = [*_TASK, "barrier", "expects", "retry", "recover", "vote", "attempts"]
+        known = [*_TASK, *_NESTED, *_INSTEAD, "vote", "attempts"]
         entries = self.known_keys(node, known, path, f"task {id_!r}")
         if entries is None:
             return None
@@ -211,20 +219,34 @@ class Reader(SettledReader):
                 self.note(path, f"task {id_!r} has no skill", "say who does it: skill: echo")
             return None
         extra: dict[str, Any] = {"id": id_} if "skill" in entries else {"id": id_, "skill": ""}
-        if "expects" in entries:
-            extra["expects"] = self._expects(entries["expects"], (*path, "expects"))
-        if "retry" in entries:
-            extra["retry"] = self._retry(entries["retry"], (*path, "retry"))
-        if "recover" in entries:
-            extra["recover"] = self._recover(entries["recover"], (*path, "recover"))
-        if "barrier" in entries:
-            extra["barrier"] = self._barrier(entries["barrier"], (*path, "barrier"))
+        extra |= self._nested(entries, path)
         task = self.made(TaskSpec, entries, _TASK, extra, path)
         if task is not None and "vote" in entries:
             return self.vote(task, entries["vote"], (*path, "vote"))
         if task is not None and "attempts" in entries:
             return self.attempts(task, entries["attempts"], (*path, "attempts"))
         return None if task is None else [task]
+
+    def _nested(self, entries: dict[str, Node], path: Path) -> dict[str, Any]:
+        """What is more than a value."""
+        readers = (self._barrier, self._expects, self._retry, self._recover, self._hand_off)
+        made: dict[str, Any] = {
+            key: read(entries[key], (*path, key)) for key, read in zip(_NESTED, readers, strict=True) if key in entries
+        }
+        for key in _INSTEAD:
+            if key in entries:
+                made[key] = tuple(self.entries(entries, (*path, key), self._part))
+        return made
+
+    def _part(self, id_: str, node: Node, path: Path) -> TaskSpec | None:
+        """A task that is done instead of another one."""
+        for key in ("goal", "barrier", *_INSTEAD, "vote", "attempts"):
+            if key in (node.mapping or {}):
+                mend = "it serves the goal of the task it is done for" if key == "goal" else ""
+                self.note((*path, key), f"task {id_!r} is done instead of another one, and has no {key!r}", mend)
+                return None
+        tasks = self._task(id_, node, path)
+        return tasks[0] if tasks else None
 
     def _expects(self, node: Node, path: Path) -> tuple[Any, ...]:
         listed = node.value if isinstance(node.value, list) else [node]
@@ -243,6 +265,12 @@ class Reader(SettledReader):
         if "by_error" in entries:
             extra["by_error"] = self._by_error(entries["by_error"], (*path, "by_error"))
         return self.made(RetryPolicy, entries, _RETRY, extra, path)
+
+    def _hand_off(self, node: Node, path: Path) -> HandOffRule | None:
+        if node.mapping is None:  # just the skills
+            node = Node({"to": node}, node.mark, {"to": node.mark})
+        entries = self.known_keys(node, _HAND_OFF, path, "hand_off")
+        return None if entries is None else self.made(HandOffRule, entries, _HAND_OFF, {}, path)
 
     def _by_error(self, node: Node, path: Path) -> dict[str, RetryRule] | None:
         made: dict[str, RetryRule] = {}

@@ -16,6 +16,8 @@ from schemas.plan import Group, Plan, TaskSpec
 INPUTS = "inputs"
 ITEM = "item"
 BARRIER_PARTS = ("met", "missing")
+INSTEAD = ("smaller_step", "otherwise")
+"""Fields of a task that hold what is done instead of it."""
 TASK_PARTS = ("output", "workspace", "tests")
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from orchestrator.coordination.complexity import Pace
 from orchestrator.planning.findings import suggestion
+from orchestrator.planning.port import Impasse
 from orchestrator.planning.template import Template
 from schemas.errors import InvalidWorkflow
-from schemas.plan import Plan, StrategyWish
+from schemas.plan import Plan, StrategyWish, TaskSpec
 
 
 class TemplatePlanner:
@@ -52,3 +53,7 @@ class TemplatePlanner:
         """The plan of the template. The objective is for people here; templates do not read it."""
         template = self.template(template_name)
         return template.plan(inputs, known_skills=self._known_skills, strategy=strategy, pace=pace)
+
+    async def another_way(self, impasse: Impasse) -> Sequence[TaskSpec]:
+        """What the plan itself says: the task's ``smaller_step`` or ``otherwise``."""
+        return impasse.task.smaller_step if impasse.wanted == "smaller_step" else impasse.task.otherwise

@@ -13,9 +13,10 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.task_queue.patterns import overlapping
-from schemas.attempts import AttemptOrder, Earlier
+from schemas.attempts import AttemptOrder
 from schemas.events.task import TaskReady
 from schemas.expectations import FreshInput
+from schemas.handoff import Earlier
 
 
 class Product(Struct, frozen=True):

@@ -92,8 +92,9 @@ class Sender(Protocol):
 class Spread(Protocol):
     """What a sender wants to know of a skill to fill its messages."""
 
-    def __call__(self, skill: str, queue: str) -> tuple[float | None, int]:
-        """How long an attempt takes in seconds, if known, and how many workers read the queue."""
+    def __call__(self, skill: str, queue: str) -> tuple[float | None, int, float]:
+        """How long an attempt takes in seconds, if known; how many workers read the queue; which part of it is due to
+        this sender, 1 if there is no other."""
 
 
 class CelerySender:
@@ -160,8 +161,10 @@ class CelerySender:
     def quiet(self, dispatch: Dispatch) -> bool:
         """Whether an order could go past this sender without going past others."""
         name = dispatch.queue
+        _, _, share = self._spread(dispatch.order.skill, name)
         return (
-            self._news.empty()
+            share == 1.0  # nor past what other managers want of the queue
+            and self._news.empty()
             and name not in self._backlog
             and not self._sent.count(name)
             and dispatch.order.skill not in self._buckets
@@ -222,10 +225,10 @@ class CelerySender:
         backlog = self._backlog[name]
         while len(backlog):
             first, waiting = backlog.first()
-            seconds, workers = self._spread(first.order.skill, name)
-            if self._sent.count(name) >= _AHEAD * max(1, workers):
+            seconds, workers, share = self._spread(first.order.skill, name)
+            if self._sent.count(name) >= max(1, round(_AHEAD * max(1, workers) * share)):
                 return
-            size = min(fill(waiting, seconds, workers), self._allowed(first.order.skill))
+            size = min(fill(waiting, seconds, workers), self._allowed(first.order.skill, share))
             if not size:
                 return
             message = Message(name, backlog.highest)
@@ -249,14 +252,14 @@ class CelerySender:
         self._standing_by[key_of(message[0].order)] = True
         return True
 
-    def _allowed(self, skill: str) -> int:
+    def _allowed(self, skill: str, share: float) -> int:
         """How many attempts of the skill may go now; if none, it is looked at again when one may."""
         bucket = self._buckets.get(skill)
         if bucket is None:
             return _MOST_IN_MESSAGE
-        allowed = bucket.available(time.monotonic())
+        allowed = bucket.available(time.monotonic(), share)
         if not allowed:
-            self._look_again_s = min(bucket.next_s(), self._look_again_s or bucket.next_s())
+            self._look_again_s = min(bucket.next_s(share), self._look_again_s or bucket.next_s(share))
         return allowed
 
     def _remember(self, message: Message, orders: Sequence[Dispatch]) -> None:

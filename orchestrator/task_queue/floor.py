@@ -26,7 +26,18 @@ from schemas.events.mission import (
     MissionResumed,
     MissionSubmitted,
 )
-from schemas.events.task import TaskAsked, TaskCancelled, TaskFailed, TaskReady, TaskRetried, TaskSkipped, TaskSucceeded
+from schemas.events.task import (
+    TaskAsked,
+    TaskCancelled,
+    TaskFailed,
+    TaskHandedBack,
+    TaskHandedOver,
+    TaskReady,
+    TaskRetried,
+    TaskSkipped,
+    TaskStuck,
+    TaskSucceeded,
+)
 from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 
 
@@ -105,7 +116,17 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
             return _close(_keep(floor, event), event.task, event.attempt)
         case ActionExpired() | ActionRefused() | WorldViolated() as event:
             return _close(floor, event.task, event.attempt)
-        case TaskCancelled() | TaskSkipped() | TaskFailed() | TaskSucceeded() | TaskRetried() | TaskAsked() as event:
+        case (
+            TaskCancelled()
+            | TaskSkipped()
+            | TaskFailed()
+            | TaskSucceeded()
+            | TaskRetried()
+            | TaskAsked()
+            | TaskStuck()
+            | TaskHandedOver()
+            | TaskHandedBack()
+        ) as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
             return replace(floor, attempts=Map(), agenda=Map(), ended=True)
@@ -177,7 +198,7 @@ def _report(floor: Floor, event: AttemptFinished, fact: Fact) -> Floor:
     opened = floor.attempts.get(event.task)
     if opened is None or opened.ready.attempt != event.attempt or opened.stage is Stage.REPORTED:
         return floor  # the late word of an attempt that no longer counts
-    if event.outcome != "succeeded":
+    if not event.wants_verdict:
         return _close(floor, event.task, event.attempt)  # there is nothing to compare; the orchestrator decides
     return _put(floor, event.task, replace(opened, stage=Stage.REPORTED, since=fact.at, finished=event), waits=True)
 
@@ -187,8 +208,8 @@ def _keep(floor: Floor, event: WorldConfirmed) -> Floor:
     opened = floor.attempts.get(event.task)
     if opened is None or opened.ready.attempt != event.attempt or opened.finished is None:
         return floor
-    if opened.finished.product is None:
-        return floor
+    if opened.finished.product is None or opened.finished.is_offer:
+        return floor  # what was handed on does not count yet
     floor = replace(floor, trees=noted(floor.trees, opened.ready.workspace, opened.finished))
     if not opened.ready.writes:
         return floor

@@ -41,6 +41,13 @@ def learn(situation: Situation, before: Floor, fact: Fact) -> None:
                 tally.objected(fact.at.timestamp())
 
 
+def learn_of_waiting(situation: Situation, floor: Floor, sign: int) -> None:
+    """Take in a mission as it stands (1), or leave it out from now on (-1)."""
+    for opened in floor.attempts.values():
+        if opened.stage is Stage.DISPATCHED and "@" in opened.queue:
+            situation.assign(opened.queue, sign)
+
+
 def _no_longer_waits(situation: Situation, opened: OpenAttempt | None) -> None:
     if opened is not None and opened.stage is Stage.DISPATCHED and "@" in opened.queue:
         situation.assign(opened.queue, -1)
@@ -63,5 +70,5 @@ def _rate(situation: Situation, before: Floor, event: AttemptFinished, fact: Fac
     situation.experience.has_tree(worker.beat.host, opened.ready.workspace)
     situation.experience.has_tree(worker.beat.host, event.product)
     tally = situation.experience.tally(opened.ready.skill, worker.beat.profile)
-    well, seconds = event.outcome == "succeeded", event.observation.duration_s
-    tally.ended(well=well, seconds=seconds, at=fact.at.timestamp(), spent=spent)
+    well = None if event.is_offer else event.outcome == "succeeded"
+    tally.ended(well=well, seconds=event.observation.duration_s, at=fact.at.timestamp(), spent=spent)

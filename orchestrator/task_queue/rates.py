@@ -1,12 +1,15 @@
 """How many attempts of a skill may begin in a time: a token bucket each.
 
-One manager sends what it has recorded, so a limit holds for the whole fleet as long as one manager runs. Each further
-replica sends its own share of the decisions under the same limit: with n of them the sum is between one and n times it.
+Several managers have a bucket each, and each fills by the part that is due to its manager
+(:mod:`orchestrator.task_queue.demand`): the sum of the parts is 1. While what they know of one another is half a second
+old, it may be more or less for as long.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+_LOOK_S = 0.5
 
 
 @dataclass
@@ -17,9 +20,10 @@ class Bucket:
     filled_at: float
     tokens: float = 1.0
 
-    def available(self, now: float) -> int:
-        """How many attempts may go now; ``now`` in monotonic seconds."""
-        self.tokens = min(max(1.0, self.rate), self.tokens + (now - self.filled_at) * self.rate)
+    def available(self, now: float, share: float = 1.0) -> int:
+        """How many attempts may go now; ``now`` in monotonic seconds. ``share``: the part of the rate that is ours."""
+        rate = self.rate * share
+        self.tokens = min(max(1.0, rate), self.tokens + (now - self.filled_at) * rate)
         self.filled_at = now
         # A token that has nearly dripped counts: rounding must not make a timer that fires a hair too early go round.
         return int(self.tokens + 1e-6)
@@ -28,6 +32,9 @@ class Bucket:
         """So many go."""
         self.tokens -= count
 
-    def next_s(self) -> float:
-        """Seconds until one may go."""
-        return max(0.0, (1.0 - self.tokens) / self.rate)
+    def next_s(self, share: float = 1.0) -> float:
+        """Seconds until one may go, or until it is worth looking again, for shares change."""
+        if share <= 0.0:
+            return _LOOK_S
+        left = max(0.0, (1.0 - self.tokens) / (self.rate * share))
+        return left if share == 1.0 else min(left, _LOOK_S)

@@ -15,8 +15,10 @@ from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.claims import Board, earlier, moved_meanwhile
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
+from orchestrator.task_queue.handing import held_to, lapsed, may_lapse
 from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
+from orchestrator.task_queue.learning import learn_of_waiting
 from orchestrator.task_queue.safety import forbidden
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
@@ -42,6 +44,7 @@ class DispatchRules:
         on_fact: told of every fresh fact, with the floor as it was before.
         sightings: how long attempts have waited here: who has just come has not heard of anybody yet.
         held: the emergency stop, if any, that forbids a mission of a tenant to begin anything.
+        forgotten: told of a mission that others lead now.
     """
 
     subjects: tuple[str, ...] = (
@@ -63,12 +66,14 @@ class DispatchRules:
         on_fact: Callable[[Floor, Fact], None],
         sightings: Sightings,
         held: Callable[[str, str], object] = lambda _tenant, _mission: None,
+        forgotten: Callable[[Floor], None] = lambda _floor: None,
     ) -> None:
         self._situation = situation
         self._send = send
         self._on_fact = on_fact
         self._sightings = sightings
         self._held = held
+        self._forgotten = forgotten
 
     def fresh(self, tenant: str, mission: str) -> Floor:
         return Floor(tenant=tenant, mission=mission)
@@ -91,6 +96,13 @@ class DispatchRules:
 
     def read(self, before: Floor, fact: Fact) -> None:
         self._on_fact(before, fact)
+
+    def taken_up(self, state: Floor) -> None:
+        learn_of_waiting(self._situation, state, 1)
+
+    def put_down(self, state: Floor) -> None:
+        learn_of_waiting(self._situation, state, -1)
+        self._forgotten(state)
 
     def recorded(self, state: Floor, facts: Sequence[tuple[Payload, str]]) -> None:
         for payload, identifier in facts:
@@ -125,8 +137,8 @@ class DispatchRules:
             return None
         ready = opened.ready
         chosen = allocate(ready, self._situation, self._sightings.age_s(state, opened), now.timestamp())
-        if chosen is None:
-            return None
+        if chosen is None or (isinstance(chosen, Failure) and may_lapse(ready)):
+            return None  # of what was handed over, the time to accept it decides
         if isinstance(chosen, Failure):
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
         try:
@@ -177,6 +189,7 @@ def _order(
         dispatched_at=now,
         feedback=ready.feedback,
         advice=ready.advice,
+        handed=ready.handed,
         safety=state.guard.rules,
         correlation=state.correlation,
         traceparent=state.traceparent,
@@ -198,12 +211,13 @@ def _judged(state: Floor, opened: OpenAttempt) -> Payload | None:
     if finished is None:
         return None
     moved = moved_meanwhile(ready, opened.order, finished.observation.changes or (), state.products)
-    violations = judge(ready.expects, finished, inputs=ready.inputs, moved=moved)
+    expects = held_to(ready.expects, finished)
+    violations = judge(expects, finished, inputs=ready.inputs, moved=moved)
     violations += forbidden(state.guard.rules, finished)
     if violations:
         return WorldViolated(task=ready.task, attempt=ready.attempt, violations=violations)
     return WorldConfirmed(
-        task=ready.task, attempt=ready.attempt, checks=tuple(expectation.kind for expectation in ready.expects)
+        task=ready.task, attempt=ready.attempt, checks=tuple(expectation.kind for expectation in expects)
     )
 
 
@@ -215,12 +229,13 @@ def running(state: Floor, opened: OpenAttempt) -> Running:
 def expired(
     state: Floor, situation: Situation, sightings: Sightings, monotonic: float, *, stopped: bool = False
 ) -> list[Payload]:
-    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time.
+    """The attempts whose lease has ended: their worker fell silent or dropped them, or they ran past their time; and
+    those that were handed over and that nobody takes.
 
     No calendar is asked, neither the worker's nor this manager's: see :mod:`~orchestrator.task_queue.sightings`.
     ``stopped``: an emergency stop is in force, so that is why the worker is gone, and the attempt does not count.
     """
-    facts: list[Payload] = []
+    facts: list[Payload] = [] if stopped or state.guard.tripped else [*lapsed(state, sightings)]
     for task in sorted(state.attempts):
         opened = state.attempts[task]
         if opened.stage is not Stage.STARTED or opened.worker is None:

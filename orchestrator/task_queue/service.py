@@ -10,25 +10,29 @@ from functools import partial
 
 import msgspec
 
+from events.leadership.group import Group
 from events.port import Guard, Log, Write
 from events.services import Services
 from events.signals import Signals
 from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
+from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
+from orchestrator.task_queue.managers import Managers
 from orchestrator.task_queue.recalling import recall
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
-from schemas.backlog import BACKLOG
+from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
+from schemas.events.manager import ManagerTookOver
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
 from schemas.events.world import WorldTripped
@@ -49,17 +53,20 @@ _beats = msgspec.json.Decoder(Heartbeat)
 
 
 class TaskQueueManager:
-    """Brings ready tasks to workers and checks what came of them. Any number may run.
+    """Brings ready tasks to workers and checks what came of them. Any number may run: in a group each leads its
+    partitions of the missions, and what spans missions is shared by what they tell one another (docs/leadership.md).
 
     Args:
         log, signals: the bus.
         sender: makes the sender, given what it wants to know of skills.
         name: who this is, a token unique among the running managers.
         clock: gives the present instant; ``monotonic`` measures silences, in seconds.
-        tenant: whose workers it notes as lost.
+        tenant: whose workers it notes as lost, and where it notes that one manager follows another.
         lease_s: after this silence a worker's attempts are given to others.
         grace_s: how long a task waits for the first worker of its skill before it fails.
         services: where it answers what waits and what runs, if anywhere.
+        group: with whom it shares missions out; without it, it has to do with all.
+        tenant_weight: the share of a tenant among all.
     """
 
     def __init__(
@@ -75,6 +82,8 @@ class TaskQueueManager:
         grace_s: float = GRACE_S,
         monotonic: Callable[[], float] = time.monotonic,
         services: Services | None = None,
+        group: Group | None = None,
+        tenant_weight: Callable[[str], float] = lambda _: 1.0,
     ) -> None:
         self._log = log
         self._signals = signals
@@ -87,8 +96,16 @@ class TaskQueueManager:
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
         self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
         self._sightings = Sightings(monotonic)
-        rules = DispatchRules(self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds)
-        self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock)
+        rules = DispatchRules(
+            self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds, self._forget
+        )
+        self._partitions: Partitions[Floor] | None = None
+        self._managers: Managers | None = None
+        if group is not None:
+            chronicle = Chronicle(log, self._recorder, ManagerTookOver, tenant)
+            self._partitions = Partitions(group, chronicle, taken=self._adopt)
+            self._managers = Managers(signals, group, self._floors, self._backlog_here, self.situation, tenant_weight)
+        self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
         self._adopted_at = self._ticked_at = monotonic()
         self._deaf = False
@@ -99,11 +116,18 @@ class TaskQueueManager:
         await self._signals.listen(HEARTBEATS, self._hear)
         await self.stops.load()
         upto = await self._log.last_sequence()
-        await self.desks.load_open()
-        self._adopt(after_s=-1.0)  # at once: whoever recorded it has most likely died
+        if self._partitions is None:
+            await self.desks.load_open()
+            for desk in self.desks.all():
+                self._adopt(desk)
         if self._services is not None:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
+            if self._partitions is not None and self._managers is not None:
+                recalling = recall(self._log, self.situation, upto)
+                beside = (self.stops.follow(), self._tick(), self._managers.run(), recalling)
+                await self._partitions.lead(self.desks, ready, *beside)
+                return
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
@@ -114,12 +138,27 @@ class TaskQueueManager:
         finally:
             await asyncio.to_thread(self._sender.close)
 
-    def _spread(self, skill: str, queue: str) -> tuple[float | None, int]:
-        return self.situation.expected_s(skill), len(self.situation.reading(queue))
+    def _spread(self, skill: str, queue: str) -> tuple[float | None, int, float]:
+        share = self._managers.share(queue) if self._managers is not None else 1.0
+        return self.situation.expected_s(skill), len(self.situation.reading(queue)), share
+
+    def _floors(self) -> list[Floor]:
+        return [desk.state for desk in self.desks.all()]
+
+    def _backlog_here(self, tenant: str) -> list[SkillBacklog]:
+        floors = [floor for floor in self._floors() if floor.tenant == tenant]
+        return backlog(floors, self.situation, self._sightings)
 
     async def _answer_backlog(self, tenant: str, _question: bytes) -> AsyncIterator[bytes]:
-        floors = [desk.state for desk in self.desks.all() if desk.tenant == tenant]
-        yield msgspec.json.encode(backlog(floors, self.situation, self._sightings))
+        here = self._backlog_here(tenant)
+        yield msgspec.json.encode(here if self._managers is None else self._managers.backlog(tenant, here))
+
+    def _leads(self, desk: Desk[Floor]) -> bool:
+        return self._partitions is None or self._partitions.leads(desk.tenant, desk.mission)
+
+    def _forget(self, floor: Floor) -> None:
+        """Whoever leads the mission now sends what still waits here."""
+        self._settle(floor, list(floor.attempts))
 
     def _listening_s(self) -> float:
         return self._monotonic() - self.situation.since
@@ -193,7 +232,7 @@ class TaskQueueManager:
             self._excuse_own_silence(monotonic)
             for worker, silent in list(self.situation.sweep(monotonic)):
                 await self._note_lost(worker, silent)
-            for desk in self.desks.all():
+            for desk in filter(self._leads, self.desks.all()):
                 ending = partial(
                     expired,
                     situation=self.situation,
@@ -208,7 +247,8 @@ class TaskQueueManager:
                 await self._resend(desk, monotonic)
             if monotonic - self._adopted_at > _ADOPT_S:
                 self._adopted_at = monotonic
-                self._adopt()
+                for desk in filter(self._leads, self.desks.all()):
+                    self._adopt(desk, _ADOPT_S)
             self._sightings.forget()
             self._stop_strays()
 
@@ -263,17 +303,17 @@ class TaskQueueManager:
         elsewhere = "@" in opened.queue or bool(self.situation.offering(opened.ready.skill))
         return elsewhere and not self.situation.reading(opened.queue)
 
-    def _adopt(self, after_s: float = _ADOPT_S) -> None:
+    def _adopt(self, desk: Desk[Floor], after_s: float = -1.0) -> None:
         """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
 
-        The sender passes over what it knows. What another manager is just about to send goes twice, which is harmless.
+        At once when the mission comes into these hands, for whoever recorded it has most likely died. The sender passes
+        over what it knows. What another manager is just about to send goes twice, which is harmless.
         """
-        for desk in self.desks.all():
-            if self._at_rest(desk):
-                continue
-            for opened in unclaimed(desk.state, self._sightings, after_s):
-                if opened.order is not None:
-                    self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+        if self._at_rest(desk):
+            return
+        for opened in unclaimed(desk.state, self._sightings, after_s):
+            if opened.order is not None:
+                self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
     def _at_rest(self, desk: Desk[Floor]) -> bool:
         return desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None
@@ -305,7 +345,7 @@ def _superseded(floor: Floor, running: Running, worker: str) -> bool:
     if opened is None:
         # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
         # never heard of is none of that: whoever sees it running before it has read of it is behind.
-        return floor.ended or floor.newest.get(running.task, 0) >= running.attempt
+        return floor.newest.get(running.task, 0) >= running.attempt
     return opened.ready.attempt > running.attempt or (
         opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
     )

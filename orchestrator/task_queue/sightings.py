@@ -27,6 +27,7 @@ class _Seen:
     stage: Stage
     since: float
     asked_at: float
+    first: float
 
 
 class Sightings:
@@ -42,14 +43,22 @@ class Sightings:
 
     def age_s(self, floor: Floor, opened: OpenAttempt) -> float:
         """Seconds since the attempt was first looked at here at its present stage; 0 the first time."""
+        seen = self._look(floor, opened)
+        return seen.asked_at - seen.since
+
+    def known_s(self, floor: Floor, opened: OpenAttempt) -> float:
+        """Seconds since the attempt was first looked at here, at whatever stage; 0 the first time."""
+        seen = self._look(floor, opened)
+        return seen.asked_at - seen.first
+
+    def _look(self, floor: Floor, opened: OpenAttempt) -> _Seen:
         now = self._monotonic()
         key = (floor.tenant, floor.mission, opened.ready.task, opened.ready.attempt)
         seen = self._seen.get(key)
         if seen is None or seen.stage is not opened.stage:
-            self._seen[key] = _Seen(opened.stage, now, now)
-            return 0.0
+            seen = self._seen[key] = _Seen(opened.stage, now, now, seen.first if seen is not None else now)
         seen.asked_at = now
-        return now - seen.since
+        return seen
 
     def forget(self) -> None:
         """Drop what nobody has asked for in a minute: open attempts are asked for all the time."""

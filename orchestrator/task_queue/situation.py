@@ -33,6 +33,7 @@ class Situation:
         lease_s: after this silence a worker counts as lost.
         since: monotonic seconds at which listening began; before a lease has passed, nobody can be called silent.
         grace_s: how long a task waits for the first worker of its skill before it fails.
+        elsewhere: how many attempts other managers have sent to the queues of profiles that are not claimed yet.
     """
 
     lease_s: float
@@ -40,6 +41,7 @@ class Situation:
     grace_s: float = GRACE_S
     workers: dict[str, Worker] = field(default_factory=dict)
     experience: Experience = field(default_factory=Experience)
+    elsewhere: dict[str, int] = field(default_factory=dict)
     _assigned: dict[str, int] = field(default_factory=dict)
     _planned: dict[str, int] = field(default_factory=dict)
     _durations: dict[str, float] = field(default_factory=dict)
@@ -50,7 +52,9 @@ class Situation:
         known = self.workers.get(beat.worker)
         if known is not None and known.gone:
             return  # a last word that was on its way; no other process will ever have this name
-        active_at = now if beat.running or known is None else known.active_at
+        # Short attempts begin and end between two heartbeats, and what other managers lead is only seen here.
+        worked = known is None or (beat.done, beat.failed) != (known.beat.done, known.beat.failed)
+        active_at = now if beat.running or known is None or worked else known.active_at
         self.workers[beat.worker] = Worker(beat, now, active_at, gone=beat.gone)
         self._held_at.update(dict.fromkeys(beat.running, now))
 
@@ -143,7 +147,11 @@ class Situation:
 
     def assigned(self, queue: str) -> int:
         """How many attempts were sent to the queue of a profile, or are just being sent, and are not claimed yet."""
-        return self._assigned.get(queue, 0) + self._planned.get(queue, 0)
+        return self._assigned.get(queue, 0) + self._planned.get(queue, 0) + self.elsewhere.get(queue, 0)
+
+    def assigned_here(self) -> dict[str, int]:
+        """The same without what other managers have sent, by queue."""
+        return dict(self._assigned)
 
     def holding_back(self, skill: str) -> bool:
         """Whether a living worker would take this skill, were it not stopped."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -19,7 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from projections.analytics.facts import DEFAULTS, read, shape_of
-from projections.analytics.rows import Message, Row
+from projections.analytics.rows import Message
+from projections.frames import Frame, constant, counted
+from schemas.envelope import Event
 from schemas.ids import instant_of
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -58,14 +61,78 @@ class Group:
     missions: list[str] = field(default_factory=list)
     sequences: list[int] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Event] = field(default_factory=list)
     cut: set[int] = field(default_factory=set)
 
 
 def table_of(messages: Sequence[Message]) -> Any:
     """A table with :data:`SCHEMA` of all rows of these messages, in some order that depends only on them."""
-    made = [_table(group) for group in _grouped(messages)]
+    made, rest = [], []
+    for message in messages:
+        table = None if message.frame is None else _of_frame(message, message.frame)
+        if table is None:
+            rest.append(message)
+        else:
+            made.append(table)
+    made += [_table(group) for group in _grouped(rest)]
     return pa.concat_tables(made) if made else SCHEMA.empty_table()
+
+
+def _of_frame(message: Message, frame: Frame) -> Any:
+    """The table of one message; None if some of its rows have a defect, and are to be looked at one by one."""
+    many, columns = frame.many, frame.columns
+    bounds = pc.min_max(columns["time"].view(pa.int64())).as_py()
+    facts = _read(frame.type, message.rows)
+    if facts is None or bounds["min"] < _EARLIEST or bounds["max"] >= _LATEST:
+        return None
+    data = columns["data"]
+    made = {
+        "sequence": _numbers(pa.uint64(), "Q", array("Q", (message.stored.sequence,)) * many),
+        "idx": _places(many),
+        "tenant": constant(frame.tenant, many),
+        "mission": constant(frame.mission, many),
+        "noun": constant(frame.type.partition(".")[0], many),
+        "type": constant(frame.type, many),
+        **{
+            name: _filled(columns[name]) for name in ("id", "time", "source", "subject", "causationid", "correlationid")
+        },
+        **facts,
+        "dataversion": _versions(frame.dataversion, many),
+        "data": pa.Array.from_buffers(pa.binary(), many, data.buffers()),
+        "defects": constant("", many),
+    }
+    return pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _read(type_name: str, rows: Sequence[Event]) -> dict[str, Any] | None:
+    """The columns made of payloads; None if one of them does not fit."""
+    shape = shape_of(type_name)
+    filled: dict[str, list[Any]] = {}
+    if shape.reads:
+        try:
+            filled = shape.columns(list(map(shape.decoder.decode, [row.data for row in rows])))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
+            return None
+    return {name: _column(name, filled[name]) if name in filled else _blank(name, len(rows)) for name in DEFAULTS}
+
+
+def _filled(column: Any) -> Any:
+    return pc.fill_null(column, "") if column.null_count else column
+
+
+@lru_cache(maxsize=64)
+def _places(many: int) -> Any:
+    return counted(many).cast(pa.uint16())
+
+
+@lru_cache(maxsize=64)
+def _versions(version: int, many: int) -> Any:
+    return pa.repeat(pa.scalar(version, pa.uint16()), many)
+
+
+@lru_cache(maxsize=256)
+def _blank(name: str, many: int) -> Any:
+    return pa.repeat(_EMPTY[name], many)
 
 
 def _grouped(messages: Sequence[Message]) -> list[Group]:
@@ -125,20 +192,16 @@ def _table(group: Group) -> Any:
 
 
 def _facts(group: Group, defects: dict[int, list[str]]) -> dict[str, Any]:
-    shape, rows = shape_of(group.type), group.rows
-    filled: dict[str, list[Any]] = {}
-    if shape.reads:
-        decode = shape.decoder.decode
-        try:
-            facts = [decode(row.data) for row in rows]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
-            facts = [_fact(shape, row, number, defects) for number, row in enumerate(rows)]
-        filled = shape.columns(facts)
-    many = len(rows)
-    return {name: _column(name, filled[name]) if name in filled else pa.repeat(_EMPTY[name], many) for name in DEFAULTS}
+    rows, many = group.rows, len(group.rows)
+    made = _read(group.type, rows)
+    if made is not None:
+        return made
+    shape = shape_of(group.type)
+    filled = shape.columns([_fact(shape, row, number, defects) for number, row in enumerate(rows)])
+    return {name: _column(name, filled[name]) if name in filled else _blank(name, many) for name in DEFAULTS}
 
 
-def _fact(shape: Any, row: Row, number: int, defects: dict[int, list[str]]) -> Any:
+def _fact(shape: Any, row: Event, number: int, defects: dict[int, list[str]]) -> Any:
     try:
         return shape.decoder.decode(row.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -151,8 +214,9 @@ def _texts(values: list[str]) -> Any:
     return pa.array(values, pa.string())
 
 
-def _numbers(kind: Any, code: str, values: list[int]) -> Any:
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(array(code, values))])
+def _numbers(kind: Any, code: str, values: Sequence[int]) -> Any:
+    numbers = values if isinstance(values, array) else array(code, values)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
 
 
 def _same_or_texts(values: list[str]) -> Any:
@@ -161,14 +225,23 @@ def _same_or_texts(values: list[str]) -> Any:
     return _texts(values)
 
 
-def _costs(values: list[float]) -> Any:
+def _costs(values: Sequence[float | None]) -> Any:
     """Decimals with nine places, by way of whole billionths: sums of them are exact, whatever the order."""
-    billionths = pa.array([round(value * 1e9) for value in values], pa.int64()).cast(pa.decimal128(19, 0))
+    costs = pc.fill_null(pa.array(values, pa.float64()), 0.0)
+    billionths = (
+        pc.round(pc.multiply(costs, 1e9), round_mode="half_to_even").cast(pa.int64()).cast(pa.decimal128(19, 0))
+    )
     return pa.Array.from_buffers(_COST, len(values), [None, billionths.buffers()[1]])
 
 
 def _column(name: str, values: list[Any]) -> Any:
-    return _costs(values) if name == "cost" else pa.array(values, _KINDS.get(name, pa.string()))
+    if name == "cost":
+        return _costs(values)
+    kind, first = _KINDS.get(name, pa.string()), values[0]
+    if first == values[-1] and values.count(first) == len(values):
+        return _blank(name, len(values)) if first is None else pa.repeat(pa.scalar(first, kind), len(values))
+    made = pa.array(values, kind)
+    return pc.fill_null(made, DEFAULTS[name]) if made.null_count else made
 
 
 _EMPTY = {
@@ -184,7 +257,7 @@ def _joined(parts: Sequence[Any]) -> Any:
     return pa.Array.from_buffers(pa.binary(), len(parts), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
-def _times(rows: Sequence[Row], defects: dict[int, list[str]]) -> Any:
+def _times(rows: Sequence[Event], defects: dict[int, list[str]]) -> Any:
     try:
         times = _texts([row.time for row in rows]).cast(_TIME)
         bounds = pc.min_max(times.cast(pa.int64())).as_py()
@@ -195,7 +268,7 @@ def _times(rows: Sequence[Row], defects: dict[int, list[str]]) -> Any:
     return pa.array([_micros(row, number, defects) for number, row in enumerate(rows)], pa.int64()).cast(_TIME)
 
 
-def _micros(row: Row, number: int, defects: dict[int, list[str]]) -> int:
+def _micros(row: Event, number: int, defects: dict[int, list[str]]) -> int:
     """Microseconds since 1970 of the time that a row claims, else of the one in its id, else 0."""
     try:
         said = datetime.fromisoformat(row.time)

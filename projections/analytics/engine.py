@@ -110,7 +110,7 @@ class ServerEngine:
         with self._lock, explained(self.name, "take rows"):
             sink = pa.BufferOutputStream()
             with pa.ipc.new_stream(sink, rows.schema) as writer:
-                writer.write_table(rows)
+                writer.write_table(rows.combine_chunks())  # a block for each piece would take the server long
             self._connected().raw_insert(
                 table,
                 column_names=rows.column_names,

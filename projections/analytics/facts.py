@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -63,17 +62,32 @@ _FIELDS: dict[str, tuple[Any, Any]] = {
 }
 """Name in the payload to its type and what stands for its absence."""
 
-_FROM: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "failure": ("code", lambda found: found.code),
-    "violations": ("code", lambda found: found[0].kind if found else ""),
-    "observation": ("duration_s", lambda found: found.duration_s),
-    "order": ("skill", lambda found: found.skill),
-    "waited_s": ("duration_s", lambda found: found),
+Lists = Callable[[Sequence[Any]], list[Any]]
+# Written out, one for each: a comprehension that always reads one field is twice as quick as one that is told which.
+_COLUMNS: dict[str, tuple[str, Lists]] = {
+    "task": ("task", lambda facts: [each.task for each in facts]),
+    "attempt": ("attempt", lambda facts: [each.attempt for each in facts]),
+    "agent": ("agent", lambda facts: [each.agent for each in facts]),
+    "worker": ("worker", lambda facts: [each.worker for each in facts]),
+    "skill": ("skill", lambda facts: [each.skill for each in facts]),
+    "tool": ("tool", lambda facts: [each.tool for each in facts]),
+    "outcome": ("outcome", lambda facts: [each.outcome for each in facts]),
+    "code": ("code", lambda facts: [each.code for each in facts]),
+    "duration_s": ("duration_s", lambda facts: [each.duration_s for each in facts]),
+    "waited_s": ("duration_s", lambda facts: [each.waited_s for each in facts]),
+    "model": ("model", lambda facts: [each.model for each in facts]),
+    "tokens_in": ("tokens_in", lambda facts: [each.tokens_in for each in facts]),
+    "tokens_out": ("tokens_out", lambda facts: [each.tokens_out for each in facts]),
+    "cost_usd": ("cost", lambda facts: [each.cost_usd for each in facts]),
+    "failure": ("code", lambda facts: [each.failure and each.failure.code for each in facts]),
+    "observation": ("duration_s", lambda facts: [each.observation and each.observation.duration_s for each in facts]),
+    "order": ("skill", lambda facts: [each.order and each.order.skill for each in facts]),
+    "violations": ("code", lambda facts: [each.violations[0].kind if each.violations else None for each in facts]),
 }
-"""Fields within fields, or of another name: the column they fill, where the payload has no such field of its own."""
+"""The column that a field fills, and its values. Several may fill one: what a later one has goes before."""
 
 DEFAULTS: dict[str, Any] = {
-    "cost" if name == "cost_usd" else name: empty for name, (_, empty) in _FIELDS.items() if name not in _FROM
+    column: empty for name, (_, empty) in _FIELDS.items() if (column := _COLUMNS[name][0]) == name or name == "cost_usd"
 }
 """The columns that are made of payloads, and what they hold where there is nothing."""
 
@@ -92,17 +106,19 @@ class Shape:
     reads: tuple[str, ...]
 
     def columns(self, facts: Sequence[Any]) -> dict[str, list[Any]]:
-        """The columns that this type fills, as lists."""
+        """The columns that this type fills, as lists; None stands for nothing."""
         made: dict[str, list[Any]] = {}
         for name in self.reads:
-            values = list(map(attrgetter(name), facts))
-            column, inner = _FROM.get(name, ("cost" if name == "cost_usd" else name, None))
-            empty = DEFAULTS[column]
-            if inner is not None:
-                values = [empty if each is None else inner(each) for each in values]
-            if None in values:
-                values = [empty if each is None else each for each in values]
-            made[column] = [b or a for a, b in zip(made[column], values, strict=True)] if column in made else values
+            column, listed = _COLUMNS[name]
+            values = listed(facts)
+            if column in made:
+                before = made[column]
+                values = (
+                    before
+                    if values.count(None) == len(values)
+                    else [b or a for a, b in zip(before, values, strict=True)]
+                )
+            made[column] = values
         return made
 
 

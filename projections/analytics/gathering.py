@@ -29,8 +29,8 @@ class Limits:
     At most two batches are in memory: the one that is being inserted and the one that is gathered meanwhile.
     """
 
-    rows: int = 250_000
-    bytes: int = 192 * 1024 * 1024
+    rows: int = 500_000
+    bytes: int = 256 * 1024 * 1024
     seconds: float = 1.0
     retry_s: float = 2.0
 
@@ -79,9 +79,9 @@ class Gathering:
         return ()
 
     async def table(self) -> Any:
-        """All rows, as one table."""
+        """All rows, as one table of many pieces: joining them would take the memory a second time."""
         await self._make_piece()
-        return pa.concat_tables(self._pieces).combine_chunks() if self._pieces else SCHEMA.empty_table()
+        return pa.concat_tables(self._pieces) if self._pieces else SCHEMA.empty_table()
 
     async def _take(self, stored: Stored) -> None:
         self.last = stored.sequence

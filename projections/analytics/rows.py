@@ -1,38 +1,21 @@
-"""From messages of the log to the rows they hold, as lean as can be: what no column needs is not decoded."""
+"""From messages of the log to the rows they hold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from events.blobs.port import BlobStore
-from events.codec import check_place
+from events.codec import unstamped
 from events.port import Stored
 from projections.analytics.facts import read, shape_of
-from schemas.envelope import NO_MISSION
-from schemas.errors import InvalidEvent
+from projections.frames import Frame, frame_of
+from schemas.envelope import Event
 
 MOST_DATA = 1024 * 1024
 """Payloads above so many bytes are not kept here whole; the log and the archive have them."""
-
-
-class Row(msgspec.Struct, kw_only=True, gc=False):
-    """The attributes of an event that become columns; see :class:`schemas.envelope.Event`."""
-
-    specversion: str = "1.0"
-    id: str
-    source: str
-    type: str
-    time: str
-    tenant: str
-    mission: str = NO_MISSION
-    subject: str | None = ""
-    dataversion: int = 1
-    dataref: str | None = None
-    causationid: str | None = ""
-    correlationid: str | None = ""
-    data: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +26,42 @@ class Message:
         types: the types of its rows.
         size: bytes of what is in memory.
         cut: indexes of rows whose data was too large.
+        frame: its columns, where it has some.
     """
 
     stored: Stored
-    rows: list[Row]
-    types: set[str]
+    rows: Sequence[Event]
+    types: frozenset[str]
     size: int
     cut: frozenset[int] = frozenset()
+    frame: Frame | None = None
 
     @property
     def refers(self) -> bool:
         """Whether some of its payloads are at the blob store."""
-        return [row.dataref for row in self.rows].count(None) != len(self.rows)
-
-
-_one = msgspec.json.Decoder(Row)
-_many = msgspec.json.Decoder(list[Row])
+        return self.frame is None and [row.dataref for row in self.rows].count(None) != len(self.rows)
 
 
 def decode(stored: Stored) -> Message:
     """The rows of a message. Raises :class:`InvalidEvent`, as :func:`events.codec.decode` does."""
-    raw = stored.raw
-    try:
-        rows = _many.decode(raw) if raw[:1] == b"[" else [_one.decode(raw)]
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidEvent(f"message {stored.sequence} is no CloudEvent: {error}") from error
-    return Message(stored, rows, check_place(rows, stored.subject, stored.sequence), len(raw))
+    rows, types = unstamped(stored)
+    return Message(stored, rows, types, len(stored.raw), frame=frame_of(stored))
 
 
 async def whole(message: Message, blobs: BlobStore) -> Message:
     """The message with the payloads that were left at the blob store. Raises ``BlobMissing`` if one is not there."""
     cut: set[int] = set()
-    size = message.size
-    for number, row in enumerate(message.rows):
+    rows, size = list(message.rows), message.size
+    for number, row in enumerate(rows):
         if row.dataref is None:
             continue
         data = await blobs.get(row.dataref)
         if len(data) > MOST_DATA:
             cut.add(number)
             data = _essence(row.type, data)
-        row.data = msgspec.Raw(data)
+        rows[number] = msgspec.structs.replace(row, data=msgspec.Raw(data))
         size += len(data)
-    return Message(message.stored, message.rows, message.types, size, frozenset(cut))
+    return Message(message.stored, rows, message.types, size, frozenset(cut))
 
 
 def _essence(type_name: str, data: bytes) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import accumulate, chain
+from itertools import accumulate, chain, groupby
 from operator import attrgetter
 from typing import Any
 
@@ -18,17 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from projections.archive.messages import Message
+from projections.frames import TIME, constant, counted, repeated, times_of
 from schemas.envelope import Event
 
 _TEXT = ("id", "tenant", "mission", "type", "noun", "source", "subject")
 _TRACE = ("correlationid", "causationid", "traceparent")
-_TIME = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
         ("sequence", pa.int64()),
         ("index", pa.int32()),
         *((name, pa.string()) for name in _TEXT),
-        ("time", _TIME),
+        ("time", TIME),
         *((name, pa.string()) for name in _TRACE),
         ("dataversion", pa.int32()),
         ("data", pa.string()),
@@ -46,10 +46,34 @@ _READ = (
 )  # fmt: skip
 
 
-def table_of(messages: Sequence[Message]) -> Any:
+def table_of(ordered: Sequence[Message]) -> Any:
     """A table with :data:`SCHEMA`, in the order given; messages keep their rows together."""
-    if not messages:
-        return SCHEMA.empty_table()
+    made: list[Any] = []
+    for framed, together in groupby(ordered, key=lambda message: message.frame is not None):
+        messages = list(together)
+        made += map(_of_frame, messages) if framed else [_of_events(messages)]
+    return pa.concat_tables(made) if made else SCHEMA.empty_table()
+
+
+def _of_frame(message: Message) -> Any:
+    frame = message.frame
+    assert frame is not None
+    many = frame.many
+    columns = {
+        "sequence": pa.repeat(pa.scalar(message.sequence, pa.int64()), many),
+        "index": counted(many),
+        "tenant": constant(frame.tenant, many),
+        "mission": constant(frame.mission, many),
+        "type": constant(frame.type, many),
+        "noun": constant(frame.type.partition(".")[0], many),
+        **frame.columns,
+        "dataversion": pa.repeat(pa.scalar(frame.dataversion, pa.int32()), many),
+        "exact": pa.nulls(many, pa.binary()),
+    }
+    return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _of_events(messages: Sequence[Message]) -> Any:
     sizes = [len(message.events) for message in messages]
     events = list(chain.from_iterable(message.events for message in messages))
     times, odd = _times([event.time for event in events])
@@ -63,7 +87,7 @@ def table_of(messages: Sequence[Message]) -> Any:
         "mission": _each([message.events[0].mission for message in messages], sizes, pa.string()),
         "noun": _each([message.events[0].type.partition(".")[0] for message in messages], sizes, pa.string()),
         "type": _types(messages, sizes),
-        **{name: _repeated(list(map(attrgetter(name), events))) for name in ("source", "subject", *_TRACE)},
+        **{name: repeated(list(map(attrgetter(name), events))) for name in ("source", "subject", *_TRACE)},
         "id": pa.array([event.id for event in events], pa.string()),
         "time": times,
         "dataversion": versions,
@@ -151,13 +175,6 @@ def _types(messages: Sequence[Message], sizes: list[int]) -> Any:
     return pa.array([event.type for message in messages for event in message.events], pa.string())
 
 
-def _repeated(values: list[Any]) -> Any:
-    """A column of texts that are often all the same, or all absent."""
-    if values.count(values[0]) == len(values):
-        return pa.repeat(pa.scalar(values[0], pa.string()), len(values))
-    return pa.array(values, pa.string())
-
-
 def _versions(values: list[int]) -> tuple[Any, set[int]]:
     if values.count(1) == len(values):
         return pa.repeat(pa.scalar(1, pa.int32()), len(values)), set()
@@ -181,16 +198,14 @@ def _exact(events: Sequence[Event], odd: set[int]) -> Any:
 
 def _times(texts: list[str]) -> tuple[Any, set[int]]:
     """Column of times, and the numbers of those that are not written as we write them."""
+    times = times_of(texts)
+    if times is not None:
+        return times, set()
     column = pa.array(texts, pa.string())
     try:
-        times = column.cast(_TIME)
+        times = column.cast(TIME)
     except pa.ArrowInvalid:
-        times = pa.array([_moment(text) for text in texts], _TIME)
-    else:
-        # ``2026-01-31T12:00:00.000000Z``: what Arrow can read has no other form of this length that ends so.
-        joined = "".join(texts)
-        if set(map(len, texts)) == {27} and joined[10::27] == "T" * len(texts) and joined[26::27] == "Z" * len(texts):
-            return times, set()
+        times = pa.array([_moment(text) for text in texts], TIME)
     same = pc.fill_null(pc.equal(_written(times), column), False)
     return times, {number for number, fits in enumerate(same.to_pylist()) if not fits}
 

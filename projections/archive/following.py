@@ -47,7 +47,7 @@ class _Buffer:
 
     def add(self, message: Message) -> None:
         self.messages.append(message)
-        self.events += len(message.events)
+        self.events += message.many
         self.size += message.size
 
     def reach(self, last: int, now: float) -> None:

@@ -96,8 +96,8 @@ class Quality:
             if finished is None:
                 tally.gone(at)
                 continue
-            well, seconds = finished.outcome == "succeeded", finished.observation.duration_s
-            tally.ended(well=well, seconds=seconds, at=at, spent=spent)
+            well = None if finished.is_offer else finished.outcome == "succeeded"
+            tally.ended(well=well, seconds=finished.observation.duration_s, at=at, spent=spent)
         self._ended[attempt] = (skill, agent, worker)
         if len(self._ended) > _UNDER_WAY:
             self._ended.popitem(last=False)

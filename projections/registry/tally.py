@@ -48,16 +48,17 @@ class Tally:
     _as_of: float = 0.0
     _newest: deque[float] = field(default_factory=lambda: deque(maxlen=_NEWEST))
 
-    def ended(self, *, well: bool, seconds: float, at: float = 0.0, spent: Spent = NOTHING) -> None:
-        """One more attempt ended by itself."""
-        self.succeeded += well
-        self.failed += not well
+    def ended(self, *, well: bool | None, seconds: float, at: float = 0.0, spent: Spent = NOTHING) -> None:
+        """One more attempt ended by itself; ``well`` is None where it handed its task on, which speaks neither for nor
+        against it."""
+        self.succeeded += well is True
+        self.failed += well is False
         self.seconds += seconds
         self.tokens += spent.tokens
         self.usd += spent.usd
         self._fade(at)
-        self._good += well
-        self._weight += 1
+        self._good += well is True
+        self._weight += well is not None
         self._ended += 1
         before, given = self._means, (seconds, spent.tokens, spent.usd)
         self._means = (
@@ -105,7 +106,7 @@ class Tally:
     @property
     def success_rate(self) -> float | None:
         """Share of all that ended well and was found to be as expected; None before the first."""
-        return (self.succeeded - self.violated) / self.attempts if self.attempts else None
+        return max(0, self.succeeded - self.violated) / self.attempts if self.attempts else None
 
     def expected_rate(self, now: float = 0.0) -> float:
         """The share to expect of the next: the mean of the Beta distribution over a flat prior (rule of succession).

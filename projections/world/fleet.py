@@ -66,8 +66,10 @@ def worked(world: World, event: Event, payload: Any, task: TaskState, *, counted
             failed = payload.outcome in ("failed", "timed_out")
             world = _idle(world, event, payload.worker, payload)
             return _outcome(world, event, payload.worker, task.skill, good=False) if counted and failed else world
-        case "world.confirmed" | "world.violated" if counted:
-            return _outcome(world, event, task.worker, task.skill, good=event.type == "world.confirmed")
+        case "world.violated" if counted:
+            return _outcome(world, event, task.worker, task.skill, good=False)
+        case "world.confirmed" if counted and task.word is not None:  # to hand a task on is neither good nor bad
+            return _outcome(world, event, task.worker, task.skill, good=True)
         case "action.expired" if counted and payload.worker:
             world = _idle(world, event, payload.worker, payload)
             return _outcome(world, event, payload.worker, task.skill, good=False)

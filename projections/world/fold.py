@@ -20,6 +20,7 @@ from schemas.errors import InvalidEvent
 from schemas.events import parse
 from schemas.events.ballot import BallotOpened
 from schemas.events.mission import MissionExtended, MissionPlanned, MissionReopened, MissionSubmitted
+from schemas.events.task import TaskReplanned
 from schemas.plan import TaskSpec
 
 _MOST_ABOVE = 10
@@ -107,7 +108,14 @@ def _extended(mission: Mission, event: Event, payload: MissionExtended) -> Missi
     return mission if mission.state.ended else _with_tasks(mission, payload.tasks)
 
 
-def _with_tasks(mission: Mission, specs: Iterable[TaskSpec]) -> Mission:
+def _replanned(mission: Mission, event: Event, payload: TaskReplanned) -> Mission:
+    task = mission.tasks.get(payload.task)
+    if mission.state.ended or task is None or task.status.ended or task.attempt != payload.attempt:
+        return mission
+    return _with_tasks(mission, payload.tasks, part_of=payload.task)
+
+
+def _with_tasks(mission: Mission, specs: Iterable[TaskSpec], part_of: str = "") -> Mission:
     fresh = {
         spec.id: TaskState(
             id=spec.id,
@@ -116,6 +124,7 @@ def _with_tasks(mission: Mission, specs: Iterable[TaskSpec]) -> Mission:
             goal=spec.goal,
             needs=spec.needs,
             owner=spec.member_of,
+            part_of=part_of,
         )
         for spec in specs
         if spec.id not in mission.tasks
@@ -146,7 +155,7 @@ def _reopened(mission: Mission, event: Event, payload: MissionReopened) -> Missi
     mission = replace(mission, state=replace(mission.state, status="running", ended_at="", reason=""))
     before = mission.tasks
     for task in list(before.values()):
-        if _waits_again(before, task, payload.tasks):
+        if not task.part_of and _waits_again(before, task, payload.tasks):  # a part's task is tried again
             fresh = replace(task, status=TaskStatus.PLANNED, word=None, worker="", reason="", ended_at="")
             mission = tasks.put(mission, fresh)
     return mission
@@ -199,6 +208,7 @@ _OF_MISSIONS: dict[str, Callable[[Mission, Event, Any], Mission]] = {
     "mission.paused": _status("paused"),
     "mission.resumed": _status("running"),
     "mission.reopened": _reopened,
+    "task.replanned": _replanned,
     "mission.completed": _status("completed"),
     "mission.failed": _status("failed"),
     "mission.cancelled": _status("cancelled"),

@@ -43,7 +43,7 @@ class Locks:
     def __init__(self, redis: Connection, tenant: str, *, owner: str | None = None) -> None:
         self._redis = redis
         self._tenant = token(tenant, "tenant")
-        self._owner = owner or process_name()
+        self.owner = owner or process_name()
 
     async def acquire(self, name: str, ttl_s: float, *, wait_s: float = 0.0) -> Held | None:
         """Take the lock for ``ttl_s`` seconds; None if somebody else has it for all of ``wait_s`` seconds."""
@@ -51,9 +51,9 @@ class Locks:
         deadline = asyncio.get_running_loop().time() + wait_s
         while True:
             with explained("take a lock"):
-                got = await run(self._redis, ACQUIRE, (key, f"{key}:tokens"), (self._owner, round(ttl_s * 1000)))
+                got = await run(self._redis, ACQUIRE, (key, f"{key}:tokens"), (self.owner, round(ttl_s * 1000)))
             if got:
-                return Held(name, self._owner, int(got))
+                return Held(name, self.owner, int(got))
             if asyncio.get_running_loop().time() >= deadline:
                 return None
             await asyncio.sleep(_LOOK_S)  # nobody tells when a lock runs out
@@ -68,6 +68,13 @@ class Locks:
         """Give it back; False if it was no longer ours."""
         with explained("release a lock"):
             return bool(await run(self._redis, RELEASE, (keys.lock(self._tenant, held.name),), (held.value,)))
+
+    async def holder(self, name: str) -> str:
+        """The owner of a lock at this moment; empty if nobody has it."""
+        with explained("look at a lock"):
+            value = await self._redis.get(keys.lock(self._tenant, token(name, "lock")))
+        text = value.decode() if isinstance(value, bytes) else str(value or "")
+        return text.rpartition(" ")[0]
 
     async def admits(self, place: str, token_: int) -> bool:
         """Whether a token is as new as any that ``place`` has seen; the newest is remembered there."""

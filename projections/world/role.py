@@ -84,6 +84,14 @@ class WorldRole:
         """What all tenants have reached. Raises :class:`~projections.world.connecting.WorldUnavailable`."""
         return (await self.store.state()).position
 
+    def hosted_by(self, host: str) -> None:
+        """See :class:`projections.port.StandsBy`."""
+        self._locks.owner = host
+
+    async def leader(self) -> str:
+        """The process that holds the writer's lock; empty if none does."""
+        return await self._locks.holder(writer_lock()[1])
+
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Write for ever, or stand by. Raises only :class:`~schemas.errors.LogUnavailable`, if the log stays away."""
         if ready is not None:

@@ -91,7 +91,8 @@ class Word(Struct, frozen=True, array_like=True):
 class TaskState(Struct, frozen=True, array_like=True):
     """One task. ``base`` is the tree that its present attempt was given, with what other tasks (``onto``: task, tree)
     made of the same files merged into it; ``word`` waits for its verdict. ``owner``: the task that is settled by it.
-    ``cpu_s`` is of all its attempts, as ``seconds`` is, ``peak_memory_bytes`` the most of one."""
+    ``cpu_s`` is of all its attempts, as ``seconds`` is, ``peak_memory_bytes`` the most of one; ``part_of`` is the task
+    instead of which it is done."""
 
     id: str
     skill: str = ""
@@ -115,6 +116,7 @@ class TaskState(Struct, frozen=True, array_like=True):
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     owner: str = ""
+    part_of: str = ""
 
 
 class FileWrite(Struct, frozen=True, array_like=True):

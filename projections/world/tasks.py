@@ -13,7 +13,7 @@ from projections.world.state import Mission, TaskState, TaskStatus, Word, bounde
 from schemas.envelope import Event
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.task import TaskAdopted, TaskChosen, TaskReady, TaskRetried
+from schemas.events.task import TaskAdopted, TaskChosen, TaskHandedBack, TaskHandedOver, TaskReady, TaskRetried
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.events.world import WorldConfirmed, WorldViolated
 
@@ -96,20 +96,20 @@ def _finished(mission: Mission, task: TaskState, event: Event, payload: AttemptF
     if not _counts(mission, task, payload.attempt, _OPEN):
         return mission
     seen, word = payload.observation, _word(payload, event)
-    succeeded = payload.outcome == "succeeded"
+    waits = payload.wants_verdict
     reported = replace(
         task,
-        status=TaskStatus.REPORTED if succeeded else TaskStatus.JUDGED,
-        word=word if succeeded else None,
+        status=TaskStatus.REPORTED if waits else TaskStatus.JUDGED,
+        word=word if payload.outcome == "succeeded" else None,  # what is handed on is nobody's result yet
         worker=payload.worker,
         seconds=task.seconds + seen.duration_s,
         cpu_s=round(task.cpu_s + (seen.cpu_s or 0.0), 3),
         peak_memory_bytes=max(task.peak_memory_bytes, seen.peak_memory_bytes or 0),
-        reason="" if succeeded else _why(payload.failure, payload.outcome),
+        reason="" if waits else _why(payload.failure, payload.outcome),
         sequence=event.sequence,
     )
     mission = put(mission, reported)
-    return mission if succeeded else workspaces.released(mission, task.id)
+    return mission if waits else workspaces.released(mission, task.id)
 
 
 def _confirmed(mission: Mission, task: TaskState, event: Event, payload: WorldConfirmed) -> Mission:
@@ -151,6 +151,30 @@ def _retried(mission: Mission, task: TaskState, event: Event, payload: TaskRetri
         task, status=TaskStatus.RETRYING, word=None, reason=payload.failure.message[:1000], sequence=event.sequence
     )
     return workspaces.released(put(mission, retrying), task.id)
+
+
+def _handed_over(mission: Mission, task: TaskState, event: Event, payload: TaskHandedOver) -> Mission:
+    return _handed(mission, task, event, payload, f"handed over by {payload.giver}: {payload.why}")
+
+
+def _handed_back(mission: Mission, task: TaskState, event: Event, payload: TaskHandedBack) -> Mission:
+    return _handed(mission, task, event, payload, f"not handed to {payload.to}: {payload.failure.message}")
+
+
+def _handed(
+    mission: Mission, task: TaskState, event: Event, payload: TaskHandedOver | TaskHandedBack, reason: str
+) -> Mission:
+    if mission.state.ended or task.status.ended or payload.attempt <= task.attempt:
+        return mission
+    turned = replace(
+        task,
+        status=TaskStatus.RETRYING,
+        skill=payload.skill,
+        word=None,
+        reason=reason[:1000],
+        sequence=event.sequence,
+    )
+    return workspaces.released(put(mission, turned), task.id)
 
 
 def _adopted(mission: Mission, task: TaskState, event: Event, payload: TaskAdopted) -> Mission:
@@ -237,6 +261,8 @@ FOLDS: dict[str, Callable[[Mission, TaskState, Event, Any], Mission]] = {
     "action.expired": _given_up,
     "action.refused": _given_up,
     "task.retried": _retried,
+    "task.handed_over": _handed_over,
+    "task.handed_back": _handed_back,
     "task.adopted": _adopted,
     "task.chosen": _chosen,
     "task.succeeded": _ended(TaskStatus.SUCCEEDED),

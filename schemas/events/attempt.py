@@ -9,6 +9,7 @@ from pydantic import Field
 from schemas.attempts import Failure
 from schemas.events.base import AttemptPayload
 from schemas.expectations import Observation
+from schemas.handoff import HandOff
 
 
 class AttemptStarted(AttemptPayload):
@@ -26,18 +27,32 @@ class AttemptStarted(AttemptPayload):
 
 
 class AttemptFinished(AttemptPayload):
-    """The attempt ended, with what the agent said (``output``) and what the system saw (``observation``)."""
+    """The attempt ended, with what the agent said (``output``) and what the system saw (``observation``).
+
+    ``handed_off``: the agent offers the task to another skill; ``product`` is what it made so far.
+    """
 
     TYPE: ClassVar[str] = "attempt.finished"
     LOOSE: ClassVar[bool] = True
     worker: str
     agent: str = ""
     skill: str = ""
-    outcome: Literal["succeeded", "failed", "cancelled", "timed_out"]
+    outcome: Literal["succeeded", "failed", "cancelled", "timed_out", "handed_off"]
     output: dict[str, Any] = Field(default_factory=dict)
     product: dict[str, Any] | None = Field(default=None, description="snapshot of the workspace afterwards")
     observation: Observation = Observation()
     failure: Failure | None = None
+    hand_off: HandOff | None = None
+
+    @property
+    def is_offer(self) -> bool:
+        """Whether it hands the task on, and says to whom."""
+        return self.outcome == "handed_off" and self.hand_off is not None
+
+    @property
+    def wants_verdict(self) -> bool:
+        """Whether the world has to be compared with what was expected before anything follows."""
+        return self.outcome == "succeeded" or self.is_offer
 
 
 class AttemptVoted(AttemptPayload):

@@ -56,3 +56,25 @@ class AttemptPayload(TaskPayload):
 
     def identity(self) -> tuple[str, ...]:
         return (self.task, str(self.attempt))
+
+
+class TookOverPayload(Payload):
+    """A replica leads partitions of the missions that another one led before.
+
+    Attributes:
+        member: who leads them now; ``before``: who did.
+        partitions: their numbers; ``of``: how many there are in all.
+        because: how it came to that.
+    """
+
+    member: str
+    partitions: tuple[int, ...]
+    of: int
+    before: tuple[str, ...]
+    because: str
+
+    def identity(self) -> tuple[str, ...]:
+        return (self.member, *map(str, self.partitions))
+
+    def about(self) -> str | None:
+        return self.member

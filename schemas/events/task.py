@@ -11,7 +11,8 @@ from schemas.attempts import Death, Failure
 from schemas.ballots import NotChosen, Pick
 from schemas.events.base import AttemptPayload, TaskPayload
 from schemas.expectations import Expectation, Observation, Violation
-from schemas.plan import OnConflict, Prefer
+from schemas.handoff import Handed
+from schemas.plan import OnConflict, Prefer, TaskId, TaskSpec
 from schemas.requirements import Value
 
 
@@ -35,6 +36,7 @@ class TaskReady(AttemptPayload):
     advice: str = Field(default="", description="what a person said to it")
     needs_met: tuple[str, ...] = Field(default=(), description="behind a barrier: what of its needs was there")
     needs_missing: tuple[str, ...] = Field(default=(), description="behind a barrier: what it begins without")
+    handed: Handed | None = Field(default=None, description="from whom it was handed over, with what was made so far")
 
 
 class TaskSucceeded(AttemptPayload):
@@ -92,6 +94,29 @@ class TaskRetried(AttemptPayload):
     skill: str = Field(default="", description="another skill that shall try it")
 
 
+class TaskHandedOver(AttemptPayload):
+    """An offer was accepted: ``attempt`` will be made by another skill, from where attempt n-1 stopped.
+
+    It is neither a failure nor a retry. The notes and the workspace stand in the offer, ``attempt.finished``.
+    """
+
+    TYPE: ClassVar[str] = "task.handed_over"
+    giver: str = Field(description="the skill that had it")
+    skill: str = Field(description="the skill that gets it")
+    why: str
+    number: int = Field(ge=1, description="which offer of this task it is")
+
+
+class TaskHandedBack(AttemptPayload):
+    """An offer was refused, or nobody took it: ``attempt`` goes to the skill that made it, which is told why."""
+
+    TYPE: ClassVar[str] = "task.handed_back"
+    skill: str = Field(description="the skill that made the offer and gets the task back")
+    to: str = Field(description="the skill it was offered to")
+    failure: Failure
+    number: int = Field(ge=1, description="which offer of this task it was")
+
+
 class TaskFailed(AttemptPayload):
     """No further attempt will be made."""
 
@@ -116,6 +141,28 @@ class TaskAnswered(AttemptPayload):
     decision: Literal["retry", "fail"]
     advice: str = ""
     by: str = ""
+
+
+class TaskStuck(AttemptPayload):
+    """The task waits for the planner: its attempt failed, and it is asked for tasks to do instead."""
+
+    TYPE: ClassVar[str] = "task.stuck"
+    failure: Failure
+    rule: int = Field(default=-1, description="number of the recovery rule; -1: the intent could not become an action")
+    feedback: tuple[Violation, ...] = ()
+
+
+class TaskReplanned(AttemptPayload):
+    """The planner's answer: these tasks are done instead, and what ``end`` comes to is what the task comes to.
+
+    Their ids are ``<task>~<how often it was replanned>.<name>``; they need nothing but one another.
+    """
+
+    TYPE: ClassVar[str] = "task.replanned"
+    LOOSE: ClassVar[bool] = True
+    tasks: tuple[TaskSpec, ...]
+    end: TaskId = Field(description="the one that needs, directly or through others, all of them")
+    by: str = Field(default="", description="the planner")
 
 
 class TaskSkipped(TaskPayload):

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from schemas.cards import SkillCard
+from schemas.cards import SkillCard, TopicCard
 from schemas.events.base import Payload
 
 
@@ -35,6 +35,7 @@ class WorkerJoined(_WorkerPayload):
     kind: str = Field(default="", description="prefork, threads or solo")
     labels: dict[str, str] = Field(default_factory=dict)
     cards: tuple[SkillCard, ...] = ()
+    answers: tuple[TopicCard, ...] = Field(default=(), description="what agents of other workers may ask of it")
     memory_mb: int = Field(default=0, description="most memory of the process in MiB; 0 for no limit")
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _TERMS = ("load", "warm", "quality", "cost", "speed")
 _TOLD = (
     "task.ready", "action.dispatched", "action.refused", "action.expired", "attempt.started", "attempt.finished",
-    "world.confirmed", "world.violated", "task.retried", "task.succeeded", "task.failed", "task.cancelled",
+    "world.confirmed", "world.violated", "task.handed_over", "task.handed_back", "agent.took_over",
+    "task.retried", "task.succeeded", "task.failed", "task.cancelled",
     "task.skipped",
 )  # fmt: skip
 
@@ -50,7 +51,7 @@ def explain(
             console.print(_weighed(step["candidates"]))
         if step.get("warning"):
             console.print(f"[yellow]warning: {screen.plain(step['warning'])}[/]")
-    if steps[-1]["event"] in ("task.ready", "task.retried"):
+    if steps[-1]["event"] in ("task.ready", "task.retried", "task.handed_over", "task.handed_back"):
         console.print("[yellow]no worker has been found for it yet; stig workers list shows who is there[/]")
 
 
@@ -111,11 +112,13 @@ def _given(data: dict[str, Any]) -> str:
 def _says(data: dict[str, Any]) -> str:
     """What the event tells about where the attempt went, and what became of it there."""
     attempt = f"attempt {data['attempt']}" if "attempt" in data else ""
+    if (handing := _handing(attempt, data)) is not None:
+        return handing
     if "because" in data:
         return f"{attempt} to {data['queue']}, because {data['because']}"
-    if "agent" in data:
+    if "agent" in data and "outcome" not in data:
         return f"{attempt} was claimed by {data['worker']}, agent {data['agent']}"
-    if "skill" in data:
+    if "skill" in data and "outcome" not in data:
         from schemas.requirements import spelled
 
         requires = f", requires {spelled(data['requires'])}" if data.get("requires") else ""
@@ -124,3 +127,17 @@ def _says(data: dict[str, Any]) -> str:
     violations = "; ".join(one.get("message", "") for one in data.get("violations", ()))
     said = [attempt, data.get("outcome", ""), failure, violations, data.get("reason", "")]
     return ": ".join(part for part in said if part)
+
+
+def _handing(attempt: str, data: dict[str, Any]) -> str | None:
+    """What the event tells of a hand-off; None if it is about something else."""
+    offer = data.get("hand_off")
+    if offer:
+        return f"{attempt} ended by offering the task to {offer['to']}: {offer['why']}"
+    if "tree" in data and "giver" in data:
+        return f"{attempt} has the notes and the workspace of attempt {data['giver']}"
+    if "giver" in data:
+        return f"{attempt} is for {data['skill']}, handed over by {data['giver']}: {data['why']}"
+    if "to" in data and "skill" in data:
+        return f"{attempt} is for {data['skill']} again, which offered it to {data['to']}: {data['failure']['message']}"
+    return None

@@ -20,6 +20,7 @@ from stigmergy.cli import (
     events,
     explain,
     fork,
+    leaders,
     mission,
     projections,
     query,
@@ -54,7 +55,7 @@ class InThisOrder(TyperGroup):
 
 _ORDER = [
     "run", "mission", "ballot", "stop", "resume", "explain", "query", "world", "replay", "fork", "diff", "ab", "events",
-    "dev", "status", "down", "workers", "serve", "projections", "archive", "schema", "doctor",
+    "dev", "status", "down", "workers", "serve", "leaders", "projections", "archive", "schema", "doctor",
 ]  # fmt: skip
 app = typer.Typer(
     name="stig",
@@ -83,6 +84,7 @@ app.command("ab", short_help="Compare strategies on recorded missions.")(ab.ab)
 app.add_typer(events.app, name="events")
 app.add_typer(workers.app, name="workers")
 app.command("serve")(serve.serve)
+app.command("leaders", short_help="Show who leads which missions, and who has which seat.")(leaders.leaders)
 app.add_typer(projections.app, name="projections")
 app.add_typer(archive.app, name="archive")
 app.add_typer(schema.app, name="schema")

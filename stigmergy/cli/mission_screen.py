@@ -95,9 +95,7 @@ def _tasks(view: MissionView, now: datetime) -> object:
     for task in view.tasks[:_MOST_TASKS]:
         number = str(task.attempt) if task.attempt else ""
         used = (span(task.cpu_s) if task.cpu_s else "", size(task.peak_memory_bytes) if task.peak_memory_bytes else "")
-        rows.add_row(
-            plain(task.id), plain(task.skill), status(task.status), number, _took(task, now), *used, _why(task)
-        )
+        rows.add_row(plain(task.id), _skill(task), status(task.status), number, _took(task, now), *used, _why(task))
     return rows
 
 
@@ -109,10 +107,21 @@ def _ballots(view: MissionView) -> object:
     return rows
 
 
+def _skill(task: TaskView) -> str:
+    """Who has it, and by which way it came there; an offer that came back has gone no way."""
+    turns = task.handed[:-1] if task.returned else task.handed
+    return "[dim] → [/]".join(plain(name) for name in [*(turn.skill for turn in turns), task.skill])
+
+
 def _why(task: TaskView) -> str:
+    if task.replaced_by and task.status in ("replaced", "succeeded"):
+        return f"[dim]replaced by[/] {short(', '.join(task.replaced_by), 80)}"
     if task.waits_for and not task.reason:
         return f"[dim]waits for[/] {short(task.waits_for, 80)}"
-    return f"[dim]reused[/] {short(task.reason, 80)}" if task.reused_from else short(task.reason, 80)
+    if task.reason or not task.handed:
+        return f"[dim]reused[/] {short(task.reason, 80)}" if task.reused_from else short(task.reason, 80)
+    last = task.handed[-1]
+    return f"[dim]{short(task.returned or f'handed over by {last.skill}: {last.why}', 80)}[/]"
 
 
 def _took(task: TaskView, now: datetime) -> str:

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from stigmergy.cli.timeline import Attempt
 
 _NAME = 28
-_COLOURS = {"succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red", "cancelled": "bright_black"}
+_COLOURS = {
+    "succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red", "cancelled": "bright_black",
+    "handed_off": "magenta",
+}  # fmt: skip
 
 
 def lanes(

@@ -30,8 +30,12 @@ STATE_CHANGES = frozenset(
         "task.adopted",
         "task.failed",
         "task.retried",
+        "task.handed_over",
+        "task.handed_back",
         "task.asked",
         "task.answered",
+        "task.stuck",
+        "task.replanned",
         "world.tripped",
         "task.skipped",
         "task.cancelled",
@@ -59,6 +63,9 @@ STEPS = frozenset(
         "world.violated",
         "workspace.conflicted",
         "task.retried",
+        "task.replanned",
+        "task.handed_over",
+        "task.handed_back",
         "task.failed",
         "action.expired",
         "action.refused",
@@ -154,6 +161,7 @@ _MARKS = {
     "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
     "decided": "[green]✓[/]", "lapsed": "[red]✗[/]", "chosen": "[green]✓[/]", "cast": "[cyan]▸[/]",
     "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
+    "handed_over": "[cyan]⇄[/]", "handed_back": "[yellow]⇄[/]", "took_over": "[cyan]⇄[/]",
     "started": "[cyan]▸[/]", "submitted": "[cyan]▸[/]", "forked": "[cyan]⑂[/]", "adopted": "[cyan]⑂[/]",
 }  # fmt: skip
 
@@ -186,8 +194,25 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     ),
     "task.failed": lambda d: f"{_task(d)} failed: {_failure(d)}",
     "task.retried": lambda d: f"{_task(d)} is tried again: {_failure(d)}",
+    "task.handed_over": lambda d: (
+        f"{_task(d)} is handed over by {plain(d['giver'])} to {plain(d['skill'])}: {short(d['why'])}"
+    ),
+    "task.handed_back": lambda d: f"{_task(d)} goes back to {plain(d['skill'])}: {_failure(d)}",
+    "agent.took_over": lambda d: f"{_task(d)} [dim]has what attempt {d['giver']} handed over[/]",
+    "agent.asked": lambda d: f"{_task(d)} [dim]{plain(d['by'])} asks about[/] {plain(d['topic'])}",
+    "agent.answered": lambda d: (
+        f"{_task(d)} [dim]{plain(d['agent'])} on {plain(d['worker'])} {plain(d['outcome'])}[/] {plain(d['topic'])}"
+    ),
+    "agent.heard": lambda d: (
+        f"{_task(d)} [dim]heard {plain(d['outcome'])} after {counted(d['tries'], 'try', 'tries')}[/]"
+    ),
     "task.asked": lambda d: f"{_task(d)} asks: {short(d['question'])}",
     "task.answered": lambda d: f"{_task(d)} is answered: {plain(d['decision'])} {short(d.get('advice', ''))}",
+    "task.stuck": lambda d: f"{_task(d)} is stuck, and the planner is asked: {_failure(d)}",
+    "task.replanned": lambda d: (
+        f"{_task(d)} is replaced by {plain(', '.join(part['id'] for part in d['tasks']))}"
+        f" [dim]{plain(d.get('by', ''))}[/]"
+    ),
     "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
     "task.chosen": _chosen,
     "ballot.opened": lambda d: (
@@ -210,7 +235,11 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "action.refused": lambda d: f"{_task(d)} cannot be dispatched: {_failure(d)}",
     "action.expired": lambda d: f"{_task(d)} lost: {_failure(d)}",
     "attempt.started": lambda d: f"{_task(d)} started [dim]{plain(d['agent'])} on {plain(d['worker'])}[/]",
-    "attempt.finished": lambda d: f"{_task(d)} reported {plain(d['outcome'])}{_used(d.get('observation') or {})}",
+    "attempt.finished": lambda d: (
+        f"{_task(d)} offers the task to {plain(d['hand_off']['to'])}: {short(d['hand_off']['why'])}"
+        if d.get("hand_off")
+        else f"{_task(d)} reported {plain(d['outcome'])}{_used(d.get('observation') or {})}"
+    ),
     "attempt.progressed": lambda d: f"{_task(d)} [dim]{short(d['message'])}[/]",
     "agent.acted": lambda d: f"{_task(d)} [dim]{short(d['text'])}[/]",
     "agent.thought": lambda d: f"{_task(d)} [dim italic]{short(d['text'])}[/]",

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 LANES = ("task", "agent", "worker")
 _NAME = 34
-_COLOURS = {"succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red", "cancelled": "bright_black"}
+_COLOURS = {
+    "succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red", "cancelled": "bright_black",
+    "handed_off": "magenta",
+}  # fmt: skip
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 

@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from events.blobs.jetstream import BUCKET
-from events.jetstream.election import BUCKET as ELECTIONS
-from events.jetstream.election import STREAM as SEATS
+from events.leadership.jetstream import STREAM as LEADERS
 from schemas.backlog import BACKLOG
+from schemas.leaders import BUCKET as BUCKET_OF_LEADERS
 from schemas.ownership import Role, nouns_of
+from schemas.peers import ANSWERS, PEERS
+from schemas.replicas import replicas_subject
 from schemas.signals import ACKNOWLEDGED, HEARTBEATS, ORDERS, POOLS, REFLEX
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
@@ -51,8 +53,14 @@ def grants() -> tuple[Grant, ...]:
     return (
         Grant(
             "orchestrator",
-            (*_writes(Role.ORCHESTRATOR), *_reads(), *_makes_streams(), *_takes_commands()),
-            (_INBOX,),
+            (
+                *_writes(Role.ORCHESTRATOR),
+                *_reads(),
+                *_makes_streams(),
+                *_takes_commands(),
+                *_leads("orchestrator"),
+            ),
+            (_INBOX, replicas_subject("orchestrator")),
         ),
         Grant(
             "task_queue",
@@ -60,28 +68,25 @@ def grants() -> tuple[Grant, ...]:
                 *_writes(Role.TASK_QUEUE_MANAGER),
                 *_reads(),
                 *_makes_streams(),
-                REFLEX,
-                ORDERS,
-                _INBOX,
-            ),  # answers go to inboxes
-            (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}"),
+                *_leads("task-queue"),
+                *(REFLEX, ORDERS, _INBOX),  # answers go to inboxes
+            ),
+            (_INBOX, HEARTBEATS, REFLEX, f"ask.*.{BACKLOG}", replicas_subject("task-queue")),
         ),
-        Grant("worker", (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED), (_INBOX, REFLEX, POOLS, ORDERS)),
-        # Read models write nothing to the log; they answer questions.
-        Grant("projections", (*_reads(), _INBOX), (_INBOX, QUESTIONS)),
+        _worker(),
+        # Read models write nothing to the log; they answer questions. A standby asks the process that writes.
+        Grant("projections", (*_reads(), _INBOX, "ask.*.world.>"), (_INBOX, QUESTIONS)),
         # It asks what waits, calls pools, and stands for its seat.
         Grant(
             "scaler",
-            (*_writes(Role.SCALER), *_reads(), QUESTIONS, POOLS, *_elects()),
+            (*_writes(Role.SCALER), *_reads(), QUESTIONS, POOLS, *_leads("scaler")),
             (_INBOX, HEARTBEATS),
         ),
         # The archive is the one read model that may drop what it has kept; it asks the others how far they are.
         Grant(
             "archive",
             (
-                *_reads(),
-                _INBOX,
-                "ask.*.*.status",
+                *(*_reads(), _INBOX, "ask.*.*.status"),
                 f"$JS.API.CONSUMER.LIST.{EVENTS}",
                 f"$JS.API.STREAM.PURGE.{EVENTS}",
             ),
@@ -90,9 +95,28 @@ def grants() -> tuple[Grant, ...]:
         # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
         Grant(
             "client",
-            (*_writes(Role.CLIENT), *_reads(), "commands.>", QUESTIONS, REFLEX, POOLS, *_consumes(DEAD_LETTERS)),
+            (
+                *_writes(Role.CLIENT),
+                *_reads(),
+                "commands.>",
+                QUESTIONS,
+                REFLEX,
+                POOLS,
+                *_consumes(DEAD_LETTERS),
+                *_consumes(LEADERS),
+            ),
             (_INBOX, HEARTBEATS, ACKNOWLEDGED),
         ),
+    )
+
+
+def _worker() -> Grant:
+    """Workers serve all tenants, so no subject can say in whose name one may ask; a worker answers no other way than to
+    the asker's own subject of the same tenant."""
+    return Grant(
+        "worker",
+        (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED, PEERS, ANSWERS),
+        (_INBOX, REFLEX, POOLS, ORDERS, PEERS, ANSWERS),
     )
 
 
@@ -139,12 +163,14 @@ def _takes_commands() -> list[str]:
     ]
 
 
-def _elects() -> list[str]:
+def _leads(group: str) -> list[str]:
+    """Take part in a group of leaders, tell its other members how much there is, and see who leads others."""
     return [
-        f"$KV.{ELECTIONS}.>",
-        f"$JS.API.STREAM.CREATE.{SEATS}",
-        f"$JS.API.STREAM.MSG.GET.{SEATS}",
-        f"$JS.API.STREAM.MSG.DELETE.{SEATS}",
+        replicas_subject(group),
+        f"$KV.{BUCKET_OF_LEADERS}.{group}.>",
+        f"$JS.API.STREAM.CREATE.{LEADERS}",
+        f"$JS.API.STREAM.MSG.GET.{LEADERS}",
+        *_consumes(LEADERS),
     ]
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from events.jetstream.election import Election
+from events.leadership.group import Taken
+from events.leadership.jetstream import JetStreamKeys
+from events.leadership.seat import Seat
 from events.port import Guard, Write
 from events.services import NatsServices
 from schemas.backlog import BACKLOG, SkillBacklog
@@ -51,17 +53,17 @@ class ScalerRole:
         self._pools = pools
         self._name = name
         self._services = NatsServices(bus.nc)
-        self._election = Election(bus.nc, SEAT, name, replicas=settings.nats_replicas)
+        self._seat = Seat(JetStreamKeys(bus.nc, replicas=settings.nats_replicas), SEAT, name)
         self._last = 0
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Stand for the seat until cancelled. ``ready`` is set at once: a scaler in waiting is ready."""
         if ready is not None:
             ready.set()
-        await self._election.run(self._lead)
+        await self._seat.run(self._lead)
 
-    async def _lead(self, term: int) -> None:
-        scaler = Scaler(self._rules)
+    async def _lead(self, taken: Taken) -> None:
+        scaler, term = Scaler(self._rules), taken.terms[0]
         sample = PoolScaled(skill="x", before=0, after=0, reason="", term=term)
         self._last = await self._bus.log.newest(of_event(self._event(sample)))
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -65,6 +66,30 @@ async def test_workers_with_an_agent_of_ones_own_join_by_the_command_in_the_exam
     finally:
         workers.terminate()
         assert workers.wait(20) == 0
+
+
+def test_agents_ask_one_another_and_hand_a_task_on(shared: Stack) -> None:
+    pools = [
+        start_workers(shared, f"hand{n}.log", "--import", "examples/handing_on.py", "--skills", "draft,polish")
+        for n in (1, 2)  # agents ask those of other workers
+    ]
+    try:
+        environment = {**os.environ, **shared.settings.environment()}
+        words = ("run", "examples/handing_on.yaml", "--json")
+        command = [sys.executable, "-m", "stigmergy.cli", *words]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=90)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert json.loads(done.stdout)["result"] == {"text": "Stigmergy is important.\n"}
+        shown = subprocess.run(
+            [sys.executable, "-m", "stigmergy.cli", "explain", "last", "write"],
+            env=environment, cwd=ROOT, capture_output=True, text=True, timeout=30,
+        )  # fmt: skip
+        assert "attempt 1 ended by offering the task to polish: the draft is done" in shown.stdout, shown.stdout
+        assert "attempt 2 has the notes and the workspace of attempt 1" in shown.stdout
+    finally:
+        for pool in pools:
+            pool.terminate()
+        assert [pool.wait(20) for pool in pools] == [0, 0]
 
 
 def test_workers_that_are_told_to_end_while_they_start_end_well(shared: Stack, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from orchestrator.core.mission import GoalState, GoalStatus, Mission, MissionSta
 from schemas.barriers import Barrier
 from schemas.events import Payload
 from schemas.events.mission import MissionCompleted, MissionExtended
-from schemas.events.task import TaskReady, TaskSucceeded
+from schemas.events.task import TaskHandedBack, TaskHandedOver, TaskReady, TaskSucceeded
 from schemas.plan import ROOT_GOAL, Group, TaskSpec
 
 NOBODY = "no longer needed"
@@ -33,6 +33,10 @@ def check_counters(mission: Mission) -> None:
         anew = again.groups[name]
         assert (group.unmet, bool(group.hopeless), group.pending) == (anew.unmet, bool(anew.hopeless), anew.pending)
         assert group.tally == anew.tally or group.branches is not None, name
+    for part, owner in mission.part_of.items():
+        stands = mission.tasks[owner].status is TaskStatus.REPLACED and part in mission.tasks[owner].parts
+        stopped = mission.status.ended or (agenda.STOP, part) in mission.agenda
+        assert stands or stopped or mission.tasks[part].status.ended, f"{part} is done for nobody"
     if mission.status in OPEN:
         assert set(again.agenda) == set(mission.agenda)
         assert _barrier_timers(again) == _barrier_timers(mission)
@@ -62,12 +66,38 @@ def check_step(before: Mission, payload: Payload, now: datetime) -> None:
             assert task.verdict.failure is None
             assert task.finished is not None
             assert task.finished.outcome == "succeeded"
+        case TaskHandedOver() | TaskHandedBack():
+            _check_handed(before, payload)
         case MissionCompleted():
             _check_completed(before)
 
 
+def _check_handed(before: Mission, event: TaskHandedOver | TaskHandedBack) -> None:
+    """A task is handed on after a confirmed offer, within its bound, and comes back to whoever offered it."""
+    task = before.tasks[event.task]
+    assert task.status is TaskStatus.READY
+    assert event.attempt == task.attempt + 1
+    assert task.verdict is not None
+    assert event.number <= task.spec.hand_off.most + 1
+    if task.verdict.failure is None:
+        assert task.finished is not None
+        assert task.finished.is_offer
+        assert event.number == task.offers + 1
+    else:
+        assert isinstance(event, TaskHandedBack)
+        assert task.handed is not None
+        assert event.skill == task.handed.skill
+    if isinstance(event, TaskHandedOver):
+        assert event.number <= task.spec.hand_off.most
+        assert task.spec.hand_off.to is None or event.skill in (*task.spec.hand_off.to, task.spec.skill)
+
+
 def _check_ready(before: Mission, event: TaskReady, now: datetime) -> None:
     task = before.tasks[event.task]
+    assert event.handed == task.handed
+    if task.handed is not None and not any(rule.do == "other_agent" for rule in task.spec.recover):
+        last = task.handed.turns[-1]
+        assert event.skill == (last.skill if task.handed.returned else last.to)
     assert before.status is MissionStatus.RUNNING
     assert task.status in (TaskStatus.WAITING, TaskStatus.RETRYING)
     assert event.attempt == task.attempt + 1
@@ -79,9 +109,12 @@ def _check_ready(before: Mission, event: TaskReady, now: datetime) -> None:
         had = [unit for unit, end in _ends(before, task.spec.needs) if end == "good"]
         assert list(event.needs_met) == had == event.inputs.get("had", had)
         return
+    owner = before.part_of.get(event.task)
+    assert owner is None or before.tasks[owner].status is TaskStatus.REPLACED, "a part whose task goes another way"
     for need in task.spec.needs:
         if need in before.tasks:
             assert before.tasks[need].status is TaskStatus.SUCCEEDED, need
+            assert all(before.tasks[part].status.ended for part in before.tasks[need].parts[-1:]), need
         else:
             group = before.groups[need]
             assert group.branches is not None
@@ -134,7 +167,8 @@ def _check_completed(before: Mission) -> None:
     assert all(group.branches is not None or group.given_up for group in before.groups.values())
     for name, goal in before.goals.items():
         assert name == ROOT_GOAL or goal.status is not GoalStatus.OPEN, name
-        direct = [task for task in before.tasks.values() if task.spec.goal == name and not task.spec.member_of]
+        planned = [t for t in before.tasks.values() if t.spec.id not in before.part_of and not t.spec.member_of]
+        direct = [t for t in planned if t.spec.goal == name]
         bad = sum(
             task.status in (TaskStatus.FAILED, TaskStatus.SKIPPED) and not graph.borne(before, task.spec.id)
             for task in direct

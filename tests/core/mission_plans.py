@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from schemas.handoff import HandOffRule
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, Recovery, RecoveryRule, RetryPolicy, RetryRule, TaskSpec
 from tests.core.settled_plans import make_settled
 
@@ -69,7 +70,10 @@ def _task(rng: Random, name: str, needs: tuple[str, ...], goal: str, known: list
         by_error={"timed_out": RetryRule(max_attempts=1)} if rng.random() < 0.2 else {},
     )
     recover = tuple(_rule(rng) for _ in range(rng.choice((0, 0, 1, 2))))
-    return TaskSpec(id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, recover=recover)
+    hand_off = HandOffRule(to=rng.choice((None, None, (), ("other",), ("other", "third"))), most=rng.randint(0, 3))
+    return TaskSpec(
+        id=name, skill="s", needs=needs, goal=goal, inputs=inputs, retry=policy, recover=recover, hand_off=hand_off
+    )
 
 
 def _rule(rng: Random) -> RecoveryRule:
@@ -97,6 +101,19 @@ def _group(rng: Random, name: str, needs: tuple[str, ...], known: list[str], goa
         optional_branches=rng.random() < 0.5,
         tasks=tuple(tasks),
     )
+
+
+def make_parts(rng: Random, known: list[str]) -> tuple[TaskSpec, ...]:
+    """What can be done instead of a task; nothing, sometimes."""
+    tasks: list[TaskSpec] = []
+    for number in range(rng.choice((0, 1, 1, 2, 3))):
+        inner = tuple(task.id for task in tasks if rng.random() < 0.5)
+        tasks.append(_task(rng, f"p{number}", inner, ROOT_GOAL, [*inner, *known]))
+    free = [task.id for task in tasks if not any(task.id in other.needs for other in tasks)]
+    if len(free) > 1:
+        tasks.append(_task(rng, "join", tuple(free), ROOT_GOAL, free))
+    rng.shuffle(tasks)
+    return tuple(tasks)
 
 
 def make_items(rng: Random) -> Any:

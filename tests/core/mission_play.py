@@ -14,6 +14,7 @@ from orchestrator.core.decide import decide
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
+from orchestrator.core.replanning import no_way, replanned, stuck_tasks
 from schemas.attempts import Failure
 from schemas.ballots import Elector, Terms
 from schemas.commands import (
@@ -36,12 +37,13 @@ from schemas.events.action import ActionExpired, ActionRefused
 from schemas.events.attempt import AttemptFinished, AttemptVoted
 from schemas.events.goal import GoalAchieved, GoalFailed
 from schemas.events.mission import MissionExtended, MissionPaused, MissionReopened, MissionResumed
-from schemas.events.task import TaskCancelled, TaskReady, TaskSucceeded
+from schemas.events.task import TaskCancelled, TaskReady, TaskReplanned, TaskSucceeded
 from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 from schemas.expectations import Violation
+from schemas.handoff import NOT_ACCEPTED, HandOff
 from schemas.plan import Plan
 from tests.core.mission_laws import check_counters, check_step
-from tests.core.mission_plans import make_items
+from tests.core.mission_plans import make_items, make_parts
 from tests.core.settled_plans import OPTIONS, said
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,6 +127,9 @@ class Play:
         rng, task = self.rng, self.state.tasks.get(name)
         failure = Failure(code="x", message="went wrong", retryable=rng.random() < 0.6)
         reported = task is not None and task.finished is not None and task.attempt == attempt
+        if not reported and rng.random() < 0.2:
+            self.put(_offer(rng, name, attempt))
+            return
         if rng.random() < well:
             self.put(_success(rng, name, attempt) if not reported else WorldConfirmed(task=name, attempt=attempt))
             return
@@ -138,6 +143,7 @@ class Play:
             ActionExpired(task=name, attempt=attempt, failure=failure.model_copy(update={"retryable": True})),
             ActionExpired(task=name, attempt=attempt, worker=f"w{attempt}", failure=lost),
             ActionRefused(task=name, attempt=attempt, failure=failure),
+            ActionExpired(task=name, attempt=attempt, failure=Failure(code=NOT_ACCEPTED, message="nobody took it")),
         ]
         self.put(rng.choice(words))
 
@@ -232,6 +238,12 @@ class Play:
         agent = self.rng.choice(("w", "x"))
         self.put(AttemptVoted(task=name, attempt=attempt, worker="w", agent=agent, ballot=ballot, vote=said(self.rng)))
 
+    def plan_anew(self, name: str) -> None:
+        """The planner answers for a task that is stuck: with something to do instead, or nothing."""
+        task = self.state.tasks[name]
+        parts = make_parts(self.rng, [])
+        self.decided(replanned(self.state, task, parts, "p") if parts else no_way(task, "p", "knows nothing"))
+
     def step(self) -> None:
         """Anything at all."""
         choice = self.rng.randrange(12)
@@ -244,6 +256,8 @@ class Play:
                 self.vote(name, self.state.tasks[name].attempt)
             else:
                 self.speak(name, self.state.tasks[name].attempt)
+        elif choice == 10 and stuck_tasks(self.state):
+            self.plan_anew(self.rng.choice(stuck_tasks(self.state)))
         elif choice == 8:
             self.now += timedelta(seconds=self.rng.choice((0.1, 1.0, 10.0, 100.0)))
         elif choice == 9:
@@ -262,6 +276,9 @@ class Play:
                 self.ask(answer)
                 moved = True
             self.ask(ResumeMission(id=f"r{len(self.facts)}", mission="m"))  # after a safety constraint was broken
+            for name in stuck_tasks(self.state):
+                self.plan_anew(name)
+                moved = True
             waiting = self.open_attempts()
             for name in waiting:
                 self.speak(name, self.state.tasks[name].attempt, well=0.9)
@@ -277,6 +294,14 @@ def _success(rng: Random, name: str, attempt: int) -> AttemptFinished:
     return AttemptFinished(task=name, attempt=attempt, worker="w", outcome="succeeded", output=output)
 
 
+def _offer(rng: Random, name: str, attempt: int) -> AttemptFinished:
+    offer = HandOff(to=rng.choice(("s", "other", "third")), why="I cannot", notes={"n": attempt})
+    made = {"tree": f"{attempt:040x}"}
+    return AttemptFinished(
+        task=name, attempt=attempt, worker="w", outcome="handed_off", product=made, hand_off=offer, agent="a"
+    )
+
+
 def _about_nobody(rng: Random) -> Payload:
     failure = Failure(code="x", message="?")
     words: list[Payload] = [
@@ -289,5 +314,6 @@ def _about_nobody(rng: Random) -> Payload:
         WorldConfirmed(task="nobody", attempt=1),
         _success(rng, "nobody", 1),
         ActionExpired(task="nobody", attempt=3, failure=failure),
+        TaskReplanned(task="nobody", attempt=1, tasks=(), end="nobody~1.a"),
     ]
     return rng.choice(words)

@@ -23,7 +23,7 @@ COMMANDS = [
     ("events",), ("events", "tail"), ("events", "publish"), ("events", "dead"), ("events", "retry"), ("dev",),
     ("status",), ("down",), ("workers",), ("workers", "start"), ("workers", "list"),
     ("workers", "inspect"), ("workers", "skills"), ("explain",), ("workers", "drain"), ("workers", "scale"),
-    ("serve",), ("schema",),
+    ("serve",), ("leaders",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
     ("archive", "repair"), ("archive", "retention"),

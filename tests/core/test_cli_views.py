@@ -107,6 +107,20 @@ def test_sentences_are_about_types_that_exist() -> None:
         (event("workspace.conflicted", side="g", paths=["a.py", "b.py"]), "≠ g conflicts in a.py, b.py"),
         (event("mission.extended", group="g", branches=["x"]), "· g unfolds into 1 branch"),
         (event("order.paid", amount=3), "· order.paid amount=3"),
+        (
+            event("attempt.finished", task="a", attempt=1, outcome="handed_off", hand_off={"to": "t", "why": "hard"}),
+            "· a offers the task to t: hard",
+        ),
+        (
+            event("task.handed_over", task="a", attempt=2, giver="s", skill="t", why="too hard"),
+            "⇄ a #2 is handed over by s to t: too hard",
+        ),
+        (
+            event("task.handed_back", task="a", attempt=3, skill="s", to="t", failure={"message": "nobody"}),
+            "⇄ a #3 goes back to s: nobody",
+        ),
+        (event("agent.asked", task="a", by="x", topic="opinion"), "· a x asks about opinion"),
+        (event("agent.heard", task="a", outcome="busy", tries=3), "· a heard busy after 3 tries"),
     ],
 )  # fmt: skip
 def test_sentences(told: Event, text: str) -> None:

@@ -24,12 +24,21 @@ from schemas.events import task as tasks
 from schemas.events import world as worlds
 from schemas.expectations import Violation
 from schemas.forks import ForkedFrom, RecordedResult
+from schemas.handoff import HandOff
 from schemas.plan import GoalSpec, Group, Plan, TaskSpec
 from tests.core.mission_plans import make_plan
 from tests.core.settled_plans import OPTIONS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ORIGIN = ForkedFrom(mission="other", at=3)
+
+
+def _about_handing_on(rng: Random, task: str, attempt: int, failure: Failure) -> tuple[Payload, ...]:
+    number = rng.randint(1, 3)
+    return (
+        tasks.TaskHandedOver(task=task, attempt=attempt, giver="s", skill="other", why="?", number=number),
+        tasks.TaskHandedBack(task=task, attempt=attempt, skill="s", to="other", failure=failure, number=number),
+    )
 
 
 def anything(rng: Random, mission: Mission) -> Payload:
@@ -61,6 +70,7 @@ def anything(rng: Random, mission: Mission) -> Payload:
                 failure=rng.choice((None, failure)),
             ),
             tasks.TaskRetried(task=task, attempt=attempt, not_before=NOW, failure=failure),
+            *_about_handing_on(rng, task, attempt, failure),
             tasks.TaskSucceeded(task=task, attempt=attempt),
             tasks.TaskFailed(task=task, attempt=attempt, failure=failure),
             tasks.TaskSkipped(task=task, reason="?"),
@@ -68,12 +78,17 @@ def anything(rng: Random, mission: Mission) -> Payload:
             goals.GoalAchieved(goal=goal),
             goals.GoalFailed(goal=goal, failure=failure),
             attempts.AttemptFinished(
-                task=task, attempt=attempt, worker="w", outcome=rng.choice(("succeeded", "failed"))
+                task=task,
+                attempt=attempt,
+                worker="w",
+                outcome=rng.choice(("succeeded", "failed", "handed_off")),
+                hand_off=rng.choice((None, HandOff(to=rng.choice(("s", "other")), why="?"))),
             ),
             worlds.WorldConfirmed(task=task, attempt=attempt),
             worlds.WorldViolated(task=task, attempt=attempt, violations=(Violation(kind="k", message="m"),)),
             worlds.WorldTripped(rule="r", message="m", task=task, attempt=attempt),
             tasks.TaskAsked(task=task, attempt=attempt, question="?", rule=rng.randint(-1, 2)),
+            *_about_the_planner(rng, mission, task, attempt),
             tasks.TaskAnswered(task=task, attempt=attempt, decision=rng.choice(("retry", "fail"))),
             actions.ActionExpired(task=task, attempt=attempt, failure=failure),
             actions.ActionRefused(task=task, attempt=attempt, failure=failure),
@@ -141,6 +156,28 @@ def _plan(rng: Random) -> Plan:
         groups=tuple(Group(id=rng.choice(names), items="${x", tasks=(), goal=rng.choice(names)) for _ in range(1)),
         result={"r": "${x"},
     )
+
+
+def _about_the_planner(rng: Random, mission: Mission, task: str, attempt: int) -> tuple[Payload, Payload]:
+    failure = Failure(code="x", message="?")
+    stuck = tasks.TaskStuck(task=task, attempt=attempt, failure=failure, rule=rng.randint(-1, 2))
+    return stuck, _replanned(rng, mission, task, attempt)
+
+
+def _replanned(rng: Random, mission: Mission, task: str, attempt: int) -> tasks.TaskReplanned:
+    state = mission.tasks.get(task)
+    prefix = f"{task}~{(state.rounds if state is not None else 0) + rng.choice((1, 1, 1, 2))}."
+    names = [prefix + rng.choice("abc") for _ in range(rng.randint(0, 3))]
+    parts = tuple(
+        TaskSpec(
+            id=name,
+            skill="s",
+            goal=state.spec.goal if state is not None and rng.random() < 0.9 else "nobody",
+            needs=tuple(rng.sample([*names, task, "c"], rng.choice((0, 0, 1)))),
+        )
+        for name in names
+    )
+    return tasks.TaskReplanned(task=task, attempt=attempt, tasks=parts, end=rng.choice([*names, "nobody"]), by="?")
 
 
 def _extension(rng: Random, mission: Mission, goal: str) -> missions.MissionExtended:

@@ -41,7 +41,7 @@ def test_its_broken_workflow_is_refused_in_these_words_and_accepted_when_mended(
     assert needs == {"baseline": set(), "tidy": set(), "verify": {"baseline", "tidy"}}
 
 
-@pytest.mark.parametrize("text", PYTHON, ids=["references", "barriers", "templates"])
+@pytest.mark.parametrize("text", PYTHON, ids=["references", "barriers", "otherway", "templates"])
 def test_its_python_runs(text: str) -> None:
     names: dict[str, object] = {}
     exec(compile(text, "workflows.md", "exec"), names)

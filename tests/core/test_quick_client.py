@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 
 import pytest
@@ -97,3 +98,13 @@ async def test_a_subject_that_would_break_the_line_is_left_to_nats_py(
     assert not client.post(Posted("fine", b"x" * 1001, "_INBOX.x", {"Nats-Msg-Id": "1"}))
     assert not client.post(Posted("fine", b"x", "_INBOX.x", {"Nats-Msg-Id": "1\r\nX: 2"}))
     assert b"".join(client._pending).startswith(b"HPUB fine _INBOX.x 28 29\r\nNATS/1.0\r\nNats-Msg-Id: 1\r\n\r\nx\r\n")
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_no_error() -> None:
+    client, loop = QuickClient(), asyncio.get_running_loop()
+    given_up, waiting = loop.create_future(), loop.create_future()
+    given_up.cancel()
+    client._pongs = [given_up, waiting]
+    await client._ps.parse(b"PONG\r\nPONG\r\n")
+    assert waiting.result() is True
+    assert client._pongs == []

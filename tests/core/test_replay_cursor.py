@@ -156,7 +156,8 @@ def test_going_back_folds_no_more_than_one_stretch() -> None:
         return state + 1
 
     cursor = Cursor(0, count, every=10)
-    cursor.extend(recorded(5, size=8, steps=80)[:100])
+    missions = (recorded(seed, size=8, steps=80) for seed in range(5, 60))
+    cursor.extend(next(events for events in missions if len(events) >= 100)[:100])
     cursor.jump(100)
     assert folds == 100
     for _ in range(100):

@@ -80,7 +80,8 @@ def test_a_missing_event_and_one_too_many_are_partings() -> None:
 
 
 def test_tasks_that_came_out_differently_are_listed() -> None:
-    events = recorded(5)
+    missions = (recorded(seed) for seed in range(4, 40))
+    events = next(events for events in missions if any(event.type == "task.succeeded" for event in events))
     place = next(n for n, event in enumerate(events) if event.type == "task.succeeded")
     found = compare(events[: place + 1], events[:place])
     assert (found.tasks[0].field, found.tasks[0].a) == ("status", "succeeded")

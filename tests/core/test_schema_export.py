@@ -42,33 +42,35 @@ NOUNS = sorted({name.partition(".")[0] for name in TYPES})
 # Samples: one value for each kind of field, so that a new type is sampled without a line here.
 
 
-def value_of(kind: Any) -> Any:
-    """A value of a field's type: full, never null, sequences with one element."""
+def value_of(kind: Any, inside: tuple[Any, ...] = ()) -> Any:
+    """A value of a field's type: full, never null, sequences with one element; none where a shape holds itself."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return value_of(arguments[0])
+        return value_of(arguments[0], inside)
     if origin in (Union, types.UnionType):
-        return value_of(next(one for one in arguments if one is not types.NoneType))
+        return value_of(next(one for one in arguments if one is not types.NoneType), inside)
     if origin is Literal:
         return arguments[0]
     if origin is tuple:
-        return (value_of(arguments[0]),)
+        return () if arguments[0] in inside else (value_of(arguments[0], inside),)
     if origin is dict:
-        return {"key": value_of(arguments[1])}
+        return {"key": value_of(arguments[1], inside)}
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return sample(kind)
+        return sample(kind, inside=(*inside, kind))
     simple = {str: "x1", int: 1, float: 1.0, bool: True, datetime: datetime(2026, 1, 31, tzinfo=UTC), Any: "anything"}
     return simple[kind]
 
 
-def typed_value(field: FieldInfo) -> Any:
-    return value_of(field.annotation)
+def typed_value(field: FieldInfo, inside: tuple[Any, ...] = ()) -> Any:
+    return value_of(field.annotation, inside)
 
 
-def sample[Model: BaseModel](kind: type[Model], *, full: bool = True) -> Model:
+def sample[Model: BaseModel](kind: type[Model], *, full: bool = True, inside: tuple[Any, ...] = ()) -> Model:
     """An instance with every field set, or with the mandatory ones only."""
     fields = kind.model_fields.items()
-    return kind.model_validate({name: typed_value(field) for name, field in fields if full or field.is_required()})
+    return kind.model_validate(
+        {name: typed_value(field, inside) for name, field in fields if full or field.is_required()}
+    )
 
 
 def event_of(payload: Payload) -> Event:

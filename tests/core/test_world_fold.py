@@ -20,11 +20,12 @@ from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
 from schemas.events.mission import MissionCancelled, MissionCompleted, MissionFailed, MissionReopened
-from schemas.events.task import TaskCancelled, TaskFailed, TaskReady, TaskRetried
+from schemas.events.task import TaskCancelled, TaskFailed, TaskHandedOver, TaskReady, TaskRetried
 from schemas.events.worker import WorkerLeft
 from schemas.events.workspace import WorkspaceConflicted
-from schemas.events.world import WorldViolated
-from schemas.expectations import Violation
+from schemas.events.world import WorldConfirmed, WorldViolated
+from schemas.expectations import Observation, Violation
+from schemas.handoff import HandOff
 from tests.core.replay_events import recorded
 from tests.core.world_events import BEGIN, ROOT, Story, failure, mixed, product, tree
 
@@ -323,3 +324,32 @@ def test_a_product_is_a_snapshot() -> None:
     from schemas.workspaces import Snapshot
 
     assert Snapshot.model_validate(product(A)).tree == A
+
+
+def test_what_is_handed_over_is_no_file_yet_and_no_outcome() -> None:
+    story = Story("a")
+    story.begin("a")
+    story.tell(
+        AttemptFinished(
+            task="a",
+            attempt=1,
+            worker="w1",
+            outcome="handed_off",
+            product=product(tree(1)),
+            observation=Observation(changes={"a.py": "modified"}, contents={"a.py": "1"}),
+            hand_off=HandOff(to="test", why="the rest is yours"),
+        ),
+        WorldConfirmed(task="a", attempt=1),
+        TaskHandedOver(task="a", attempt=2, giver="code", skill="test", why="the rest is yours", number=1),
+    )
+    task = story.known.tasks["a"]
+    assert (task.status, task.skill) == (TaskStatus.RETRYING, "test")
+    assert task.reason == "handed over by code: the rest is yours"
+    assert not story.known.files
+    assert not story.known.claims
+    assert not story.world.agents["w1"].outcomes
+    story.begin("a", attempt=2)
+    story.finish("a", tree(2), {"a.py": "modified"}, attempt=2)
+    story.confirm("a", attempt=2)
+    assert story.known.files["a.py"].writes[0].tree == tree(2)
+    assert story.world.agents["w1"].outcomes

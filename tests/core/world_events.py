@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from projections.world import World, evolve
-from schemas.attempts import Action, AttemptOrder, Earlier, Failure
+from schemas.attempts import Action, AttemptOrder, Failure
 from schemas.envelope import Event
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched
@@ -19,6 +19,7 @@ from schemas.events.task import TaskReady, TaskSucceeded
 from schemas.events.worker import WorkerJoined
 from schemas.events.world import WorldConfirmed
 from schemas.expectations import FilesChangedWithin, Observation
+from schemas.handoff import Earlier
 from schemas.plan import Plan, TaskSpec
 from tests.core.replay_events import event_of, recorded
 

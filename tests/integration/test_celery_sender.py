@@ -15,7 +15,7 @@ from orchestrator.task_queue.dispatch import CelerySender, Dispatch, key_of
 from schemas.attempts import Action, AttemptOrder
 from stigmergy.local.ephemeral import valkey_server
 
-Spread = Callable[[str, str], tuple[float | None, int]]
+Spread = Callable[[str, str], tuple[float | None, int, float]]
 
 
 def dispatch(name: str, priority: int = 5, attempt: int = 1) -> Dispatch:
@@ -76,7 +76,7 @@ def sender(valkey_url: str) -> Iterator[Callable[[Spread], CelerySender]]:
 
 
 def test_it_holds_back_what_workers_do_not_want_yet(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     for number in range(5):
         one.send(dispatch(f"t{number}"))
     queue.until([["t0"], ["t1"]])
@@ -87,7 +87,7 @@ def test_it_holds_back_what_workers_do_not_want_yet(queue: Queue, sender: Callab
 def test_what_came_later_with_a_higher_priority_goes_first(
     queue: Queue, sender: Callable[[Spread], CelerySender]
 ) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     one.send(dispatch("first"))
     one.send(dispatch("second"))
     queue.until([["first"], ["second"]])
@@ -98,7 +98,7 @@ def test_what_came_later_with_a_higher_priority_goes_first(
 
 
 def test_whoever_had_no_turn_for_long_is_sent_as_urgent(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     one.send(dispatch("u0", priority=9))
     one.send(dispatch("u1", priority=9))
     queue.until([["u0"], ["u1"]])
@@ -118,7 +118,7 @@ def test_whoever_had_no_turn_for_long_is_sent_as_urgent(queue: Queue, sender: Ca
 
 
 def test_a_message_that_too_many_went_before_goes_next(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     one.send(dispatch("low", priority=6))
     queue.until([["low"]])
     for number in range(12):
@@ -135,7 +135,7 @@ def test_quick_work_travels_together_and_slow_work_alone(
     queue: Queue, sender: Callable[[Spread], CelerySender]
 ) -> None:
     pace: dict[str, float | None] = {"echo": None}
-    one = sender(lambda skill, queue: (pace[skill], 1))
+    one = sender(lambda skill, queue: (pace[skill], 1, 1.0))
     for name in ("a", "b", "c", "d", "e", "f"):
         one.send(dispatch(name))
     queue.until([["a"], ["b"]])
@@ -145,7 +145,7 @@ def test_quick_work_travels_together_and_slow_work_alone(
 
 
 def test_what_was_cancelled_while_it_waited_is_not_sent(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     for name in ("a", "b", "gone", "c"):
         one.send(dispatch(name))
     queue.until([["a"], ["b"]])
@@ -157,7 +157,7 @@ def test_what_was_cancelled_while_it_waited_is_not_sent(queue: Queue, sender: Ca
 def test_a_lost_message_is_sent_again_and_takes_no_further_place(
     queue: Queue, sender: Callable[[Spread], CelerySender]
 ) -> None:
-    one = sender(lambda skill, queue: (None, 1))
+    one = sender(lambda skill, queue: (None, 1, 1.0))
     one.send(dispatch("a"))
     one.send(dispatch("b"))
     queue.until([["a"], ["b"]])
@@ -172,7 +172,7 @@ def test_a_lost_message_is_sent_again_and_takes_no_further_place(
 
 def test_it_waits_for_redis_to_come_back(tmp_path: Path) -> None:
     with valkey_server(tmp_path) as server:
-        one = CelerySender(server.url, lambda skill, queue: (None, 1))
+        one = CelerySender(server.url, lambda skill, queue: (None, 1, 1.0))
         try:
             server.kill()
             one.send(dispatch("patient"))
@@ -184,7 +184,7 @@ def test_it_waits_for_redis_to_come_back(tmp_path: Path) -> None:
 
 
 def test_a_rate_holds_back_what_could_go(queue: Queue, valkey_url: str) -> None:
-    sender = CelerySender(valkey_url, lambda skill, queue: (None, 50), rates={"echo": 5.0})
+    sender = CelerySender(valkey_url, lambda skill, queue: (None, 50, 1.0), rates={"echo": 5.0})
     began = time.monotonic()
     for number in range(8):
         sender.send(dispatch(f"t{number}"))
@@ -195,7 +195,7 @@ def test_a_rate_holds_back_what_could_go(queue: Queue, valkey_url: str) -> None:
 
 
 def test_missions_take_turns(queue: Queue, valkey_url: str) -> None:
-    sender = CelerySender(valkey_url, lambda skill, queue: (None, 2))
+    sender = CelerySender(valkey_url, lambda skill, queue: (None, 2, 1.0))
     for number in range(50):
         sender.send(dispatch(f"large{number}"))
     queue.until([[f"large{number}"] for number in range(4)])

@@ -1,18 +1,23 @@
-"""Two contenders for one seat: one holds it, the other follows at once when it is given up, and soon when it dies."""
+"""A seat between processes: who is killed is followed soon, and who is stopped and woken does no harm."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 
-from events.jetstream import connect
-from events.jetstream.election import LEASE_S, Election
+from events.leadership.group import Taken
+from events.leadership.jetstream import JetStreamKeys
+from events.leadership.seat import Seat
+from events.leadership.session import LEASE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 _FAILOVER_S = 5.0
@@ -20,120 +25,112 @@ _SLACK_S = 3.0
 _CONTENDER = """
 import asyncio, sys
 from events.jetstream import connect
-from events.jetstream.election import Election
+from events.leadership.jetstream import JetStreamKeys
+from events.leadership.seat import Seat
+from events.leadership.session import LEASE_S
 
-async def work(term):
-    print(term, flush=True)
-    await asyncio.Event().wait()
+async def work(taken):
+    print(taken.terms[0], flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        print("stopped", flush=True)
 
 async def main():
     nc = await connect(sys.argv[1], name="contender")
-    await Election(nc, "test", "other process").run(work)
+    await Seat(JetStreamKeys(nc), "test", "other").run(work)
 
 asyncio.run(main())
 """
 
 
-class Seat:
-    """Who holds it, by turns."""
+class Contender:
+    """Another process that stands for the seat."""
 
-    def __init__(self) -> None:
-        self.terms: list[tuple[str, int]] = []
-        self.holders: set[str] = set()
-        self.both = False
-        self.changed = asyncio.Event()
+    def __init__(self, nats_url: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _CONTENDER, nats_url], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
 
-    def contender(self, nc: Client, who: str) -> asyncio.Task[None]:
-        async def work(term: int) -> None:
-            self.terms.append((who, term))
-            self.both = self.both or bool(self.holders)
-            self.holders.add(who)
-            self.changed.set()
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.holders.discard(who)
-
-        return asyncio.create_task(Election(nc, "test", who).run(work))
-
-    async def taken(self, terms: int) -> None:
+    async def says(self) -> str:
+        assert self.process.stdout is not None
         async with asyncio.timeout(20):
-            while len(self.terms) < terms:
-                self.changed.clear()
-                await self.changed.wait()
+            return (await asyncio.to_thread(self.process.stdout.readline)).strip()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
-async def end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+@pytest.fixture
+async def holder(nats: Client, nats_url: str) -> AsyncIterator[tuple[Contender, int]]:
+    """Another process that has the seat, and its term."""
+    contender = Contender(nats_url)
+    try:
+        yield contender, int(await contender.says())
+    finally:
+        contender.end()
 
 
-async def test_one_holds_the_seat_and_hands_it_on_when_it_leaves(nats: Client, nats_url: str) -> None:
-    seat, other = Seat(), await connect(nats_url, name="other")
-    first = seat.contender(nats, "a")
-    await seat.taken(1)
-    second = seat.contender(other, "b")
-    await asyncio.sleep(LEASE_S + 0.5)
-    assert [who for who, _ in seat.terms] == ["a"]  # renewed, not expired
-    began = time.monotonic()
-    await end(first)
-    await seat.taken(2)
-    assert time.monotonic() - began < LEASE_S  # given up, not waited for
-    (_, old), (who, new) = seat.terms
-    assert who == "b"
-    assert new > old
-    assert not seat.both
-    await end(second)
-    await other.close()
+class Waiting:
+    """We stand for the seat as well."""
+
+    def __init__(self, nc: Client) -> None:
+        self.taken: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(Seat(JetStreamKeys(nc), "test", "we").run(self._work))
+
+    async def _work(self, taken: Taken) -> None:
+        self.taken.set_result(taken)
+        await asyncio.Event().wait()
+
+    async def end(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
 
-async def test_who_is_killed_is_followed_soon(nats: Client, nats_url: str) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", _CONTENDER, nats_url], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    old = int(await asyncio.to_thread(process.stdout.readline))
-    seat = Seat()
-    task = seat.contender(nats, "b")
+async def test_who_is_killed_is_followed_soon(nats: Client, holder: tuple[Contender, int]) -> None:
+    contender, old = holder
+    waiting = Waiting(nats)
     await asyncio.sleep(0.5)
-    assert not seat.terms
-    process.kill()
-    process.wait()
-    process.stdout.close()
+    assert not waiting.taken.done()
+    contender.process.kill()
     began = time.monotonic()
-    await seat.taken(1)
-    assert time.monotonic() - began < _FAILOVER_S + _SLACK_S
-    assert seat.terms[0][1] > old
-    await end(task)
+    async with asyncio.timeout(20):
+        taken = await waiting.taken
+    took_s = time.monotonic() - began
+    print(f"followed after {took_s:.2f} s")
+    assert took_s < _FAILOVER_S + _SLACK_S
+    assert taken.terms[0] > old
+    assert taken.before == ("other",)
+    assert "fell silent" in taken.why
+    await waiting.end()
 
 
-async def test_who_is_cut_off_stops_before_another_begins(nats: Client, nats_url: str) -> None:
-    seat, cut = Seat(), await connect(nats_url, name="cut")
-    first = seat.contender(cut, "a")
-    await seat.taken(1)
-    second = seat.contender(nats, "b")
-
-    async def swallow(*_: object, **__: object) -> None:
-        raise TimeoutError
-
-    cut.request = swallow  # type: ignore[method-assign, assignment]
-    await seat.taken(2)
-    assert [who for who, _ in seat.terms] == ["a", "b"]
-    assert not seat.both
-    await end(first)
-    await end(second)
-    await cut.close()
+async def test_who_comes_after_a_process_of_this_machine_that_has_ended_need_not_wait(
+    nats: Client, holder: tuple[Contender, int]
+) -> None:
+    contender, _ = holder
+    contender.end()
+    waiting = Waiting(nats)
+    async with asyncio.timeout(20):
+        taken = await waiting.taken
+    assert taken.why == "the process of other has ended"
+    await waiting.end()
+    contender.process.stdout = open(os.devnull)  # noqa: SIM115 - closed by the fixture
 
 
-async def test_work_that_fails_gives_up_the_seat(nats: Client) -> None:
-    async def work(_term: int) -> None:
-        raise ValueError("on purpose")
-
-    with pytest.raises(ValueError, match="on purpose"):
-        await Election(nats, "test", "a").run(work)
-    seat = Seat()
-    began = time.monotonic()
-    task = seat.contender(nats, "b")
-    await seat.taken(1)
-    assert time.monotonic() - began < LEASE_S
-    await end(task)
+async def test_who_is_stopped_for_longer_than_its_lease_has_lost_the_seat_when_it_wakes(
+    nats: Client, holder: tuple[Contender, int]
+) -> None:
+    contender, _ = holder
+    waiting = Waiting(nats)
+    await asyncio.sleep(0.5)
+    contender.process.send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(4 * LEASE_S):
+        await waiting.taken
+    contender.process.send_signal(signal.SIGCONT)
+    assert await contender.says() == "stopped"
+    await waiting.end()
+    assert int(await contender.says()) > 0  # it has joined again, and it is its turn

@@ -162,6 +162,8 @@ async def test_not_even_those_who_make_the_streams_destroy_them(server: Guarded,
     [
         ("commands.acme.CancelMission", {"client"}),
         ("heartbeats.w1", {"worker"}),
+        ("peers.acme.opinion._", {"worker"}),
+        ("answers.acme.w1.r", {"worker"}),
         ("reflex.acme.m1", {"task_queue", "client"}),
         ("dead.reader.7", set(USERS)),
     ],
@@ -176,6 +178,8 @@ async def test_who_says_what_else(server: Guarded, subject: str, speakers: set[s
     ("pattern", "hearers"),
     [
         ("heartbeats.*", {"task_queue", "scaler", "client"}),
+        ("peers.*.opinion._", {"worker"}),
+        ("answers.*.w1.*", {"worker"}),
         ("pools.*", {"worker"}),
         (REFLEX, {"worker", "task_queue"}),
         ("acknowledged.*", {"client"}),

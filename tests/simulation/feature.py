@@ -24,6 +24,7 @@ from tests.simulation.node import Node
 from tests.simulation.scenario import Scenario, Script, Wish
 
 if TYPE_CHECKING:
+    from events.leadership.group import Group
     from tests.simulation.fleet import Fleet
     from tests.simulation.said import Said
     from workers.bench import Bench
@@ -90,6 +91,10 @@ class Part:
     def orchestrator(self) -> Mapping[str, Any]:
         """Further arguments of orchestrators."""
         return {}
+
+    def group(self, role: str, node: Node) -> Group | None:
+        """With whom a decider shares missions out; None: everybody decides everything."""
+        return None
 
 
 class Feature:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
+from events.leadership.group import Group
 from events.port import Log
 from orchestrator.desks import Desk
+from orchestrator.planning import Impasse
 from orchestrator.service import Orchestrator
 from orchestrator.task_queue.service import TaskQueueManager
 from schemas.commands import Command, CommandReply
 from schemas.errors import TimedOut
 from schemas.ids import uuid7
-from schemas.plan import Plan
+from schemas.plan import Plan, TaskSpec
 from schemas.signals import Heartbeat, heartbeat_subject
 from tests.simulation.celery_queue import Queue
 from tests.simulation.checker import CheckedLog, Checker
@@ -38,13 +40,16 @@ type Life = Callable[[Node, Log, Ears], Coroutine[Any, Any, None]]
 
 
 class NoPlanner:
-    """Every submission brings its plan."""
+    """Every submission brings its plan, and there is no other way."""
 
     def complete(self, template_name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
 
     async def plan(self, objective: str, template_name: str, inputs: Mapping[str, Any]) -> Plan:
         raise NotImplementedError
+
+    async def another_way(self, impasse: Impasse) -> Sequence[TaskSpec]:
+        return ()
 
 
 class Fleet:
@@ -121,18 +126,29 @@ class Fleet:
         self._starts[node.name] = lambda: self.process(kind, life)
         self._launch(node.name, life(node, RoughLog(self.log, node, self.fates), self._ears[node.name]))
 
-    def _orchestrator(self, node: Node, log: Log, _ears: Ears) -> Coroutine[Any, Any, None]:
+    def _orchestrator(self, node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         more = {name: value for part in self.parts for name, value in part.orchestrator().items()}
-        made = Orchestrator(log, self.commands, NoPlanner(), name=node.name, clock=node.clock, **more)
+        planner = more.pop("planner", None) or NoPlanner()
+        more |= {"group": self._group("orchestrator", node), "signals": ears}
+        made = Orchestrator(log, self.commands, planner, name=node.name, clock=node.clock, **more)
         self.deciders[node.name] = made
         return made.run()
 
     def _manager(self, node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         made = TaskQueueManager(
-            log, ears, lambda _: self.queue, name=node.name, clock=node.clock, monotonic=node.monotonic
+            log,
+            ears,
+            lambda _: self.queue,
+            name=node.name,
+            clock=node.clock,
+            monotonic=node.monotonic,
+            group=self._group("task-queue", node),
         )
         self.deciders[node.name] = made
         return made.run()
+
+    def _group(self, role: str, node: Node) -> Group | None:
+        return next((group for part in self.parts if (group := part.group(role, node)) is not None), None)
 
     def _worker(self, skills: tuple[str, ...], node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
         return Worker(node, log, ears, self.queue, self.fates, skills, self.parts).run()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from orchestrator.core.handing import EXHAUSTED
 from orchestrator.core.recovery import QUARANTINED, WORKER_LOST
 from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
@@ -21,7 +22,7 @@ from schemas.events import action as actions
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
 from schemas.events import world as worlds
-from tests.simulation import waits
+from tests.simulation import instead, waits
 from tests.simulation.ledger import TaskBook
 from tests.simulation.mission_laws import MISSION_LAWS
 from tests.simulation.said import Said, may_begin, once, still_open
@@ -42,6 +43,8 @@ def _ready(said: Said) -> None:
     said.need(not task.asking, "a task that waits for a person is moved by an answer alone")
     said.need(event.attempt == task.attempt + 1, "attempts count one by one", f"after {task.attempt}")
     said.need(event.attempt <= task.granted, "only a granted attempt is made", f"granted {task.granted}")
+    instead.for_somebody(said)
+    instead.goes_another_way(said, task)
     task.attempt = event.attempt
     task.ready_at[event.attempt] = said.true_s
     said.need(task.made <= task.most(), "the budget of attempts is kept", f"made {task.made}")
@@ -61,6 +64,7 @@ def _retried(said: Said) -> None:
     said.need(not task.asking, "a task that waits for a person is moved by an answer alone")
     said.need(event.attempt == task.attempt + 1, "attempts count one by one")
     said.need(event.attempt > task.granted, "an attempt is granted once")
+    instead.goes_another_way(said, task)
     number, rule = book.rule_for(task)
     spared = failure.code == Stopped.code
     if not spared and rule is not None:
@@ -94,6 +98,7 @@ def _asked(said: Said) -> None:
     said.need(not task.ended and not task.asking, "a question is asked once")
     said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
     _failed_verdict(said, task, event.attempt)
+    instead.goes_another_way(said, task)
     number, rule = book.rule_for(task)
     good = rule is not None and rule.do == "ask" and event.rule == number
     said.need(good, "nobody is asked unless a rule says so")
@@ -118,6 +123,9 @@ def _answered(said: Said) -> None:
 def _succeeded(said: Said) -> None:
     task, event = said.task(), said.payload
     still_open(said)
+    if task.end:
+        instead.succeeded_by_parts(said, task)
+        return
     said.need(event.attempt not in task.counted, "no attempt is counted twice")
     said.need(not task.ended, "a task ends once", task.ended)
     said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
@@ -152,12 +160,15 @@ def _failed(said: Said) -> None:
         said.need(not event.failure.retryable, "nothing is given up that may be tried again")
     elif task.refused != event.attempt:
         said.need(event.attempt == task.attempt, "only the present attempt counts", f"present is {task.attempt}")
+        if event.failure.code == EXHAUSTED:
+            said.need(task.verdicts.get(event.attempt, event) is None, "only a confirmed offer is one too many")
+            task.ended = "failed"
+            return
         failure = _failed_verdict(said, task, event.attempt)
         said.need(failure.code != Stopped.code, "what a stop ended is tried again")
         _, rule = book.rule_for(task)
-        hopeless = rule is not None and (
-            rule.do in ("fail", "smaller_step") or (rule.do == "other_agent" and not rule.skill)
-        )
+        hopeless = rule is not None and (rule.do == "fail" or (rule.do == "other_agent" and not rule.skill))
+        hopeless = instead.has_no_way(said, task, rule) or hopeless
         said.need(rule is None or hopeless, "the first rule that fits is followed", rule.do if rule else "")
         spent = task.made >= task.most(failure.code)
         deadly = event.failure.code == QUARANTINED and len(task.deaths) >= task.spec.retry.max_deaths
@@ -210,7 +221,7 @@ def _finished(said: Said) -> None:
     if counts and not said.book.ended and event.failure is not None:
         said.need(event.failure.code != Cancelled.code, "nobody is stopped whose attempt counts", str(event.failure))
     task.reports.setdefault(event.attempt, event)
-    if event.outcome != "succeeded":
+    if not event.wants_verdict:
         task.judge(event.attempt, event.failure or Failure(code=event.outcome, message="it did not succeed"))
 
 
@@ -234,7 +245,7 @@ def _violated(said: Said) -> None:
 
 def _reported(said: Said, task: TaskBook) -> None:
     report = task.reports.get(said.payload.attempt)
-    good = report is not None and report.outcome == "succeeded"
+    good = report is not None and report.wants_verdict
     said.need(good, "only what was reported is judged")
 
 
@@ -256,6 +267,7 @@ def _action_failed(said: Said) -> None:
 
 LAWS: dict[type[Payload], Callable[[Said], None]] = {
     **MISSION_LAWS,
+    **instead.LAWS,
     tasks.TaskReady: _ready,
     tasks.TaskRetried: _retried,
     tasks.TaskAdopted: _adopted,

@@ -13,6 +13,7 @@ from datetime import datetime
 from schemas.attempts import Failure
 from schemas.events.attempt import AttemptFinished
 from schemas.events.mission import MissionExtended
+from schemas.events.task import TaskReplanned
 from schemas.expectations import ExitCode, MaxDuration, OutputHas
 from schemas.plan import ROOT_GOAL, GoalSpec, Group, Plan, RecoveryRule, TaskSpec
 from schemas.signals import Stop
@@ -59,6 +60,7 @@ class TaskBook:
         reports: attempt to its first report.
         expects: what a feature expects of its attempts beyond the plan, as a function of a report that gives flaws.
         recovered: rules that were followed since it was reopened.
+        waits_for_planner: whether it is stuck; ``parts`` are done instead of it, and ``end`` stands for it.
         asking, refused: the attempt over which a person is asked, and the one that a person gave up; 0 for none.
         skill, advice: who shall make the next attempt, and what a person said to it.
         ready_at, began_at: attempt to the true time at which the log took the fact, in seconds.
@@ -79,6 +81,9 @@ class TaskBook:
     expects: list[Callable[[AttemptFinished], Iterable[str]]] = field(default_factory=list)
     spared: int = 0
     recovered: list[int] = field(default_factory=list)
+    waits_for_planner: bool = False
+    parts: tuple[str, ...] = ()
+    end: str = ""
     asking: int = 0
     refused: int = 0
     skill: str = ""
@@ -146,6 +151,7 @@ class Book:
     ended: str = ""
     ended_at: Place = (0, 0)
     paused_at: Place | None = None
+    part_of: dict[str, str] = field(default_factory=dict)
     carried_out: set[str] = field(default_factory=set)
     begun: dict[str, datetime] = field(default_factory=dict)
     began: datetime | None = None
@@ -167,6 +173,22 @@ class Book:
         self.tasks.update({spec.id: TaskBook(spec) for spec in event.tasks})
         self.goals.update({spec.id: GoalBook(spec) for spec in event.goals})
 
+    def replan(self, event: TaskReplanned) -> None:
+        """Take in what is done instead of a task."""
+        task = self.tasks[event.task]
+        task.waits_for_planner, task.end = False, event.end
+        task.parts = tuple(part.id for part in event.tasks)
+        self.tasks.update({part.id: TaskBook(part) for part in event.tasks})
+        self.part_of.update(dict.fromkeys(task.parts, event.task))
+
+    def depth(self, name: str) -> int:
+        """How many tasks it is a part of, one a part of the next."""
+        return 0 if name not in self.part_of else 1 + self.depth(self.part_of[name])
+
+    def stands_for(self, name: str) -> str:
+        """The task whose report is that of ``name``: itself, or the end of what was done instead."""
+        return self.stands_for(self.tasks[name].end) if self.tasks[name].end else name
+
     def nodes(self) -> Iterator[TaskSpec | Group]:
         """All tasks and groups, as they are planned."""
         yield from (task.spec for task in self.tasks.values())
@@ -182,9 +204,10 @@ class Book:
     def reopen(self, named: tuple[str, ...]) -> None:
         """What has not succeeded may be tried again."""
         self.ended, self.ended_at, self.paused_at = "", (0, 0), None
-        again = [name for name in self.tasks if self._waits_again(name, named)]
+        again = [name for name in self.tasks if name not in self.part_of and self._waits_again(name, named)]
         for name in again:
             task = self.tasks[name]
+            task.waits_for_planner, task.parts, task.end = False, (), ""
             task.ended, task.forgiven, task.granted = "", task.attempt, task.attempt + 1
             task.spared = task.asking = task.refused = 0
             task.recovered, task.skill, task.advice = [], task.spec.skill, ""
@@ -217,7 +240,7 @@ class Book:
     def below(self, goal: str) -> Iterator[tuple[str, TaskBook]]:
         """The tasks of a goal and of all goals below it."""
         for name, task in self.tasks.items():
-            if goal in self.path(task.spec.goal):
+            if goal in self.path(task.spec.goal) and name not in self.part_of:
                 yield name, task
 
     def given_up(self, goal: str) -> GoalBook | None:
@@ -226,8 +249,9 @@ class Book:
 
     def failures(self, goal: str) -> int:
         """What failed directly below."""
-        direct = [t.spec for t in self.tasks.values() if t.spec.goal == goal and t.ended in ("failed", "skipped")]
-        bad = sum(not spec.member_of and not borne(self.nodes(), spec.id) for spec in direct)
+        planned = [t for name, t in self.tasks.items() if name not in self.part_of and not t.spec.member_of]
+        down = [t.spec.id for t in planned if t.spec.goal == goal and t.ended in ("failed", "skipped")]
+        bad = sum(not borne(self.nodes(), name) for name in down)
         required = (g for g in self.goals.values() if g.spec.parent == goal and not g.spec.optional)
         return bad + sum(g.ended == "failed" for g in required)
 
@@ -263,6 +287,8 @@ def flaws(spec: TaskSpec, report: AttemptFinished) -> Iterator[str]:
     """The categories of what is not as expected in a report; for the expectations that simulated plans have."""
     seen = report.observation
     for expected in spec.expects:
+        if report.is_offer and not isinstance(expected, MaxDuration):
+            continue  # of what is handed on, only what forbids something is asked
         match expected:
             case OutputHas():
                 if any(report.output.get(key) is None for key in expected.keys):

@@ -142,8 +142,8 @@ def _last_word_counts() -> Any:
 def _followed_from_too_late() -> Any:
     sound = Desks.load_open
 
-    async def load_open(self: Desks[Any]) -> None:
-        await sound(self)
+    async def load_open(self: Desks[Any], *among: Any) -> None:
+        await sound(self, *among)
         self._position = await self._log_port.last_sequence()
 
     return patch.object(Desks, "load_open", load_open)

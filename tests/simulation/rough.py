@@ -8,7 +8,7 @@ from datetime import datetime
 
 from events.commands import Handler, no_answer
 from events.memory import MemoryLog, matches
-from events.port import Ack, Batch, Guard, Window, Write
+from events.port import Ack, Batch, Guard, Wants, Window, Write, everything
 from events.signals import Listener
 from schemas.commands import Command, CommandReply, parse_command
 from schemas.envelope import Event
@@ -46,8 +46,8 @@ class RoughLog(MemoryLog):
             raise LogUnavailable("nobody knows whether the log has taken it")
         return last
 
-    async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
-        async for each in self._inner.follow(window, batch=batch):
+    async def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
+        async for each in self._inner.follow(window, batch=batch, wants=wants):
             await self._wait()
             if self._fates.strikes("news_late"):
                 await asyncio.sleep(self._fates.size("news_late", 0.2, 4.0))

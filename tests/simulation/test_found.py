@@ -11,7 +11,7 @@ import pytest
 
 from events.commands import MemoryCommands
 from events.memory import MemoryLog
-from events.port import Batch, Guard, Log, Window
+from events.port import Batch, Guard, Log, Wants, Window, everything
 from orchestrator.service import Orchestrator
 from schemas.commands import CancelMission, Command, CommandReply, PauseMission, ResumeMission, SubmitMission
 from schemas.envelope import Event
@@ -37,8 +37,8 @@ class _Behind(MemoryLog):
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
         return await self._inner.append(events, guard=guard)
 
-    async def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
-        async for each in self._inner.follow(window, batch=batch):
+    async def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
+        async for each in self._inner.follow(window, batch=batch, wants=wants):
             await asyncio.sleep(2.0)
             yield each
 
@@ -51,8 +51,8 @@ class _Stuck(_Behind):
             await asyncio.sleep(3600)
         return await self._inner.append(events, guard=guard)
 
-    def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
-        return self._inner.follow(window, batch=batch)
+    def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
+        return self._inner.follow(window, batch=batch, wants=wants)
 
 
 class _Slow(_Behind):
@@ -71,8 +71,8 @@ class _Slow(_Behind):
         await asyncio.sleep(0.15)
         return await self._inner.append(events, guard=guard)
 
-    def follow(self, window: Window, *, batch: int = 500) -> AsyncIterator[Batch]:
-        return self._inner.follow(window, batch=batch)
+    def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
+        return self._inner.follow(window, batch=batch, wants=wants)
 
 
 class _Office:

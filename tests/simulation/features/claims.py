@@ -112,6 +112,8 @@ class _Part(Part):
     def _succeeded(self, said: Said) -> None:
         book, task, event = said.book, said.task(), said.payload
         report = task.reports.get(event.attempt)
+        if task.end:
+            return  # what was done instead of it has claims of its own
         if report is None or not report.product or not task.spec.writes:
             return
         counted = self._counted.setdefault(book.key, [])

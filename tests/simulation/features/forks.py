@@ -36,7 +36,8 @@ class _Part(Part):
             said.need(event.attempt in task.verdicts, "only what failed there is taken over as failed")
             return
         said.need(event.attempt in task.counted, "only what counted there is taken over")
-        report = task.reports[event.attempt]
+        end = origin.book.tasks[origin.book.stands_for(event.origin_task)]
+        report = end.reports[event.attempt if end is task else end.attempt]
         said.need(event.changed or event.output == report.output, "what is taken over is what was recorded")
 
     async def _fork(self, script: Script, wish: Wish) -> None:

@@ -1,0 +1,65 @@
+"""The task-queue managers together: what one knows of what the others want, have sent and have waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from events.leadership.group import Group
+from events.signals import Signals
+from orchestrator.peers import Peers
+from orchestrator.task_queue.demand import demand_of, share_of, together
+from orchestrator.task_queue.floor import Floor
+from orchestrator.task_queue.situation import Situation
+from schemas.backlog import SkillBacklog
+from schemas.replicas import Demand, QueueDemand
+
+
+class Managers:
+    """This manager among the others of its group.
+
+    Args:
+        floors: gives the missions at hand.
+        backlog: gives what waits and runs in those of a tenant.
+        tenant_weight: the share of a tenant among all.
+    """
+
+    def __init__(
+        self,
+        signals: Signals,
+        group: Group,
+        floors: Callable[[], list[Floor]],
+        backlog: Callable[[str], list[SkillBacklog]],
+        situation: Situation,
+        tenant_weight: Callable[[str], float],
+    ) -> None:
+        self._group = group
+        self._floors, self._backlog, self._situation = floors, backlog, situation
+        self._tenant_weight = tenant_weight
+        self._peers = Peers(signals, group, Demand, self._say, self._heard)
+        self._mine: dict[str, QueueDemand] = {}
+
+    async def run(self) -> None:
+        """Tell and hear, until cancelled."""
+        await self._peers.run()
+
+    def share(self, queue: str) -> float:
+        """Which part of a queue is due to this manager; called from the sender's thread as well."""
+        others = [said.queues[queue] for said in self._peers.said if queue in said.queues]
+        return share_of(self._mine.get(queue), others, self._tenant_weight)
+
+    def backlog(self, tenant: str, here: list[SkillBacklog]) -> list[SkillBacklog]:
+        """What waits and runs in all missions of a tenant."""
+        return together([here, *(said.backlog.get(tenant, []) for said in self._peers.said)])
+
+    def _say(self) -> Demand:
+        floors = self._floors()
+        self._mine = demand_of(floors)
+        backlog = {tenant: self._backlog(tenant) for tenant in sorted({floor.tenant for floor in floors})}
+        return Demand(self._group.who, self._mine, self._situation.assigned_here(), backlog)
+
+    def _heard(self) -> None:
+        elsewhere: dict[str, int] = {}
+        for said in self._peers.said:
+            for queue, count in said.assigned.items():
+                elsewhere[queue] = elsewhere.get(queue, 0) + count
+        self._situation.elsewhere = elsewhere

@@ -1,0 +1,50 @@
+"""What replicas of a role tell one another on core NATS, twice a second: ``replicas.<group>``.
+
+Each leads its own missions; what spans missions needs the whole picture. It is about how much, never about who may:
+what is a moment old does no harm.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.backlog import SkillBacklog
+from schemas.ids import token
+
+
+class OpenTasks(msgspec.Struct, frozen=True):
+    """An orchestrator's. ``tenants``: how many tasks of each have not ended."""
+
+    who: str
+    tenants: dict[str, int]
+
+
+class QueueDemand(msgspec.Struct, frozen=True, array_like=True):
+    """What waits for one queue with the highest priority there is.
+
+    Attributes:
+        weights: by tenant, the sum of the weights of its missions that wait.
+    """
+
+    priority: int
+    weights: dict[str, float]
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """A task-queue manager's.
+
+    Attributes:
+        queues: attempts that were dispatched and nobody has claimed yet.
+        assigned: how many of them are in the queues of profiles.
+        backlog: by tenant.
+    """
+
+    who: str
+    queues: dict[str, QueueDemand]
+    assigned: dict[str, int]
+    backlog: dict[str, list[SkillBacklog]]
+
+
+def replicas_subject(group: str) -> str:
+    """Where the members of a group tell one another."""
+    return f"replicas.{token(group, 'group')}"

@@ -1,0 +1,1 @@
+"""Asking agents of other workers, and answering them."""
