@@ -240,22 +240,29 @@ def expired(
         opened = state.attempts[task]
         if opened.stage is not Stage.STARTED or opened.worker is None:
             continue
-        if situation.is_lost(opened.worker, monotonic):
-            message = situation.how_lost(opened.worker)
-            failure = Failure(code="worker_lost", message=message, retryable=True)
-        elif situation.has_dropped(running(state, opened), opened.worker, monotonic):
-            message = f"worker {opened.worker} no longer has the attempt in hand, and its report has not come"
-            failure = Failure(code="report_lost", message=message, retryable=True)
-        elif sightings.age_s(state, opened) > opened.ready.timeout_s + TIMEOUT_MARGIN_S:
-            failure = Failure(
-                code="timed_out", message=f"the attempt ran longer than {opened.ready.timeout_s:g} s", retryable=True
-            )
-        else:
+        failure = _why_over(state, opened, opened.worker, situation, sightings, monotonic)
+        if failure is None:
             continue
         if stopped:
             failure = failure.model_copy(update={"code": Stopped.code})
         facts.append(ActionExpired(task=task, attempt=opened.ready.attempt, worker=opened.worker, failure=failure))
     return facts
+
+
+def _why_over(
+    state: Floor, opened: OpenAttempt, worker: str, situation: Situation, sightings: Sightings, monotonic: float
+) -> Failure | None:
+    age_s, timeout_s = sightings.age_s(state, opened), opened.ready.timeout_s
+    # A process that ends past the time of its attempt has ended itself, for the attempt would not stop.
+    margin_s = 0.0 if situation.has_ended(worker) else TIMEOUT_MARGIN_S
+    if age_s > timeout_s + margin_s:
+        return Failure(code="timed_out", message=f"the attempt ran longer than {timeout_s:g} s", retryable=True)
+    if situation.is_lost(worker, monotonic):
+        return Failure(code="worker_lost", message=situation.how_lost(worker), retryable=True)
+    if situation.has_dropped(running(state, opened), worker, monotonic):
+        message = f"worker {worker} no longer has the attempt in hand, and its report has not come"
+        return Failure(code="report_lost", message=message, retryable=True)
+    return None
 
 
 def unclaimed(state: Floor, sightings: Sightings, after_s: float) -> list[OpenAttempt]:

@@ -102,6 +102,11 @@ class Situation:
         heard = self.since if worker is None else worker.heard_at
         return now - heard > self.lease_s
 
+    def has_ended(self, name: str) -> bool:
+        """Whether a witness has seen the end of the worker's process."""
+        worker = self.workers.get(name)
+        return worker is not None and worker.gone
+
     def how_lost(self, name: str) -> str:
         """In words, for people."""
         worker = self.workers.get(name)
