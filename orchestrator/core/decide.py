@@ -121,14 +121,14 @@ def _fork(mission: Mission, command: ForkMission, now: datetime, origin: Recordi
 
 
 def _pause(mission: Mission, command: PauseMission) -> list[Payload]:
-    if mission.status is MissionStatus.PAUSED or mission.pausing == command.id:
+    if mission.status is MissionStatus.PAUSED or command.id in mission.obeyed:
         return []
     _need_open(mission, "paused")
     return [MissionPaused(reason=command.reason)]
 
 
 def _resume(mission: Mission, command: ResumeMission) -> list[Payload]:
-    if mission.status is MissionStatus.RUNNING or mission.resuming == command.id:
+    if mission.status is MissionStatus.RUNNING or command.id in mission.obeyed:
         return []
     _need_open(mission, "resumed")
     return [MissionResumed()]
@@ -142,7 +142,7 @@ def _cancel(mission: Mission, command: CancelMission) -> list[Payload]:
 
 
 def _retry(mission: Mission, command: RetryMission) -> list[Payload]:
-    if mission.reopening == command.id:
+    if command.id in mission.obeyed:
         return []
     if mission.status is not MissionStatus.FAILED:
         raise Refused(

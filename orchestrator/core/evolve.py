@@ -155,11 +155,11 @@ def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Miss
     for kind, reason in agenda.in_order(mission):
         if kind == agenda.TRIPPED:
             mission = agenda.take(mission, kind, reason)
-    return replace(mission, status=MissionStatus.PAUSED, reason=event.reason, pausing=fact.cause)
+    return replace(mission.obeying(fact.cause), status=MissionStatus.PAUSED, reason=event.reason)
 
 
 def _resumed(mission: Mission, fact: Fact, event: missions.MissionResumed) -> Mission:
-    return replace(mission, status=MissionStatus.RUNNING, reason="", resuming=fact.cause)
+    return replace(mission.obeying(fact.cause), status=MissionStatus.RUNNING, reason="")
 
 
 def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> Mission:
@@ -186,9 +186,8 @@ def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> 
             again.update(mission.goal_path[identifier])
     open_goals = mission.goals.update({name: GoalState(spec=mission.goals[name].spec) for name in again})
     mission = replace(mission, tasks=states, groups=groups, goals=open_goals, agenda=Map(), timers=Map())
-    mission = replace(
-        mission, status=MissionStatus.RUNNING, failure=None, ended_at=None, reason="", reopening=fact.cause
-    )
+    mission = mission.obeying(fact.cause)
+    mission = replace(mission, status=MissionStatus.RUNNING, failure=None, ended_at=None, reason="")
     mission = _begun(graph.index(mission), fact.at)
     # What was left behind, and now waits again with everything that had not ended well, stays behind.
     return stop_rest_of_all(mission, (*mission.tasks, *mission.groups))

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from immutables import Map
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from schemas.attempts import Death, Failure
 from schemas.ballots import Terms, Vote
@@ -61,6 +62,8 @@ class TaskStatus(StrEnum):
         return self in _ENDED
 
 
+MOST_OBEYED = 100
+"""Of how many commands a mission knows that it has carried them out: more than are ever under way at a time."""
 _ENDED = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.SKIPPED, TaskStatus.CANCELLED})
 
 
@@ -222,8 +225,9 @@ class Mission(Struct, frozen=True):
         goal_path: goal to itself and all its ancestors.
         branch_of: task to its group and branch.
         part_of: task to the one instead of which it is done.
-        submission, reopening, pausing, resuming: ids of the commands that began it, and that last reopened, paused and
-            resumed it: a command that is delivered twice is carried out once.
+        submission: id of the command that began it.
+        obeyed: ids of the commands that reopened, paused and resumed it, the newest last: a command that is delivered
+            twice is carried out once, also when others were carried out between.
         agenda: what :func:`~orchestrator.core.advance.advance` has to look at.
         timers: when to look at something again.
         seen: noun to the sequence of its newest message: what compare-and-append compares.
@@ -239,9 +243,7 @@ class Mission(Struct, frozen=True):
     objective: str = ""
     workflow: str = ""
     submission: str = ""
-    reopening: str = ""
-    pausing: str = ""
-    resuming: str = ""
+    obeyed: tuple[str, ...] = ()
     inputs: dict[str, Any] = field(default_factory=dict)
     plan: Plan = Plan()
     tasks: Map[str, TaskState] = Map()
@@ -271,3 +273,7 @@ class Mission(Struct, frozen=True):
     def next_timer(self) -> datetime | None:
         """When :func:`advance` should look again even if nothing happens."""
         return min(self.timers.values()) if self.timers and not self.status.ended else None
+
+    def obeying(self, command: str) -> Mission:
+        """The mission that knows of one more command that it was carried out; the oldest are forgotten."""
+        return replace(self, obeyed=(*self.obeyed, command)[-MOST_OBEYED:]) if command else self

@@ -12,7 +12,7 @@ from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
 from orchestrator.core.mission import GoalStatus, Mission, MissionStatus, TaskStatus
 from schemas.attempts import Failure
-from schemas.commands import ResumeMission, RetryMission, SubmitMission
+from schemas.commands import PauseMission, ResumeMission, RetryMission, SubmitMission
 from schemas.errors import Refused
 from schemas.events import Payload
 from schemas.events.attempt import AttemptFinished
@@ -271,6 +271,17 @@ def test_reopening_opens_goals_whose_tolerated_losses_run_again() -> None:
         succeed(play, name)
     assert play.state.status is MissionStatus.COMPLETED
     assert goal_status(play, "some") is GoalStatus.ACHIEVED
+
+
+def test_an_older_command_that_is_delivered_once_more_is_not_carried_out_again() -> None:
+    play = begin(Plan(tasks=(task("a"),)))
+    for number in (1, 2):
+        for command in (PauseMission(id=f"p{number}", mission="m"), ResumeMission(id=f"r{number}", mission="m")):
+            for payload in decide(play.state, command, play.now):
+                play.put(payload, command.id)
+    assert play.state.status is MissionStatus.RUNNING
+    assert decide(play.state, PauseMission(id="p1", mission="m"), play.now) == []
+    assert decide(play.state, PauseMission(id="p3", mission="m"), play.now)
 
 
 def test_resuming_what_has_ended_is_refused() -> None:
