@@ -8,7 +8,7 @@ from stigmergy import Agent, Context
 class Drafter(Agent):
     """Writes a slogan; of several side by side each writes another one."""
 
-    skills = ("draft",)
+    skills = ("sketch",)
 
     def run(self, context: Context) -> dict[str, Any]:
         number = int(context.order.task.rpartition(".")[2])

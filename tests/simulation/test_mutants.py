@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.mutants import MUTANTS, hunt
 
-WITHIN = 150
+WITHIN = 250
 
 
 @pytest.mark.parametrize("name", MUTANTS)
