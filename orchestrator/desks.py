@@ -150,10 +150,9 @@ class Desks[S]:
                 return None  # a late word about a mission that has ended, or was visited
             desk = self._desks[key] = Desk(*key, self._rules.fresh(*key))
         before = desk.state
-        fact = self._fold_into(desk, event)
-        if fact is None:
-            return None
-        self._rules.read(before, fact)
+        # Who loaded it for a command may have been ahead of the reader: nothing new then, but nobody has moved it on yet.
+        if (fact := self._fold_into(desk, event)) is not None:
+            self._rules.read(before, fact)
         return desk
 
     def _fold_into(self, desk: Desk[S], event: Event) -> Fact | None:
