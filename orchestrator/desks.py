@@ -202,8 +202,8 @@ class Desks[S]:
                 if not self._reach.reads(*key):
                     self._put_away(key)
 
-    async def put_away(self, parting: Callable[[str, str], bool]) -> None:
-        """Finish what is just being decided in these missions, and forget them."""
+    async def finish(self, parting: Callable[[str, str], bool]) -> None:
+        """Wait until what is just being decided in these missions is on the log."""
         try:
             async with asyncio.timeout(_FINISH_S):
                 for key, desk in list(self._desks.items()):
@@ -212,6 +212,12 @@ class Desks[S]:
                             pass
         except TimeoutError:
             _log.warning("a decision does not end; whoever leads the mission now takes it as well, and one will win")
+
+    def put_away(self, parting: Callable[[str, str], bool]) -> None:
+        """Forget these missions, at the moment from which their messages are not wanted any more.
+
+        Those that a command visits just now stay, and are wanted for as long.
+        """
         for key in list(self._desks):
             if parting(*key) and key not in self._guests:
                 self._put_away(key)

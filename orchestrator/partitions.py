@@ -93,8 +93,11 @@ class Partitions[S]:
             self._desks.touch(desk)
 
     async def give(self, parts: frozenset[int]) -> None:
+        await self._desks.finish(self._among(parts))
+        # Nothing is awaited in between: a desk that stood there while its messages were not wanted would have a gap, and
+        # a command that came in this moment would decide upon it.
         self._reads -= parts
-        await self._desks.put_away(self._among(parts))
+        self._desks.put_away(self._among(parts))
 
     def _among(self, parts: Iterable[int]) -> Callable[[str, str], bool]:
         wanted = frozenset(parts)

@@ -48,7 +48,8 @@ class _Stream:
     async def drop_before(self, sequence: int) -> int:
         """Drop, unless somebody needs it: that is the law."""
         for key, seen in self._fleet.checker.followed.items():
-            begun = min(seen.missions)[0] if seen.missions else sequence
+            # Before its submission there may be refusals of what was asked of it; nobody needs those.
+            begun = min((at[0] for at, was in seen.missions.items() if was.submission), default=sequence)
             needed = seen.book.submission and not seen.book.settled() and begun < sequence
             if needed:
                 raise Broken("nothing is dropped that an open mission needs", key, f"{begun} of {sequence}")
