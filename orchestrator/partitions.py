@@ -94,8 +94,8 @@ class Partitions[S]:
 
     async def give(self, parts: frozenset[int]) -> None:
         await self._desks.finish(self._among(parts))
-        # Nothing is awaited in between: a desk that stood there while its messages were not wanted would have a gap, and
-        # a command that came in this moment would decide upon it.
+        # Nothing is awaited in between: a desk that stood there while its messages were not wanted would have a gap,
+        # and a command that came in this moment would decide upon it.
         self._reads -= parts
         self._desks.put_away(self._among(parts))
 
