@@ -150,7 +150,7 @@ class Desks[S]:
                 return None  # a late word about a mission that has ended, or was visited
             desk = self._desks[key] = Desk(*key, self._rules.fresh(*key))
         before = desk.state
-        # Who loaded it for a command may have been ahead of the reader: nothing new then, but it is still to be moved on.
+        # Who loaded it for a command may have been ahead of the reader: it is not new then, but still to be moved on.
         if (fact := self._fold_into(desk, event)) is not None:
             self._rules.read(before, fact)
         return desk
