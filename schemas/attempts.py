@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from schemas.expectations import Expectation, Violation
 from schemas.handoff import Earlier, Handed
 from schemas.safety import Safety
+from schemas.shape import Shape
 
 
-class Action(BaseModel):
+class Action(Shape):
     """The concrete call that an intent became: a tool and its parameters."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tool: str = Field(description="the skill's entry point in a worker")
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -25,10 +24,8 @@ class Action(BaseModel):
     )
 
 
-class AttemptOrder(BaseModel):
+class AttemptOrder(Shape):
     """The order to make one attempt at a task; it is complete, a worker needs nothing else to begin."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tenant: str
     mission: str
@@ -53,10 +50,8 @@ class AttemptOrder(BaseModel):
     traceparent: str | None = None
 
 
-class Failure(BaseModel):
+class Failure(Shape):
     """Why an attempt or a task did not succeed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     code: str
     message: str
@@ -64,10 +59,8 @@ class Failure(BaseModel):
     retryable: bool = False
 
 
-class Death(BaseModel):
+class Death(Shape):
     """A worker that was lost while it had an attempt in hand."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     attempt: int
     worker: str

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
 )
+
+from schemas.shape import Shape
 
 VotingRule = Literal["simple", "two_thirds", "weighted", "unanimous", "plurality", "ranked", "schulze"]
 """When an option wins, by the weight of the votes for it. Abstentions count for the quorum and not here.
@@ -28,13 +28,7 @@ MOST_OPTIONS = 100
 Option = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class BallotShape(BaseModel):
-    """A frozen shape that refuses fields it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Elector(BallotShape):
+class Elector(Shape):
     """One who may vote: a task by what it comes to, an agent from within its attempts, a person by command."""
 
     name: str = Field(min_length=1, max_length=100)
@@ -42,14 +36,14 @@ class Elector(BallotShape):
     weight: Weight = 1.0
 
 
-class Quorum(BallotShape):
+class Quorum(Shape):
     """How many must have voted for anything to be decided: a share of the weight of all, and a number of members."""
 
     share: float = Field(default=0, ge=0, le=1)
     members: int = Field(default=0, ge=0)
 
 
-class Terms(BallotShape):
+class Terms(Shape):
     """What is decided by a ballot, by whom, and how it is counted.
 
     Attributes:
@@ -77,7 +71,7 @@ class Terms(BallotShape):
         return self
 
 
-class _Settling(BallotShape):
+class _Settling(Shape):
     @model_serializer(mode="wrap")
     def _with_kind(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Defaults are left out on the wire, but the kind is what tells one from the other.
@@ -132,7 +126,7 @@ class ChoiceSpec(_Settling):
 Settling = Annotated[VoteSpec | ChoiceSpec, Field(discriminator="kind")]
 
 
-class Vote(BallotShape):
+class Vote(Shape):
     """One vote as it counts; an empty ranking is an abstention. ``choice`` is the first of the ranking."""
 
     voter: str
@@ -145,7 +139,7 @@ class Vote(BallotShape):
         return self.ranking[0] if self.ranking else None
 
 
-class Turnout(BallotShape):
+class Turnout(Shape):
     """Who took part: members and their weight, of all there are."""
 
     voted: int
@@ -154,7 +148,7 @@ class Turnout(BallotShape):
     of: float
 
 
-class Dissent(BallotShape):
+class Dissent(Shape):
     """A vote for something else than what was decided, and its reason."""
 
     voter: str
@@ -163,7 +157,7 @@ class Dissent(BallotShape):
     weight: float = 1.0
 
 
-class NotChosen(BallotShape):
+class NotChosen(Shape):
     """A parallel attempt that was not taken, and why."""
 
     task: str

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from schemas.shape import Shape
 
 Since = Literal["first_begun", "mission"]
 Rest = Literal["keep", "cancel"]
 
 
-class Barrier(BaseModel):
+class Barrier(Shape):
     """When a node with needs begins although not all of them have come about.
 
     It begins as soon as ``at_least`` of its needs have come about (without a number: all). Once ``until_s`` has
@@ -24,8 +26,6 @@ class Barrier(BaseModel):
         rest: what becomes of the needs that are still open when it begins: they go on, or they are cancelled unless
             something else still waits for them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     at_least: int | None = Field(default=None, ge=1, description="enough to begin at any time; none: all")
     until_s: float | None = Field(default=None, gt=0, description="how long it waits for more than then_at_least")

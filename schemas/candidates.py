@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.shape import Shape
 
 
-class Candidate(BaseModel):
+class Candidate(Shape):
     """The workers of one profile, as the allocator saw them when it decided."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: str
     host: str = ""

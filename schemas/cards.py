@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.shape import Shape
 
 if TYPE_CHECKING:
     from schemas.events.worker import WorkerJoined
@@ -19,10 +21,8 @@ _PROTOCOL = "1.0"
 _JSON = "application/json"
 
 
-class SkillCard(BaseModel):
+class SkillCard(Shape):
     """One skill of one agent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     agent: str
@@ -34,10 +34,8 @@ class SkillCard(BaseModel):
     learned: bool = Field(default=False, description="reported at run time; no skill of the agent's class")
 
 
-class TopicCard(BaseModel):
+class TopicCard(Shape):
     """Something that one agent answers when agents of other workers ask."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     topic: str
     agent: str

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from schemas.conditions import check_condition
 from schemas.json_shape import check_shape
+from schemas.shape import Shape
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Expected(_Shape):
+class _Expected(Shape):
     @model_serializer(mode="wrap")
     def _with_kind(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Defaults are left out on the wire, but the kind is what tells one expectation from another.
@@ -188,7 +185,7 @@ Category = Literal[
 would show it was not there to be seen."""
 
 
-class Violation(_Shape):
+class Violation(Shape):
     """The difference between what was expected and what was observed."""
 
     kind: str = Field(description="the expectation that does not hold")
@@ -197,7 +194,7 @@ class Violation(_Shape):
     evidence: dict[str, Any] = Field(default_factory=dict)
 
 
-class Observation(_Shape):
+class Observation(Shape):
     """What the system measured around one attempt.
 
     Attributes:
@@ -222,7 +219,3 @@ class Observation(_Shape):
     unreadable: dict[str, str] | None = None
     peak_memory_bytes: int | None = None
     cpu_s: float | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Observation:
-        """Itself, for it never changes: pydantic copies a default for every event that leaves it out."""
-        return self

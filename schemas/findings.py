@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from schemas.shape import Shape
 
 
 class Severity(StrEnum):
@@ -29,11 +31,7 @@ RuleName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
 GroupId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=48)]
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Finding(_Shape):
+class Finding(Shape):
     """One flaw at one place.
 
     ``line``, ``column`` and ``end_line`` count from 1; columns count characters, not bytes. ``fix_group`` names the
@@ -52,7 +50,7 @@ class Finding(_Shape):
     fix_group: GroupId | None = None
 
 
-class FixGroup(_Shape):
+class FixGroup(Shape):
     """Fixes of one kind that make one reviewable patch. The id serves as a task id."""
 
     id: GroupId
@@ -65,7 +63,7 @@ class FixGroup(_Shape):
     why_safe: str = Field(max_length=400)
 
 
-class FunctionComplexity(_Shape):
+class FunctionComplexity(Shape):
     """McCabe's number of one function; ``name`` is qualified within its module."""
 
     path: RepositoryPath
@@ -74,7 +72,7 @@ class FunctionComplexity(_Shape):
     complexity: int = Field(ge=1)
 
 
-class ComplexitySummary(_Shape):
+class ComplexitySummary(Shape):
     """McCabe's numbers over all functions; ``worst`` lists the highest first."""
 
     functions: int = Field(ge=0)
@@ -84,7 +82,7 @@ class ComplexitySummary(_Shape):
     worst: tuple[FunctionComplexity, ...] = ()
 
 
-class Analysis(_Shape):
+class Analysis(Shape):
     """Everything the analyzer has to say about one repository. Equal folders give equal analyses."""
 
     language: Literal["python"] = "python"
@@ -102,7 +100,7 @@ class Analysis(_Shape):
     complexity: ComplexitySummary
 
 
-class Applied(_Shape):
+class Applied(Shape):
     """What applying one group did: the files that changed, the findings gone per rule, and what was left and why."""
 
     group: GroupId

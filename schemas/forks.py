@@ -8,7 +8,7 @@ from pydantic import Field
 
 from schemas.attempts import Failure
 from schemas.expectations import Observation
-from schemas.plan import Shape
+from schemas.shape import Shape
 
 
 class ForkedFrom(Shape):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.shape import Shape
 
 NOTES_BYTES = 256 * 1024
 """The notes of an offer may be this large, as JSON; what is larger belongs into the workspace."""
@@ -14,18 +16,14 @@ NOT_ACCEPTED = "not_accepted"
 """Code of an attempt that was handed over and that nobody took."""
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Earlier(_Shape):
+class Earlier(Shape):
     """What another task made of the same files before: to be built on."""
 
     task: str
     snapshot: dict[str, Any]
 
 
-class HandOffRule(_Shape):
+class HandOffRule(Shape):
     """What a task's plan says about handing it on.
 
     Attributes:
@@ -39,7 +37,7 @@ class HandOffRule(_Shape):
     accept_within_s: float = Field(default=ACCEPT_WITHIN_S, gt=0, le=86400)
 
 
-class HandOff(_Shape):
+class HandOff(Shape):
     """The word with which an attempt ends that hands its task on.
 
     Attributes:
@@ -53,7 +51,7 @@ class HandOff(_Shape):
     onto: tuple[Earlier, ...] = ()
 
 
-class Turn(_Shape):
+class Turn(Shape):
     """One turn at a task that ended with its being handed on."""
 
     attempt: int
@@ -64,7 +62,7 @@ class Turn(_Shape):
     why: str
 
 
-class Handed(_Shape):
+class Handed(Shape):
     """What an attempt is told that goes on where another one stopped.
 
     Attributes:

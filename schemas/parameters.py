@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from schemas.findings import FixGroup
+from schemas.shape import Shape
 from schemas.test_report import TestReport
 
 
-class Parameters(BaseModel):
+class Parameters(Shape):
     """Parameters of a tool; what it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AnalyzeParameters(Parameters):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from schemas.ballots import Settling
 from schemas.barriers import Barrier
@@ -13,6 +13,7 @@ from schemas.expectations import Category, Expectation
 from schemas.handoff import HandOffRule
 from schemas.requirements import Value, check_requirements
 from schemas.safety import Safety
+from schemas.shape import Shape
 
 ROOT_GOAL = "mission"
 TaskId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.~-]{0,99}$", description="unique within its mission")]
@@ -24,12 +25,6 @@ let one wait and build on what the other made."""
 
 StrategyName = Literal["hierarchical", "peer"]
 StrategyWish = Literal["auto", "hierarchical", "peer"]
-
-
-class Shape(BaseModel):
-    """A frozen shape that refuses fields it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RetryRule(Shape):
@@ -84,10 +79,6 @@ class RetryPolicy(Shape):
         """The policy that holds after a failure of this code."""
         rule = self.by_error.get(code)
         return self if rule is None else self.model_copy(update=rule.model_dump(exclude_none=True))
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> RetryPolicy:
-        """Itself, for it never changes: pydantic copies a default for every task that leaves it out."""
-        return self
 
 
 class Prefer(Shape):

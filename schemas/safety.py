@@ -13,10 +13,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.shape import Shape
 
 
-class Safety(BaseModel):
+class Safety(Shape):
     """The constraints of one mission. Without any, nothing is looked at.
 
     Attributes:
@@ -26,8 +28,6 @@ class Safety(BaseModel):
         max_cost_per_minute: in dollars, over any 60 seconds, by what calls of language models cost.
         max_violations: how many attempts may be found violated.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     forbidden_paths: tuple[str, ...] = ()
     forbidden_commands: tuple[str, ...] = ()
@@ -55,10 +55,6 @@ class Safety(BaseModel):
     def forbids_path(self, path: str) -> str:
         """The rule that a change of a file breaks; empty if none."""
         return next((rule for rule in self.forbidden_paths if fnmatchcase(path, rule)), "")
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Safety:
-        """Itself, for it never changes: pydantic copies a default for every order that leaves it out."""
-        return self
 
 
 def _named(command: str, program: str) -> str:

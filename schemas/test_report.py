@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from schemas.shape import Shape
 
 SuiteOutcome = Literal["passed", "failed", "no_tests", "broken", "timeout", "cancelled"]
 CaseOutcome = Literal["passed", "failed", "error", "skipped", "xfailed"]
@@ -14,12 +14,11 @@ MESSAGE_CAP = 2000
 TAIL_CAP = 4096
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Report(Shape):
     __test__: ClassVar[bool] = False  # pytest must not take a class named Test… for a test
 
 
-class TestCase(_Frozen):
+class TestCase(_Report):
     """One test. ``flaky`` means that it failed and then passed when it was run again alone."""
 
     id: str
@@ -29,7 +28,7 @@ class TestCase(_Frozen):
     flaky: bool = False
 
 
-class FileCoverage(_Frozen):
+class FileCoverage(_Report):
     """The lines of one file, relative to the workspace, that no test ran; percent of its statements that ran."""
 
     path: str
@@ -37,7 +36,7 @@ class FileCoverage(_Frozen):
     missing: tuple[int, ...] = ()
 
 
-class Regression(_Frozen):
+class Regression(_Report):
     """One test that is worse than it was: ``before`` may be absent, ``after`` may be vanished."""
 
     id: str
@@ -46,7 +45,7 @@ class Regression(_Frozen):
     message: str = ""
 
 
-class TestReport(_Frozen):
+class TestReport(_Report):
     """One run of a suite.
 
     Attributes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.shape import Shape
 
 TreeId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="git's id of the tree")]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -13,11 +15,7 @@ FileMode = Literal["file", "executable", "symlink"]
 MAX_PACKS = 8
 
 
-class _Shape(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Snapshot(_Shape):
+class Snapshot(Shape):
     """A file tree, named by its content: equal trees have equal ``tree`` on every machine.
 
     Attributes:
@@ -33,7 +31,7 @@ class Snapshot(_Shape):
     size_bytes: int = Field(ge=0)
 
 
-class Change(_Shape):
+class Change(Shape):
     """One path that differs between two trees.
 
     Attributes:
@@ -49,14 +47,14 @@ class Change(_Shape):
     content: str = ""
 
 
-class MergeConflict(_Shape):
+class MergeConflict(Shape):
     """A side that does not fit what was merged before it. ``side`` is its place in the list, from 0."""
 
     side: int = Field(ge=0)
     paths: tuple[str, ...]
 
 
-class Merged(_Shape):
+class Merged(Shape):
     """All sides that fit, in one tree. A side in ``conflicts`` left no trace in ``snapshot``."""
 
     snapshot: Snapshot
