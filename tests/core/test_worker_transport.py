@@ -19,7 +19,7 @@ class Away(QoS):
 
 
 def test_what_cannot_be_acknowledged_is_let_go() -> None:
-    qos = Away(cast("Any", SimpleNamespace(_cancelled=None)), prefetch_count=1)
+    qos = Away(cast("Any", SimpleNamespace(_cancelled=None, do_restore=False)), prefetch_count=1)
     qos._delivered = OrderedDict(tag=object())
     qos._delivered.restored = False
     assert not qos.can_consume()
