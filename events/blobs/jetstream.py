@@ -18,6 +18,7 @@ from schemas.errors import LogUnavailable
 
 BUCKET = "BLOBS"
 _TRANSFER_S = 60.0
+_LOOK_S = 1.0
 _CACHE_BYTES = 32 * 1024 * 1024
 
 
@@ -47,10 +48,10 @@ class JetStreamBlobs:
         async with _in_time(digest):
             store = await self._open()
             try:
-                result = await store.get(_name(digest))
+                content = await _fetched(store, _name(digest))
             except NotFoundError:
                 raise BlobMissing(f"no blob {digest}", hint="was the log restored without its blobs?") from None
-        data = verified(result.data or b"", digest)
+        data = verified(content, digest)
         self._remember(digest, data)
         return data
 
@@ -88,6 +89,26 @@ class JetStreamBlobs:
         while self._cached > _CACHE_BYTES:
             _, gone = self._cache.popitem(last=False)
             self._cached -= len(gone)
+
+
+async def _fetched(store: ObjectStore, name: str) -> bytes:
+    """The content of an object, begun again if it is replaced meanwhile.
+
+    Two who put the same content at once both write it, and the second removes the pieces of the first: who was about to
+    read those would wait for them until the end of its time.
+    """
+    while True:
+        known = (await store.get_info(name)).nuid
+        getting = asyncio.create_task(store.get(name))
+        try:
+            while not (await asyncio.wait({getting}, timeout=_LOOK_S))[0]:
+                if (await store.get_info(name)).nuid != known:
+                    break
+            else:
+                return getting.result().data or b""
+        finally:
+            getting.cancel()
+            await asyncio.gather(getting, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.js.object_store import ObjectStore
 
-from events.blobs.jetstream import JetStreamBlobs
+from events.blobs.jetstream import BUCKET, JetStreamBlobs
 from events.blobs.memory import MemoryBlobs
 from events.blobs.port import BlobMissing, BlobStore, digest_of, verified
 
@@ -79,3 +81,22 @@ async def test_a_store_that_is_made_by_two_at_once(nats: Client) -> None:
 async def test_another_process_reads_what_one_stored(nats: Client) -> None:
     digest = await JetStreamBlobs(nats.jetstream()).put(b"shared")
     assert await JetStreamBlobs(nats.jetstream()).get(digest) == b"shared"
+
+
+async def test_a_reader_goes_on_whose_blob_is_written_once_more(nats: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second writer of the same content removes the pieces that the reader has just been told of."""
+    data = CONTENTS["several chunks"]
+    digest = await JetStreamBlobs(nats.jetstream()).put(data)
+    store, name = await nats.jetstream().object_store(BUCKET), digest.removeprefix("sha256:")
+    before = await store.get_info(name)
+    await store.put(name, data)
+    real, asked = ObjectStore.get_info, 0
+
+    async def late(self: ObjectStore, *args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return before if asked <= 2 else await real(self, *args)
+
+    monkeypatch.setattr(ObjectStore, "get_info", late)
+    assert await JetStreamBlobs(nats.jetstream()).get(digest) == data
+    assert asked > 2
