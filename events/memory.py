@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from events.appending import append_framed
 from events.blobs.memory import MemoryBlobs
 from events.blobs.port import BlobStore
-from events.codec import check_in, check_out, decode, encode, frame_id, frames, subject_of
+from events.codec import check_in, check_out, decode, encode, frame_id, subject_of
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Wants, Window, Write, everything
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, LimitExceeded, PayloadTooLarge, StigmergyError
@@ -52,13 +53,7 @@ class MemoryLog:
         return [await self._prepared(write) for write in writes]
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
-        last = guard.last if guard else 0
-        for frame in frames(events):
-            result = await self._write(Write(frame, Guard(guard.filter, last) if guard else None))
-            if isinstance(result, StigmergyError):
-                raise result
-            last = result.sequence
-        return last
+        return await append_framed(self.write, events, guard)
 
     async def _prepared(self, write: Write) -> Ack | StigmergyError:
         try:

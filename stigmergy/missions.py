@@ -181,11 +181,21 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
 
 async def read_mission(log: Log, tenant: str, mission: str) -> MissionView:
     """A mission, folded from its events. Raises :class:`InvalidInput` if the log has none of that id."""
-    fold = MissionFold(tenant, mission)
-    async for event in log.read(Window((mission_filter(tenant, mission),))):
+    return await read_whole(log, MissionFold(tenant, mission))
+
+
+async def read_on(log: Log, fold: MissionFold) -> None:
+    """Fold what the log has of the mission beyond what was folded."""
+    window = Window((mission_filter(fold.state.tenant, fold.state.id),), first=fold.sequence + 1)
+    async for event in log.read(window):
         fold.add(event)
+
+
+async def read_whole(log: Log, fold: MissionFold) -> MissionView:
+    """The mission as it is now, with the rest of its events. Raises :class:`InvalidInput` if the log has none of it."""
+    await read_on(log, fold)
     if fold.state.status is MissionStatus.NEW:
-        raise await no_mission(log, mission)
+        raise await no_mission(log, fold.state.id)
     return fold.view()
 
 

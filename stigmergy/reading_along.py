@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from events.port import Log, Window
-from orchestrator.core.mission import MissionStatus
+from events.port import Log
 from schemas.errors import StigmergyError
-from schemas.subjects import mission_filter
-from stigmergy.missions import MissionFold, MissionView, no_mission
+from stigmergy.missions import MissionFold, MissionView, read_on, read_whole
 
 _FIRST_S = 0.5
 _SELDOM_S = 5.0
@@ -47,17 +45,14 @@ class ReadingAlong:
             InvalidInput: there is none of this id, or no longer.
             LogUnavailable: the log cannot be read.
         """
-        await self._read_on()
-        if self._fold.state.status is MissionStatus.NEW:
-            raise await no_mission(self._log, self._mission)
-        return self._fold.view()
+        return await read_whole(self._log, self._fold)
 
     async def _read_along(self) -> None:
         pause, clock = _FIRST_S, asyncio.get_running_loop().time
         while not await self._over(pause):
             begun, before = clock(), self._fold.sequence
             try:
-                await self._read_on()
+                await read_on(self._log, self._fold)
             except StigmergyError:
                 self._fold = MissionFold(
                     self._tenant, self._mission
@@ -73,8 +68,3 @@ class ReadingAlong:
                 return await self._done.wait()
         except TimeoutError:
             return False
-
-    async def _read_on(self) -> None:
-        window = Window((mission_filter(self._tenant, self._mission),), first=self._fold.sequence + 1)
-        async for event in self._log.read(window):
-            self._fold.add(event)
