@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -116,8 +115,8 @@ class Publisher:
     async def open(self) -> None:
         self._connection = self._nc.stats["reconnects"]
         subscription = await self._nc.subscribe(f"{self._inbox}.*.*", cb=self._on_answer)
-        quick: dict[int, Callable[[bytes, bytes], None]] = getattr(self._nc, "quick", {})
-        quick[subscription._id] = self._hear
+        if isinstance(self._nc, QuickClient):
+            self._nc.direct[subscription._id] = self._hear
 
     def close(self) -> None:
         """After the connection: nothing that is still on its way will be acknowledged."""
@@ -274,9 +273,9 @@ class Publisher:
         self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._watch) if self._rounds else None
 
     async def _on_answer(self, msg: Msg) -> None:
-        self._hear(msg.subject.encode(), msg.data)
+        self._hear(msg.subject.encode(), b"", msg.data, b"")
 
-    def _hear(self, subject: bytes, data: bytes) -> None:
+    def _hear(self, subject: bytes, _reply: bytes, data: bytes, _headers: bytes) -> None:
         name, _, place = subject[len(self._inbox) + 1 :].partition(b".")
         sent = self._rounds.get(int(name))
         if sent is None:

@@ -17,8 +17,6 @@ _HEADERS = {
     "Nats-Expected-Last-Subject-Sequence-Subject",
 }
 
-Heard = Callable[[bytes, bytes], None]
-"""Called with subject and data of a message as soon as it is read."""
 Delivered = Callable[[bytes, bytes, bytes, bytes], None]
 """Called with subject, reply, data and the bytes of the headers of a message as soon as it is read."""
 _MOST_PENDING = 16 * 1024 * 1024
@@ -42,16 +40,14 @@ class QuickClient(Client):
     Should nats-py rename what is overridden here, we would be slower, not wrong.
 
     Attributes:
-        quick: by number of subscription, who is called with subject and data of a message as soon as it is read,
-            instead of the subscription's own callback.
-        direct: the same for those who also want to know the rest; headers are left to them, for few look at any.
+        direct: by number of subscription, who is called with a message as soon as it is read, instead of the
+            subscription's own callback. Headers are left to them, for few look at any.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.quick: dict[int, Heard] = {}
         self.direct: dict[int, Delivered] = {}
-        self._ps = _QuickParser(self, self.quick, self.direct)
+        self._ps = _QuickParser(self, self.direct)
 
     def post(self, message: Posted) -> bool:
         """Send a message without waiting for anything; False if it needs the care of ``publish``.
@@ -89,16 +85,13 @@ class QuickClient(Client):
         await super()._process_pong()
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        heard, delivered = self.quick.get(sid), self.direct.get(sid)
-        if heard is None and delivered is None:
+        delivered = self.direct.get(sid)
+        if delivered is None:
             await super()._process_msg(sid, subject, reply, data, headers)
             return
         self.stats["in_msgs"] += 1
         self.stats["in_bytes"] += len(data)
-        if heard is not None:
-            heard(bytes(subject), bytes(data))
-        elif delivered is not None:
-            delivered(bytes(subject), bytes(reply or b""), bytes(data), bytes(headers or b""))
+        delivered(bytes(subject), bytes(reply or b""), bytes(data), bytes(headers or b""))
 
     async def _send_publish(
         self, subject: str, reply: str, payload: bytes, payload_size: int, headers: dict[str, str] | None
@@ -126,16 +119,15 @@ class QuickClient(Client):
 
 
 class _QuickParser(Parser):
-    """Reads messages of quick subscriptions off the bytes as they come: a third of the time of nats-py's parser, which
+    """Reads messages of direct subscriptions off the bytes as they come: a third of the time of nats-py's parser, which
     matches patterns and shortens its buffer for each. Everything else is left to that one."""
 
-    def __init__(self, nc: Client, quick: dict[int, Heard], direct: dict[int, Delivered]) -> None:
+    def __init__(self, nc: Client, direct: dict[int, Delivered]) -> None:
         super().__init__(nc)
-        self._quick = quick
         self._direct = direct
 
     async def parse(self, data: bytes = b"") -> None:
-        if self.state == AWAITING_CONTROL_LINE and (self._quick or self._direct):
+        if self.state == AWAITING_CONTROL_LINE and self._direct:
             if self.buf:
                 data = bytes(self.buf) + data
                 self.buf.clear()
@@ -145,7 +137,7 @@ class _QuickParser(Parser):
         await super().parse(data)
 
     def _read(self, data: bytes) -> int:
-        """Hand over the quick messages at the beginning; how many bytes they took."""
+        """Hand over the direct messages at the beginning; how many bytes they took."""
         at = 0
         while (kind := data[at : at + 4]) in (b"MSG ", b"HMSG"):
             line = data.find(b"\r\n", at)
@@ -168,17 +160,12 @@ class _QuickParser(Parser):
         end = start + int(rest[-1])
         if len(data) < end + 2:
             return 0  # it is not all there
-        if len(rest) == 1 and kind == b"MSG ":
-            if (heard := self._quick.get(int(number))) is None:
-                return 0
-            heard(subject, data[start:end])
-        else:
-            delivered = self._direct.get(int(number))
-            with_headers = kind == b"HMSG"
-            if delivered is None or len(rest) != 2 + with_headers:
-                return 0
-            body = start + int(rest[1]) if with_headers else start
-            delivered(subject, rest[0], data[body:end], data[start:body])
+        delivered, with_headers = self._direct.get(int(number)), kind == b"HMSG"
+        if delivered is None or len(rest) not in (1 + with_headers, 2 + with_headers):
+            return 0
+        body = start + int(rest[-2]) if with_headers else start
+        reply = rest[0] if len(rest) == 2 + with_headers else b""
+        delivered(subject, reply, data[body:end], data[start:body])
         self.nc.stats["in_msgs"] += 1
         self.nc.stats["in_bytes"] += end - start
         return end + 2

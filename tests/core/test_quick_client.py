@@ -18,7 +18,7 @@ class Heard(QuickClient):
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[tuple[str, object, object]] = []
-        self.quick[QUICK] = lambda subject, data: self.notes.append(("quick", subject, data))
+        self.direct[QUICK] = lambda subject, _reply, data, _headers: self.notes.append(("quick", subject, data))
         self.direct[DIRECT] = lambda subject, reply, data, headers: self.notes.append(
             ("direct", subject, (reply, data, headers))
         )
@@ -66,7 +66,7 @@ async def test_messages_are_heard_wherever_they_are_cut(seed: int) -> None:
     chance = random.Random(seed)
     raw, expected = stream(chance)
     client = Heard()
-    parser = _QuickParser(client, client.quick, client.direct)
+    parser = _QuickParser(client, client.direct)
     at = 0
     while at < len(raw):
         step = chance.choice((1, 2, 7, 50, 1000))
