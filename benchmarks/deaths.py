@@ -23,26 +23,24 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from celery import Celery
 from celery.signals import worker_ready
-from pydantic import TypeAdapter
 
 from benchmarks.processes import module
+from benchmarks.servers import servers
 from schemas.plan import Plan, TaskSpec
 from stigmergy import Client, Settings
 from stigmergy.local import report_ready
-from stigmergy.local.ephemeral import ThrowAwayServer, nats_server, valkey_server
-from stigmergy.settings import PREFIX, SecretUrl
+from stigmergy.local.ephemeral import ThrowAwayServer, valkey_server
 
 TASKS, SLEEP_S, WORKERS = 200, 0.05, 4
 KILL_AFTER_S = 1.0
-_url = TypeAdapter(SecretUrl)
 URL, RECORD, VISIBILITY = "BENCH_REDIS_URL", "BENCH_RECORD", "BENCH_VISIBILITY"
 
 
@@ -96,18 +94,10 @@ def _ours(folder: Path, what: str, wait_s: float) -> Outcome:
     place = folder / f"ours-{what.replace(' ', '-')}"
     place.mkdir()
     with ExitStack() as stack:
-        nats = stack.enter_context(nats_server(place / "servers"))
-        valkey = stack.enter_context(valkey_server(place / "servers"))
-        settings = Settings(
-            nats_url=_url.validate_python(nats.url),
-            redis_url=_url.validate_python(valkey.url),
-            state_dir=place / "state",
-        )
-        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        env |= settings.environment()
+        up = stack.enter_context(servers(place))
         arguments = ("roles", "orchestrator", "task-queue")
-        roles = stack.enter_context(module("benchmarks.hosting", arguments, env, place))
-        pool = stack.enter_context(module("benchmarks.hosting", ("workers", str(WORKERS)), env, place))
+        roles = stack.enter_context(module("benchmarks.hosting", arguments, up.env, place))
+        pool = stack.enter_context(module("benchmarks.hosting", ("workers", str(WORKERS)), up.env, place))
 
         def kill() -> None:
             if what == "one worker":
@@ -115,11 +105,11 @@ def _ours(folder: Path, what: str, wait_s: float) -> Outcome:
             elif what == "the roles":
                 os.kill(roles, signal.SIGKILL)
                 (place / "again").mkdir()
-                stack.enter_context(module("benchmarks.hosting", arguments, env, place / "again"))
+                stack.enter_context(module("benchmarks.hosting", arguments, up.env, place / "again"))
             elif what == "Redis":
-                restart(valkey)
+                restart(up.valkey)
 
-        return asyncio.run(_mission(settings, what, kill, wait_s))
+        return asyncio.run(_mission(up.settings, what, kill, wait_s))
 
 
 async def _mission(settings: Settings, what: str, kill: Callable[[], None], wait_s: float) -> Outcome:
@@ -145,30 +135,46 @@ async def _mission(settings: Settings, what: str, kill: Callable[[], None], wait
     return _outcome("ours", what, done, begun, last)
 
 
+@dataclass(frozen=True)
+class CeleryPool:
+    """``main``: process id of the pool. ``record``: where its tasks write what they did."""
+
+    valkey: ThrowAwayServer
+    main: int
+    app: Celery
+    record: Path
+
+
+@contextmanager
+def celery_pool(place: Path, visibility_s: int) -> Iterator[CeleryPool]:
+    """Celery's side below ``place``, which takes tasks."""
+    record = place / "record.txt"
+    record.touch()
+    with valkey_server(place / "servers") as valkey:
+        env = {**os.environ, URL: valkey.url, RECORD: str(record), VISIBILITY: str(visibility_s)}
+        with module("benchmarks.deaths", ("--worker",), env, place) as main:
+            app = make_app(valkey.url, visibility_s)
+            yield CeleryPool(valkey, main, app, record)
+            app.close()
+
+
 def _celery(folder: Path, what: str, visibility_s: int, wait_s: float) -> Outcome:
     side = "Celery, late acks" + (
         "" if visibility_s == 3600 else f", reject on worker lost, visibility {visibility_s} s, restored every second"
     )
     place = folder / f"celery-{visibility_s}-{what.replace(' ', '-')}"
     place.mkdir()
-    record = place / "record.txt"
-    record.touch()
-    with ExitStack() as stack:
-        valkey = stack.enter_context(valkey_server(place / "servers"))
-        env = {**os.environ, URL: valkey.url, RECORD: str(record), VISIBILITY: str(visibility_s)}
-        worker = stack.enter_context(module("benchmarks.deaths", ("--worker",), env, place))
-        app = make_app(valkey.url, visibility_s)
+    with celery_pool(place, visibility_s) as pool:
         for number in range(TASKS):
-            app.send_task("bench.nap", (f"t{number}",))
+            pool.app.send_task("bench.nap", (f"t{number}",))
         time.sleep(KILL_AFTER_S)
         killed = time.monotonic()
         if what == "one worker":
-            os.kill(child_of(worker), signal.SIGKILL)
+            os.kill(child_of(pool.main), signal.SIGKILL)
         else:
-            restart(valkey)
-        last = _await_record(record, killed, wait_s)
-        app.close()
-    lines = [line.split() for line in record.read_text(encoding="utf-8").splitlines()]
+            restart(pool.valkey)
+        last = _await_record(pool.record, killed, wait_s)
+    lines = [line.split() for line in pool.record.read_text(encoding="utf-8").splitlines()]
     done = Counter(task for word, task, *_ in lines if word == "ended")
     begun = Counter(task for word, task, *_ in lines if word == "began")
     return _outcome(side, what, done, begun, last)

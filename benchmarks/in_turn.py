@@ -29,13 +29,12 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.deaths import RECORD, SLEEP_S, URL, VISIBILITY, WORKERS, child_of, make_app, restart
+from benchmarks.deaths import SLEEP_S, WORKERS, celery_pool, child_of, restart
 from benchmarks.processes import module
+from benchmarks.servers import servers
 from schemas.envelope import Event, moment_of
 from schemas.plan import Plan, TaskSpec
 from stigmergy import Client, MissionHandle, Settings
-from stigmergy.local.ephemeral import nats_server, valkey_server
-from stigmergy.settings import PREFIX
 
 _TUNED_S, _DEFAULT_S = 5, 3600
 
@@ -114,16 +113,10 @@ def _median(values: list[float | None], wait_s: float) -> str:
 
 def _ours(place: Path, tasks: int, wait_s: float, *, kills: bool) -> Round:
     with ExitStack() as stack:
-        nats = stack.enter_context(nats_server(place / "servers"))
-        valkey = stack.enter_context(valkey_server(place / "servers"))
-        settings = Settings.model_validate(
-            {"nats_url": nats.url, "redis_url": valkey.url, "state_dir": place / "state"}
-        )
-        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        env |= settings.environment()
+        up = stack.enter_context(servers(place))
         arguments = ("roles", "orchestrator", "task-queue")
-        roles = stack.enter_context(module("benchmarks.hosting", arguments, env, place))
-        stack.enter_context(module("benchmarks.hosting", ("workers", str(WORKERS)), env, place))
+        roles = stack.enter_context(module("benchmarks.hosting", arguments, up.env, place))
+        stack.enter_context(module("benchmarks.hosting", ("workers", str(WORKERS)), up.env, place))
 
         def kill_worker(started: Event) -> None:
             os.kill(int(_data(started)["worker"].split("-")[-2]), signal.SIGKILL)
@@ -131,10 +124,10 @@ def _ours(place: Path, tasks: int, wait_s: float, *, kills: bool) -> Round:
         def replace_roles(_: Event) -> None:
             os.kill(roles, signal.SIGKILL)
             (place / "again").mkdir()
-            stack.enter_context(module("benchmarks.hosting", arguments, env, place / "again"))
+            stack.enter_context(module("benchmarks.hosting", arguments, up.env, place / "again"))
 
-        turns: tuple[Turn, ...] = (kill_worker, replace_roles, lambda _: restart(valkey))
-        return asyncio.run(_mission(settings, tasks, wait_s, turns if kills else ()))
+        turns: tuple[Turn, ...] = (kill_worker, replace_roles, lambda _: restart(up.valkey))
+        return asyncio.run(_mission(up.settings, tasks, wait_s, turns if kills else ()))
 
 
 async def _mission(settings: Settings, tasks: int, wait_s: float, turns: Sequence[Turn]) -> Round:
@@ -201,26 +194,19 @@ def _data(event: Event) -> dict[str, Any]:
 
 
 def _celery(place: Path, tasks: int, wait_s: float, visibility_s: int) -> Round:
-    record = place / "record.txt"
-    record.touch()
-    with ExitStack() as stack:
-        valkey = stack.enter_context(valkey_server(place / "servers"))
-        env = {**os.environ, URL: valkey.url, RECORD: str(record), VISIBILITY: str(visibility_s)}
-        worker = stack.enter_context(module("benchmarks.deaths", ("--worker",), env, place))
-        app = make_app(valkey.url, visibility_s)
+    with celery_pool(place, visibility_s) as pool:
         began = time.monotonic()
         for number in range(tasks):
-            app.send_task("bench.nap", (f"t{number}",))
+            pool.app.send_task("bench.nap", (f"t{number}",))
         deadline = began + wait_s
-        _await_share(record, tasks // 4, deadline)
-        dead, killed_at = _busy(record, deadline) or child_of(worker), time.monotonic()
+        _await_share(pool.record, tasks // 4, deadline)
+        dead, killed_at = _busy(pool.record, deadline) or child_of(pool.main), time.monotonic()
         os.kill(dead, signal.SIGKILL)
-        _await_share(record, tasks * 3 // 4, deadline)
-        restart(valkey)
-        in_time = _await_share(record, tasks, deadline)
+        _await_share(pool.record, tasks * 3 // 4, deadline)
+        restart(pool.valkey)
+        in_time = _await_share(pool.record, tasks, deadline)
         took_s = time.monotonic() - began if in_time else None
-        app.close()
-    return _of_record(_lines(record), tasks, dead, killed_at, took_s)
+    return _of_record(_lines(pool.record), tasks, dead, killed_at, took_s)
 
 
 def _busy(record: Path, deadline: float) -> int | None:

@@ -22,20 +22,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from benchmarks.processes import module
+from benchmarks.servers import servers
 from events.leadership.jetstream import JetStreamKeys
 from events.leadership.view import View
 from schemas.plan import Plan, TaskSpec
 from stigmergy import Client, Settings
-from stigmergy.local.ephemeral import nats_server, valkey_server
-from stigmergy.settings import PREFIX, SecretUrl
 
 ROLES = ("orchestrator", "task-queue")
 PARTITIONS = 32
 _WITHIN_S = 30.0
-_url = TypeAdapter(SecretUrl)
 
 
 @dataclass
@@ -55,23 +51,15 @@ class Bench:
 def bench(folder: Path, replicas: int, workers: int) -> Iterator[Bench]:
     """Everything up, with so many replicas of each role."""
     with ExitStack() as stack:
-        nats = stack.enter_context(nats_server(folder / "servers"))
-        valkey = stack.enter_context(valkey_server(folder / "servers"))
-        settings = Settings(
-            nats_url=_url.validate_python(nats.url),
-            redis_url=_url.validate_python(valkey.url),
-            state_dir=folder / "state",
-        )
-        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        env |= settings.environment()
+        up = stack.enter_context(servers(folder))
         count = iter(range(10_000))
 
         def start(*arguments: str) -> int:
             place = folder / f"p{next(count)}"
             place.mkdir()
-            return stack.enter_context(module("benchmarks.hosting", arguments, env, place))
+            return stack.enter_context(module("benchmarks.hosting", arguments, up.env, place))
 
-        made = Bench(settings, lambda role: start("roles", role))
+        made = Bench(up.settings, lambda role: start("roles", role))
         for role in ROLES:
             for _ in range(replicas):
                 made.add(role)

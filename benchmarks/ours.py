@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,10 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from benchmarks.measuring import SETTLE_S, CpuMeter, Latency, Round
 from benchmarks.processes import module
+from benchmarks.servers import servers
 from benchmarks.shapes import Shape
 from benchmarks.verifying import Execution, NotTheSameWork, check
 from schemas.envelope import Event, moment_of
@@ -23,13 +21,10 @@ from schemas.events import parse
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.task import TaskReady
 from stigmergy import Client, MissionHandle, Plan, Settings, TaskSpec
-from stigmergy.local.ephemeral import nats_server, valkey_server
 from stigmergy.roles import everywhere
-from stigmergy.settings import PREFIX, SecretUrl
 
 NAME = "ours"
 _JOIN_TRIES = 20
-_url = TypeAdapter(SecretUrl)
 
 
 @dataclass(frozen=True)
@@ -153,23 +148,15 @@ def ours(folder: Path, hosting: Hosting) -> Iterator[Ours]:
     """The whole stack below ``folder``, warm enough to take missions. Raises ToolMissing, Unavailable."""
     folder.mkdir()
     with ExitStack() as stack:
-        nats = stack.enter_context(nats_server(folder / "servers"))
-        valkey = stack.enter_context(valkey_server(folder / "servers"))
-        settings = Settings(
-            nats_url=_url.validate_python(nats.url),
-            redis_url=_url.validate_python(valkey.url),
-            state_dir=folder / "state",
-        )
-        env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        env |= settings.environment()
+        up = stack.enter_context(servers(folder))
         roots = {}
         for roles in [(role,) for role in everywhere()] if hosting.split else [everywhere()]:
             arguments = ("roles", *roles, *_profile(hosting.profile, roles))
             label = roles[0] if hosting.split else "roles"
-            roots[label] = stack.enter_context(module("benchmarks.hosting", arguments, env, folder))
+            roots[label] = stack.enter_context(module("benchmarks.hosting", arguments, up.env, folder))
         pool = ("workers", str(hosting.concurrency), "--kind", hosting.kind)
-        roots["workers"] = stack.enter_context(module("benchmarks.hosting", pool, env, folder))
-        side = Ours(settings, {**roots, "nats": nats.pid, "valkey": valkey.pid})
+        roots["workers"] = stack.enter_context(module("benchmarks.hosting", pool, up.env, folder))
+        side = Ours(up.settings, {**roots, "nats": up.nats.pid, "valkey": up.valkey.pid})
         asyncio.run(side.await_workers(hosting.concurrency))
         yield side
 
