@@ -194,6 +194,8 @@ class TaskQueueManager:
                 if event.outcome == "succeeded":
                     self.situation.took(_skill(floor, event.task), event.observation.duration_s)
             case ActionExpired() as event:
+                # Perhaps nobody has claimed it: then it must not count for ever among what waits for a claim.
+                self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
                 self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
