@@ -36,6 +36,14 @@ def start_workers(stack: Stack, log_name: str, *words: str) -> subprocess.Popen[
         return subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
 
 
+async def join(client: Client, pools: dict[subprocess.Popen[bytes], Path], skills: tuple[str, ...]) -> None:
+    """Return when so many pools have joined with these skills; what a pool that ended has logged is the reason."""
+    async with asyncio.timeout(30):
+        while sum(beat.skills == skills for beat in await client.workers(listen_s=0.6)) < len(pools):
+            for pool, log in pools.items():
+                assert pool.poll() is None, log.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("name", "last"),
     [
@@ -60,23 +68,20 @@ async def test_workers_with_an_agent_of_ones_own_join_by_the_command_in_the_exam
 ) -> None:
     workers = start_workers(shared, "own.log", "--import", "examples/my_agents.py", "--skills", "count-words")
     try:
-        async with asyncio.timeout(30):
-            while not any(beat.skills == ("count-words",) for beat in await client.workers(listen_s=0.6)):
-                assert workers.poll() is None, (shared.folder / "own.log").read_text(encoding="utf-8")
+        await join(client, {workers: shared.folder / "own.log"}, ("count-words",))
     finally:
         workers.terminate()
         assert workers.wait(20) == 0
 
 
-def test_agents_ask_one_another_and_hand_a_task_on(shared: Stack) -> None:
-    pools = [
-        start_workers(shared, f"hand{n}.log", "--import", "examples/handing_on.py", "--skills", "draft,polish")
-        for n in (1, 2)  # agents ask those of other workers
-    ]
+async def test_agents_ask_one_another_and_hand_a_task_on(client: Client, shared: Stack) -> None:
+    words = ("--import", "examples/handing_on.py", "--skills", "draft,polish")
+    names = ("hand1.log", "hand2.log")  # two, for agents ask those of other workers
+    pools = {start_workers(shared, name, *words): shared.folder / name for name in names}
     try:
+        await join(client, pools, ("draft", "polish"))
         environment = {**os.environ, **shared.settings.environment()}
-        words = ("run", "examples/handing_on.yaml", "--json")
-        command = [sys.executable, "-m", "stigmergy.cli", *words]
+        command = [sys.executable, "-m", "stigmergy.cli", "run", "examples/handing_on.yaml", "--json"]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=90)
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout)["result"] == {"text": "Stigmergy is important.\n"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from events.jetstream import connect
 from schemas.attempts import AttemptOrder
 from schemas.plan import Plan, TaskSpec
@@ -12,6 +14,7 @@ from stigmergy import Client
 from stigmergy.wiring import nats_url
 from tests.acceptance.stack import Stack
 
+pytestmark = pytest.mark.xdist_group("acceptance")
 _LINKS = 20
 
 
