@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
@@ -77,6 +77,12 @@ class QuickClient(Client):
         """Let go what was posted."""
         if self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
+
+    async def _connect_to_server(self, s: Any) -> None:
+        """A server that took the connection and then said nothing: nats-py would leave it open and forget it."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+        await super()._connect_to_server(s)
 
     async def _process_pong(self) -> None:
         """Whoever waited may have given up: that future takes no result, and nats-py would drop the connection."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from nats.aio.client import Client
 
 from events.jetstream.quick_client import Posted, QuickClient, _QuickParser, fields_of
 
@@ -108,3 +111,16 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_no_error() -> None:
     await client._ps.parse(b"PONG\r\nPONG\r\n")
     assert waiting.result() is True
     assert client._pongs == []
+
+
+async def test_a_connection_that_led_to_nothing_is_closed_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[str] = []
+
+    async def connected(_self: Client, _server: Any) -> None:
+        steps.append("connected")
+
+    monkeypatch.setattr(Client, "_connect_to_server", connected)
+    client = QuickClient()
+    client._transport = cast("Any", SimpleNamespace(close=lambda: steps.append("closed")))
+    await client._connect_to_server(None)
+    assert steps == ["closed", "connected"]
