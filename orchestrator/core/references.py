@@ -82,11 +82,6 @@ class Reference:
         """This one and those that are taken instead of it."""
         return (self, *(one for one in self.otherwise if isinstance(one, Reference)))
 
-    @property
-    def always_there(self) -> bool:
-        """Whether it ends with a plain value."""
-        return bool(self.otherwise) and isinstance(self.otherwise[-1], Value)
-
     def __str__(self) -> str:
         alternatives = (one.text if isinstance(one, Value) else spell(one.steps) for one in self.otherwise)
         return f"${{{' ?? '.join((spell(self.steps), *alternatives))}}}"
