@@ -215,7 +215,7 @@ async def test_restored_into_an_empty_server(
 async def test_restoring_stops_if_somebody_else_writes(place: FolderPlace, log: JetStreamLog, nats: Client) -> None:
     class Busy(MemoryLog):
         async def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
-            await super().append([fact()])
+            await super().write([Write((fact(),))])
             return await super().write(writes)
 
     await log.append([fact()])
