@@ -10,6 +10,8 @@ from typing import Protocol
 from orchestrator.core.facts import Fact
 from schemas.events import Payload
 
+ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
+
 
 class Rules[S](Protocol):
     """What one role does with missions; implementations are pure."""
@@ -65,6 +67,25 @@ class Desk[S]:
         self.again = False
 
 
+class News:
+    """Wakes all who wait at a moment up at the next one."""
+
+    def __init__(self) -> None:
+        self._waiting: list[asyncio.Future[None]] = []
+
+    async def wait(self) -> None:
+        """Until :meth:`tell` is called."""
+        self._waiting.append(asyncio.get_running_loop().create_future())
+        await self._waiting[-1]
+
+    def tell(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                if not one.done():  # who gave up
+                    one.set_result(None)
+
+
 class Reach(Protocol):
     """Which missions one replica has to do with."""
 
@@ -83,3 +104,14 @@ class Everything:
 
     def leads(self, tenant: str, mission: str) -> bool:
         return True
+
+
+def newest_of(seen: dict[str, int], passed_over: dict[str, int]) -> dict[str, int]:
+    """What a decision knows: noun to its newest message, read or passed over."""
+    return seen | {noun: max(number, seen.get(noun, 0)) for noun, number in passed_over.items()}
+
+
+def is_open(types: dict[str, int]) -> bool:
+    """Whether a mission is open, by how many events it has of each type."""
+    begun = types.get("mission.submitted", 0) + types.get("mission.reopened", 0)
+    return begun > sum(types.get(end, 0) for end in ENDS)

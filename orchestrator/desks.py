@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from events.port import Batch, Log, Wants, Window, everything
+from events.sharing import attend
 from orchestrator.core.facts import Fact
-from orchestrator.desk import Desk, Everything, Reach, Rules
+from orchestrator.desk import ENDS, Desk, Everything, News, Reach, Rules, is_open, newest_of
 from orchestrator.recording import Clock, Recorder, filters_for
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, LogUnavailable, StigmergyError
@@ -31,7 +32,6 @@ from schemas.subjects import guard_filter
 
 __all__ = ["Desk", "Desks", "Rules"]
 _log = logging.getLogger(__name__)
-_ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
 _LOADED_AT_ONCE = 50
 _KEPT_ENDED = 200
 _CATCH_UP_S = 5.0
@@ -57,7 +57,9 @@ class Desks[S]:
         self._begun = False
         self._desks: dict[tuple[str, str], Desk[S]] = {}
         self._position = 0
-        self._moved = asyncio.Event()
+        self._moved = News()
+        self._timed = asyncio.Event()
+        self._late: deque[Batch] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] | None = None
 
@@ -71,9 +73,9 @@ class Desks[S]:
     async def load_open(self, among: Callable[[str, str], bool] = lambda _tenant, _mission: True) -> None:
         """Fold every open mission from the log that is not at hand, of those within reach that are ``among``."""
         await self.begin()
-        counts = await self._log_port.missions(("mission.submitted", "mission.reopened", *_ENDS))
+        counts = await self._log_port.missions(("mission.submitted", "mission.reopened", *ENDS))
         still_open = [
-            key for key, types in sorted(counts.items()) if key not in self._desks and among(*key) and _is_open(types)
+            key for key, types in sorted(counts.items()) if key not in self._desks and among(*key) and is_open(types)
         ]
         for start in range(0, len(still_open), _LOADED_AT_ONCE):
             await self._load(still_open[start : start + _LOADED_AT_ONCE])
@@ -95,6 +97,7 @@ class Desks[S]:
             if upto == max(self._position, self._looked_at):
                 break
             first = upto + 1
+        self._timed.set()
         for key, desk in desks.items():
             if self._desks.setdefault(key, desk) is desk:
                 self._rules.taken_up(desk.state)
@@ -118,28 +121,43 @@ class Desks[S]:
 
     async def _read_on(self) -> None:
         window = Window(filters_for(self._rules.subjects), first=self._position + 1)
-        async for batch in self._log_port.follow(window, wants=self._wants):
-            await self._take_in(batch)
+        await attend(self._log_port, window, self._hear, self._wants)
+
+    def _hear(self, batch: Batch) -> None:
+        """Take in what was read; later, if something has to be read before."""
+        reopened = any(event.type == "mission.reopened" for event in batch.events)
+        if not reopened and not self._late:
+            self._take_in(batch)
+            return
+        self._late.append(batch)
+        if len(self._late) == 1:
+            self._spawn(self._take_in_late())
+
+    async def _take_in_late(self) -> None:
+        while self._late:
+            for event in self._late[0].events:
+                if event.type == "mission.reopened":
+                    await self.at(event.tenant, event.mission)
+            self._take_in(self._late[0])
+            self._late.popleft()
 
     def _wanted(self, subject: str, sequence: int) -> bool:
         self._looked_at = max(self._looked_at, sequence)
         _, tenant, mission, _ = subject.split(".", 3)
         return self._reach.reads(tenant, mission) or (tenant, mission) in self._guests
 
-    async def _take_in(self, batch: Batch) -> None:
+    def _take_in(self, batch: Batch) -> None:
+        """Nothing is awaited here: who loads a mission meanwhile must see all of the batch, or nothing of it."""
         touched: dict[tuple[str, str], Desk[S]] = {}
-        for event in batch.events:
-            if event.type == "mission.reopened":
-                await self.at(event.tenant, event.mission)
-        # From here on nothing is awaited: who loads a mission meanwhile must see all of the batch, or nothing of it.
         for event in batch.events:
             if (desk := self._fold(event)) is not None:
                 touched[event.tenant, event.mission] = desk
         self._position = max(self._position, batch.last)
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self._moved.tell()
         for desk in touched.values():
             self.touch(desk)
+            if self._rules.timer(desk.state) is not None:
+                self._timed.set()
         self._forget_ended()
 
     def _fold(self, event: Event) -> Desk[S] | None:
@@ -250,9 +268,12 @@ class Desks[S]:
         desk.again = True
         if not desk.busy:
             desk.busy = True
-            task = asyncio.create_task(self._move_on(desk))
-            self._tasks.add(task)
-            task.add_done_callback(self._settle)
+            self._spawn(self._move_on(desk))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._settle)
 
     def _settle(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -296,8 +317,9 @@ class Desks[S]:
                 async with desk.lock:
                     if not self._reach.leads(desk.tenant, desk.mission):
                         break
-                    payloads = self._rules.advance(desk.state, self._clock())
-                    if payloads:
+                    if self._rules.idle(desk.state):
+                        continue
+                    if payloads := self._rules.advance(desk.state, self._clock()):
                         await self.record(desk, payloads, cause=desk.cause)
                         desk.again = True
         except StigmergyError as error:
@@ -319,7 +341,7 @@ class Desks[S]:
                 payloads,
                 cause=cause,
                 correlation=desk.correlation,
-                seen=_newest(self._rules.seen(desk.state), desk.passed_over),
+                seen=newest_of(self._rules.seen(desk.state), desk.passed_over),
                 traceparent=desk.traceparent,
                 written=lambda facts: self._rules.recorded(desk.state, facts),
             )
@@ -370,19 +392,10 @@ class Desks[S]:
                     self.touch(desk)
                 else:
                     pause = min(pause, (moment - now).total_seconds())
-            moved = self._moved
+            self._timed.clear()
             try:
                 async with asyncio.timeout(max(pause, 0.005)):
-                    await moved.wait()
+                    await self._timed.wait()
                 await asyncio.sleep(0.02)  # a busy log must not make this a busy loop
             except TimeoutError:
                 continue
-
-
-def _newest(seen: dict[str, int], passed_over: dict[str, int]) -> dict[str, int]:
-    return seen | {noun: max(number, seen.get(noun, 0)) for noun, number in passed_over.items()}
-
-
-def _is_open(types: dict[str, int]) -> bool:
-    begun = types.get("mission.submitted", 0) + types.get("mission.reopened", 0)
-    return begun > sum(types.get(end, 0) for end in _ENDS)

@@ -6,6 +6,7 @@ Keys: ``<group>.shape``, ``<group>.member.<name>`` and ``<group>.part.<number>``
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -60,6 +61,7 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
 
 
+@lru_cache(maxsize=4096)
 def part_of(tenant: str, mission: str, partitions: int) -> int:
     """The partition of a mission: the same in every process and release. CRC-32 of ``tenant.mission``, modulo."""
     return zlib.crc32(f"{tenant}.{mission}".encode()) % partitions

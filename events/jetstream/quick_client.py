@@ -86,8 +86,9 @@ class QuickClient(Client):
     async def _flush_pending(self, force_flush: bool = False) -> Any:
         if self._kicked and not force_flush:
             return
-        tcp = type(self._transport) is TcpTransport and self._flusher_task is not None
-        if force_flush or not tcp or not self.is_connected or self._flusher_task.done():
+        flusher = self._flusher_task
+        alive = self.is_connected and flusher is not None and not flusher.done()
+        if force_flush or not alive or not isinstance(self._transport, TcpTransport):
             await super()._flush_pending(force_flush)
             return
         # Not at once: what else is sent in this turn of the loop travels with it.
@@ -98,8 +99,8 @@ class QuickClient(Client):
         """Write what is pending; the task of nats-py does it if there is no room. What cannot go now, because the
         connection is lost, goes with the next one."""
         self._kicked = False
-        writer = self._transport and self._transport._io_writer
-        if not self._pending or not self.is_connected or not writer or writer.transport.is_closing():
+        writer = self._transport._io_writer if isinstance(self._transport, TcpTransport) else None
+        if not self._pending or not self.is_connected or writer is None or writer.transport.is_closing():
             return
         if writer.transport.get_write_buffer_size() > _MOST_BUFFERED:
             if self._flush_queue is not None and self._flush_queue.empty():
@@ -111,12 +112,12 @@ class QuickClient(Client):
     async def _read_loop(self) -> None:
         """What the short way does not read, for as long as the connection lasts."""
         self._quick.unread = None
-        if type(self._transport) is TcpTransport:
-            reader, writer = self._transport._io_reader, self._transport._io_writer
-            # Without these, in another release of Python, everything goes the long way.
-            if hasattr(reader, "_buffer") and isinstance(writer.transport.get_protocol(), asyncio.StreamReaderProtocol):
-                self._quick.unread = reader._buffer
-                writer.transport.set_protocol(_Incoming(writer.transport.get_protocol(), self._quick))
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
+            transport = self._transport._io_writer.transport
+            stream, unread = transport.get_protocol(), getattr(self._transport._io_reader, "_buffer", None)
+            if isinstance(stream, asyncio.StreamReaderProtocol) and isinstance(unread, bytearray):
+                self._quick.unread = unread
+                transport.set_protocol(_Incoming(stream, self._quick))
         await super()._read_loop()
 
     async def _connect_to_server(self, s: Any) -> None:

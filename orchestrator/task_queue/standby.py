@@ -82,6 +82,7 @@ class StandbySender:
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         if (timer := self._given.pop(attempt, None)) is not None:
             timer.cancel()
+            return  # the queues never had it: to tell them would wake their thread up for nothing
         self._queues.settled(attempt, queue, priority)
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
