@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from events.jetstream.quick_client import QuickClient
 from events.memory import matches
 
+_log = logging.getLogger(__name__)
 Listener = Callable[[bytes], None]
 
 
@@ -43,7 +46,15 @@ class NatsSignals:
         async def hear(msg: Msg) -> None:
             listener(msg.data)
 
-        await self._nc.subscribe(pattern, cb=hear)
+        def deliver(_subject: bytes, _reply: bytes, data: bytes, _headers: bytes) -> None:
+            try:
+                listener(data)
+            except Exception:
+                _log.exception("a signal for %s could not be heard", pattern)  # the connection goes on
+
+        subscription = await self._nc.subscribe(pattern, cb=hear)
+        if isinstance(self._nc, QuickClient):
+            self._nc.direct[subscription._id] = deliver
 
 
 class MemorySignals:

@@ -89,6 +89,28 @@ class Attempts:
             ours = [order for order, won in zip(free, claimed, strict=True) if won]
             self._make_claimed(agent, ours)
 
+    def claim_ahead(self, order: AttemptOrder, then: Callable[[Callable[[], None]], None]) -> None:
+        """Claim one attempt from the thread of the bus, without waiting there.
+
+        Calls ``then`` with what is left to do, which is for the thread that makes attempts: to make it, if it is ours.
+        """
+        [(agent, _)] = self._by_skill([order])
+        name = agent.name if agent is not None else "none"
+
+        def answered(claimed: bool | StigmergyError) -> None:
+            def go_on() -> None:
+                if isinstance(claimed, StigmergyError):
+                    raise claimed
+                if claimed:
+                    self._make_claimed(agent, [order])
+
+            then(go_on)
+
+        if self._watch.covers(order.tenant, order.mission, name):
+            then(lambda: self.make([order]))  # there it may wait for the stop to be lifted
+        else:
+            self._reporter.claim_ahead(order, name, answered)
+
     def _make_claimed(self, agent: Agent | None, orders: Sequence[AttemptOrder]) -> None:
         endings: list[tuple[AttemptOrder, AttemptFinished]] = []
         since = time.monotonic()

@@ -52,6 +52,19 @@ class WorkerBus:
     def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
         return self._wait(self._after_posted(self._log.write(writes)))
 
+    def write_soon(self, writes: Sequence[Write], then: Callable[[list[Ack | StigmergyError]], None]) -> None:
+        async def write() -> None:
+            try:
+                results = await self._after_posted(self._log.write(writes))
+            except StigmergyError as error:
+                results = [error] * len(writes)
+            except BaseException:
+                then([LogUnavailable("the worker was leaving")] * len(writes))
+                raise
+            then(results)
+
+        self._spawn(write)
+
     def append(self, events: Sequence[Event]) -> None:
         self._wait(self._after_posted(self._append(events)))
 

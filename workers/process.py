@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -46,11 +47,12 @@ from workers.peers.asked import Desk
 from workers.peers.asking import Asking
 from workers.registry import Registry
 from workers.reporting import Reporter
-from workers.standby import Standby
+from workers.standby import Standby, Work
 from workers.vouching import Vouching, told
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
+_ROUNDED_S = 1.0
 _beats = _words = msgspec.json.Encoder()
 _calls = msgspec.json.Decoder(PoolCall)
 
@@ -123,7 +125,9 @@ class WorkerProcess:
         self._process = psutil.Process()
         self._board = board or Board()
         self._vouching = vouching
-        self._standby = Standby()
+        self._standby = Standby(lambda order: self._make([order]), self._claim)
+        self._told = threading.Lock()
+        self._vouched_until = 0.0
         self._leaving = False
         self._joined_at = time.time()
         self._beat: Callable[[], None] = lambda: None
@@ -165,19 +169,19 @@ class WorkerProcess:
         self._standby.forget()
         self._make(orders)
         if standby_s:
-            for order in self._standby.orders(standby_s):
-                self._make([order])
-                if self._board.draining:
-                    return
+            for work in self._standby.orders(standby_s, lambda: self._board.draining):
+                work()
 
-    def _make(self, orders: Iterable[str]) -> None:
-        readable = []
-        for raw in orders:
-            try:
-                readable.append(AttemptOrder.model_validate_json(raw))
-            except ValueError as error:
-                _log.error("an order that cannot be read was dropped: %s", error)
-        self._attempts.make(readable)
+    def _make(self, orders: Iterable[str | bytes]) -> None:
+        self._attempts.make([order for raw in orders if (order := _read(raw)) is not None])
+
+    def _claim(self, raw: bytes, then: Callable[[Work], None]) -> None:
+        """Claim an order that has come directly; called in the thread of the bus."""
+        order = _read(raw)
+        if order is None:
+            then(lambda: None)
+        else:
+            self._attempts.claim_ahead(order, then)
 
     def leave(self, reason: str) -> None:
         """Say goodbye and let go. What cannot be said any more is left to the lease."""
@@ -284,16 +288,31 @@ class WorkerProcess:
     def _heartbeat(self) -> bytes:
         self.registry.catch_up()
         beat = _beats.encode(self._present())
-        self._tell_witness(beat, self._watch.deadline)
+        with self._told:
+            self._tell_witness(beat, self._watch.deadline)
         return beat
 
     def _began(self, deadline: float) -> None:
-        """The agent may hold the interpreter until the end: the witness has to know before how long that may take."""
-        self._tell_witness(b"", deadline)
+        """The agent may hold the interpreter until the end: the witness has to know before how long that may take.
+
+        It is told a little more, so that it need not be woken up for each of many short attempts.
+        """
+        with self._told:
+            if deadline > self._vouched_until:
+                self._tell_witness(b"", deadline + _ROUNDED_S)
 
     def _tell_witness(self, beat: bytes, deadline: float | None) -> None:
+        self._vouched_until = deadline or 0.0
         if self._vouching is not None:
             self._vouching.tell(told(self.name, beat, deadline, alone=self._settings.may_exit))
+
+
+def _read(raw: str | bytes) -> AttemptOrder | None:
+    try:
+        return AttemptOrder.model_validate_json(raw)
+    except ValueError as error:
+        _log.error("an order that cannot be read was dropped: %s", error)
+        return None
 
 
 @cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +17,7 @@ from orchestrator.task_queue.standby import StandbySender
 from schemas.attempts import Action, AttemptOrder
 from schemas.celery_wire import STANDBY_S
 from schemas.signals import ORDERS
-from workers.standby import Standby
+from workers.standby import Standby, Work
 
 
 def dispatch(task: str, queue: str = "stig.code") -> Dispatch:
@@ -140,20 +142,98 @@ async def test_nothing_is_sent_after_the_end(bench: Bench, monkeypatch: pytest.M
     assert bench.queues.sent == []
 
 
+class Worker:
+    """One that stands by. ``claim`` notes what it is to claim, and answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.claiming: dict[str, Callable[[Work], None]] = {}
+        self.standby = Standby(lambda order: self.made.append(order.decode()), self.claim)
+
+    def claim(self, order: bytes, then: Callable[[Work], None]) -> None:
+        self.claiming[order.decode()] = then
+
+    def answer(self, order: str) -> None:
+        self.claiming.pop(order)(lambda: self.made.append(f"claimed {order}"))
+
+    def work(self, wait_s: float = 0.01, enough: Callable[[], bool] = lambda: False) -> list[str]:
+        """What is made until nothing more comes."""
+        self.made.clear()
+        for work in self.standby.orders(wait_s, enough):
+            work()
+        return list(self.made)
+
+
 def test_a_worker_takes_orders_for_as_long_as_the_next_one_comes_soon() -> None:
-    mine = Standby()
-    mine.hear(b"old")
-    mine.forget()
+    mine = Worker()
+    mine.standby.hear(b"old")
+    mine.standby.forget()
     for text in (b"one", b"two"):
-        mine.hear(text)
-    assert list(mine.orders(0.01)) == ["one", "two"]
-    assert list(mine.orders(0.01)) == []
+        mine.standby.hear(text)
+    assert mine.work() == ["one", "two"]
+    assert mine.work() == []
+    assert not mine.claiming  # none of them came while it waited
+
+
+def test_what_comes_while_it_waits_is_claimed_where_it_came() -> None:
+    mine = Worker()
+
+    def bus() -> None:
+        until(lambda: mine.standby._waits)
+        mine.standby.hear(b"one")
+        mine.standby.hear(b"two")  # while the first is being claimed
+        mine.answer("one")
+
+    thread = threading.Thread(target=bus)
+    thread.start()
+    assert sorted(mine.work(5.0, lambda: len(mine.made) == 2)) == ["claimed one", "two"]
+    thread.join()
+    assert not mine.claiming
+
+
+def test_what_was_claimed_at_the_last_moment_is_made() -> None:
+    mine = Worker()
+
+    def bus() -> None:
+        until(lambda: mine.standby._waits)
+        mine.standby.hear(b"one")
+        time.sleep(0.1)  # longer than the worker waits
+        mine.answer("one")
+
+    thread = threading.Thread(target=bus)
+    thread.start()
+    assert mine.work(0.05) == ["claimed one"]
+    thread.join()
+
+
+def test_what_was_claimed_is_made_although_it_is_enough() -> None:
+    mine = Worker()
+
+    def bus() -> None:
+        until(lambda: mine.standby._waits)
+        mine.standby.hear(b"one")
+        mine.standby.hear(b"two")
+        until(lambda: bool(mine.made))
+        time.sleep(0.02)
+        mine.answer("one")
+
+    thread = threading.Thread(target=bus)
+    thread.start()
+    assert mine.work(5.0, lambda: True) == ["two", "claimed one"]
+    thread.join()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_celery_gets_its_process_back_at_last() -> None:
-    mine, taken = Standby(), 0
-    mine.hear(b"x")
-    for _ in mine.orders(0.01):
+    mine, taken = Worker(), 0
+    mine.standby.hear(b"x")
+    for _ in mine.standby.orders(0.01):
         taken += 1
-        mine.hear(b"x")
+        mine.standby.hear(b"x")
     assert taken == 100
