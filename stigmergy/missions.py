@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from events.port import Log, Window
-from orchestrator.core.evolve import evolved
+from orchestrator.core.evolve import FOLDED_SUBJECTS, evolved
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
+from orchestrator.recording import filters_for
 from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
@@ -18,7 +19,6 @@ from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
 from schemas.handoff import Turn
 from schemas.plan import ROOT_GOAL, Strategy
-from schemas.subjects import mission_filter
 from stigmergy.waiting import waits_for
 
 _STATUS = {
@@ -185,9 +185,9 @@ async def read_mission(log: Log, tenant: str, mission: str) -> MissionView:
 
 
 async def read_on(log: Log, fold: MissionFold) -> None:
-    """Fold what the log has of the mission beyond what was folded."""
-    window = Window((mission_filter(fold.state.tenant, fold.state.id),), first=fold.sequence + 1)
-    async for event in log.read(window):
+    """Fold what the log has of the mission beyond what was folded: what says nothing of its state is not even read."""
+    filters = filters_for(FOLDED_SUBJECTS, tenant=fold.state.tenant, mission=fold.state.id)
+    async for event in log.read(Window(filters, first=fold.sequence + 1)):
         fold.add(event)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ async def _serve(roles: Sequence[Role], settings: Settings, *, stay: bool) -> No
         try:
             await _first_of(*tasks, starting, stopping)
             if starting.done():
+                # What is there now stays: to look through it again and again would hold decisions up, 20 ms each time.
+                gc.freeze()
                 _log.info("serving %s", ", ".join(names))
                 report_ready()
                 await _first_of(*tasks, stopping)

@@ -17,7 +17,7 @@ from events.jetstream.place import place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import patiently
-from schemas.commands import Command, CommandReply, parse_command
+from schemas.commands import Command, CommandReply, command_json, parse_command
 from schemas.errors import InvalidCommand, LimitExceeded, StigmergyError
 from schemas.subjects import COMMANDS, of_command
 
@@ -49,7 +49,7 @@ class JetStreamCommands:
         try:
             message = Message(
                 of_command(command.tenant, command.verb),
-                command.model_dump_json().encode(),
+                command_json(command),
                 command.id,
                 "application/json",
                 extra=((_ANSWER_TO, inbox),),

@@ -84,9 +84,9 @@ def goal_may_end(goal: GoalState) -> bool:
 
 def new_task(spec: TaskSpec) -> TaskState:
     """A task that has not begun."""
-    return TaskState(
-        spec=spec, refers="${" in spec.model_dump_json(include={"inputs", "workspace", "expects", "writes", "settle"})
-    )
+    said = spec.inputs or spec.workspace or spec.expects or spec.writes or spec.settle
+    fields = {"inputs", "workspace", "expects", "writes", "settle"}
+    return TaskState(spec=spec, refers=bool(said) and "${" in spec.model_dump_json(include=fields))
 
 
 def root(deadline_s: float | None) -> GoalSpec:

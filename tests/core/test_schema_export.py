@@ -19,7 +19,7 @@ from events.codec import encode, frames
 from events.jetstream import commands as bus
 from schemas import subjects
 from schemas.attempts import AttemptOrder
-from schemas.commands import CommandReply, parse_command
+from schemas.commands import CommandReply, command_json, parse_command
 from schemas.envelope import Event, rfc3339
 from schemas.errors import InvalidCommand, InvalidIdentifier, InvalidInput
 from schemas.events import payload_types
@@ -211,6 +211,16 @@ def test_commands_fit_their_schema_and_the_parser(command: type[BaseModel], full
     value = {"verb": verb, **json.loads(sample(command, full=full).model_dump_json())}
     Draft202012Validator(SCHEMAS[f"command.{verb}.schema.json"]).validate(value)
     assert type(parse_command(json.dumps(value).encode())) is command
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_commands_are_the_same_after_their_way(command: type[BaseModel], full: bool) -> None:
+    sent = sample(command, full=full)
+    raw = command_json(sent)  # type: ignore[arg-type]
+    Draft202012Validator(SCHEMAS[f"command.{command.model_fields['verb'].default}.schema.json"]).validate(
+        json.loads(raw)
+    )
+    assert parse_command(raw) == sent
 
 
 def test_wrong_commands_are_refused_by_schema_and_parser(command: type[BaseModel]) -> None:

@@ -10,7 +10,7 @@ from events.commands import Handler, no_answer
 from events.memory import MemoryLog, matches
 from events.port import Ack, Batch, Guard, Wants, Window, Write, everything
 from events.signals import Listener
-from schemas.commands import Command, CommandReply, parse_command
+from schemas.commands import Command, CommandReply, command_json, parse_command
 from schemas.envelope import Event
 from schemas.errors import LogUnavailable, StigmergyError
 from tests.simulation.fates import Fates
@@ -129,7 +129,7 @@ class RoughCommands:
 
     async def send(self, command: Command, *, timeout_s: float = 10.0) -> CommandReply:
         answer: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
-        self._deliver(command.model_dump_json().encode(), answer)
+        self._deliver(command_json(command), answer)
         try:
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
