@@ -72,9 +72,11 @@ class StandbySender:
         loop = asyncio.get_running_loop()
         self._given[key] = loop.call_later(_CLAIMED_WITHIN_S, self._unclaimed, dispatch)
         order = dispatch.order.model_dump_json(exclude_defaults=True).encode()
-        task = loop.create_task(self._signals.send(orders_subject(worker), order))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        # At once, as far as it goes: it mostly goes all the way.
+        task = asyncio.Task(self._signals.send(orders_subject(worker), order), loop=loop, eager_start=True)
+        if not task.done():
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
 
     def again(self, dispatch: Dispatch) -> None:
         self._queues.again(dispatch)
