@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -102,7 +102,9 @@ class MemoryLog:
             events = [event for stored in wanted for event in await self._events(stored)]
             yield Batch(tuple(events), found[-1].sequence)
 
-    async def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
+    async def messages(
+        self, window: Window, *, batch: int = 500, known: Callable[[int], bool] | None = None
+    ) -> AsyncIterator[list[Stored]]:
         async for found in self._following(window, batch):
             yield [Stored(each.sequence, each.subject, each.raw) for each in found]
 

@@ -183,9 +183,16 @@ class Log(Protocol):
         What cannot be decoded goes to the dead letters and is passed over.
         """
 
-    def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
+    def messages(
+        self, window: Window, *, batch: int = 500, known: Callable[[int], bool] | None = None
+    ) -> AsyncIterator[list[Stored]]:
         """As :meth:`follow`, for readers at volume that decode for themselves. Whoever does so checks what
-        :func:`events.codec.decode` checks, and buries what it cannot read."""
+        :func:`events.codec.decode` checks, and buries what it cannot read.
+
+        Args:
+            known: whether the message of a sequence, and all before it, are known already: nobody need be woken up for
+                them, they may come with the next ones.
+        """
 
     async def bury(self, stored: Stored, error: StigmergyError) -> None:
         """Keep a message that cannot be read in the dead letters, with the reason; once, however often it is called.

@@ -175,7 +175,10 @@ class SharedLog:
             follower.fail(error)
 
     async def _read(self, first: int) -> None:
-        async for messages in self._log.messages(Window(self._filters, first), batch=_BATCH):
+        reading = self._log.messages(
+            Window(self._filters, first), batch=_BATCH, known=lambda sequence: sequence <= self._position
+        )
+        async for messages in reading:
             self._joined = False
             unknown = [stored for stored in messages if stored.sequence > self._position]
             found = [(stored, await self._decoded(stored) if self._wanted(stored) else []) for stored in unknown]
@@ -212,8 +215,10 @@ class SharedLog:
 
     # everything else
 
-    def messages(self, window: Window, *, batch: int = _BATCH) -> AsyncIterator[list[Stored]]:
-        return self._log.messages(window, batch=batch)
+    def messages(
+        self, window: Window, *, batch: int = _BATCH, known: Callable[[int], bool] | None = None
+    ) -> AsyncIterator[list[Stored]]:
+        return self._log.messages(window, batch=batch, known=known)
 
     async def bury(self, stored: Stored, error: StigmergyError) -> None:
         await self._log.bury(stored, error)

@@ -21,7 +21,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from events.port import Batch, Log, Wants, Window, everything
-from events.sharing import attend
+from events.sharing import SharedLog, attend
+from orchestrator import parsing
 from orchestrator.core.facts import Fact
 from orchestrator.desk import ENDS, Desk, Everything, News, Reach, Rules, is_open, newest_of
 from orchestrator.recording import Clock, Recorder, filters_for
@@ -50,6 +51,7 @@ class Desks[S]:
         self._rules = rules
         self._recorder = recorder
         self._clock = clock
+        self._parse = parsing.shared.fact if isinstance(log, SharedLog) else Fact.of
         self._reach = reach or Everything()
         self._wants: Wants = everything if reach is None else self._wanted
         self._guests: Counter[tuple[str, str]] = Counter()
@@ -177,7 +179,7 @@ class Desks[S]:
         if (event.sequence, event.index) <= desk.place:
             return None
         try:
-            fact = Fact.of(event)
+            fact = self._parse(event)
         except InvalidEvent as error:
             # Kept on the log and visible there; a mission must not stand still because of somebody's nonsense.
             _log.warning("passed over: %s", error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -90,13 +90,17 @@ class JetStreamLog:
                     events = [event for place, msg in wanted for event in await self._events(place, msg)]
                     yield Batch(tuple(events), messages[-1][0].sequence)
 
-    def messages(self, window: Window, *, batch: int = _AT_ONCE) -> AsyncGenerator[list[Stored]]:
-        if batch == _AT_ONCE and window == Window(first=window.first):
+    def messages(
+        self, window: Window, *, batch: int = _AT_ONCE, known: Callable[[int], bool] | None = None
+    ) -> AsyncGenerator[list[Stored]]:
+        if batch == _AT_ONCE and window == Window(first=window.first) and known is None:
             return self._shared.follow(window.first)
-        return self._messages(window, batch)
+        return self._messages(window, batch, known)
 
-    async def _messages(self, window: Window, batch: int) -> AsyncGenerator[list[Stored]]:
-        async with Reader(self._nc, EVENTS, window, batch, patient=True) as reader:
+    async def _messages(
+        self, window: Window, batch: int, known: Callable[[int], bool] | None = None
+    ) -> AsyncGenerator[list[Stored]]:
+        async with Reader(self._nc, EVENTS, window, batch, patient=True, known=known) as reader:
             while True:
                 found = await reader.next()
                 if found:

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from events.jetstream.place import place_of
 from events.jetstream.quick_client import QuickClient, fields_of
 from schemas.errors import LogUnavailable
 
@@ -45,6 +46,7 @@ class Pull:
         batch: most messages that are on their way at once.
         arrived: called with each message as it arrives, long before :meth:`next` hands it out, maybe.
         headers: whether somebody looks at the headers of the messages.
+        known: whether the message of a sequence and all before it are known: for those nobody is woken up.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Pull:
         arrived: Callable[[Msg], None] | None = None,
         *,
         headers: bool = False,
+        known: Callable[[int], bool] | None = None,
     ) -> None:
         self._nc = nc
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
@@ -65,6 +68,8 @@ class Pull:
         self._arrived: list[Msg] = []
         self._on_arrival = arrived
         self._headers = headers
+        self._known = known
+        self._looking = False
         self._wake = asyncio.Event()
         self._numbers = itertools.count(1)
         self._open = 0  # messages asked for and not yet here; the server serves open requests alternately
@@ -139,7 +144,17 @@ class Pull:
         if self._on_arrival is not None:
             self._on_arrival(msg)
         self._open -= 1
-        self._wake.set()
+        if self._known is None:
+            self._wake.set()
+        elif not self._looking:
+            # An acknowledgement may have come with the message: whoever waits for it has to hear of it before.
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look, self._known)
+
+    def _look(self, known: Callable[[int], bool]) -> None:
+        self._looking = False
+        if self._arrived and (len(self._arrived) >= self._size or not known(place_of(self._arrived[-1]).sequence)):
+            self._wake.set()
 
     async def _ask(self) -> None:
         while self._failure is None and self._open + len(self._arrived) <= self._most - self._size:

@@ -33,12 +33,20 @@ class Reader:
     """One reader's way through a stream. An asynchronous context manager.
 
     A ``patient`` one also waits for a server that is away when it begins.
-    With ``headers`` the messages have theirs.
+    With ``headers`` the messages have theirs. ``known``: as for :meth:`~events.port.Log.messages`.
     ``pending`` is how many messages were still to come after those handed out.
     """
 
     def __init__(
-        self, nc: Client, stream: str, window: Window, batch: int, *, patient: bool = False, headers: bool = False
+        self,
+        nc: Client,
+        stream: str,
+        window: Window,
+        batch: int,
+        *,
+        patient: bool = False,
+        headers: bool = False,
+        known: Callable[[int], bool] | None = None,
     ) -> None:
         self._nc = nc
         self._consumers = Consumers(nc)
@@ -47,6 +55,7 @@ class Reader:
         self._batch = batch
         self._patient = patient
         self._headers = headers
+        self._known = known
         self._order = 0
         self.pending = 0
 
@@ -78,7 +87,7 @@ class Reader:
         consumer = await self._consumers.ephemeral(self._stream, self._window, timeout_s=within_s)
         self._consumer = consumer.name
         self._order, self.pending = 0, consumer.pending
-        pull = Pull(self._nc, self._stream, consumer.name, self._batch, headers=self._headers)
+        pull = Pull(self._nc, self._stream, consumer.name, self._batch, headers=self._headers, known=self._known)
         self._pull = await pull.__aenter__()
 
     async def _end(self) -> None:

@@ -29,9 +29,9 @@ class Held(MemoryLog):
         self.opened = 0
         self.going = asyncio.Event()
 
-    async def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
+    async def messages(self, window: Window, *, batch: int = 500, **more: Any) -> AsyncIterator[list[Stored]]:
         self.opened += 1
-        async for found in super().messages(window, batch=batch):
+        async for found in super().messages(window, batch=batch, **more):
             await self.going.wait()
             yield found
 
@@ -140,8 +140,8 @@ class TestSharedLog:
 
     async def test_the_end_of_the_reader_is_the_end_of_all(self) -> None:
         class Ends(MemoryLog):
-            async def messages(self, window: Window, *, batch: int = 500) -> AsyncIterator[list[Stored]]:
-                async for found in super().messages(window, batch=batch):
+            async def messages(self, window: Window, *, batch: int = 500, **more: Any) -> AsyncIterator[list[Stored]]:
+                async for found in super().messages(window, batch=batch, **more):
                     yield found
                     raise LogUnavailable("closed")
 
