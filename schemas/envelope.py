@@ -76,7 +76,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 def rfc3339(moment: datetime) -> str:
     """``moment`` in UTC with microseconds, as CloudEvents wants it: ``2026-01-31T12:00:00.000000Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # A third of the time of strftime, and each event has one.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def moment_of(event: Event) -> datetime:

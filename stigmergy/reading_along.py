@@ -8,7 +8,7 @@ from events.port import Log
 from schemas.errors import StigmergyError
 from stigmergy.missions import MissionFold, MissionView, read_on, read_whole
 
-_FIRST_S = 0.1
+_FIRST_S = 0.2
 _SELDOM_S = 5.0
 _SHARE = 5
 """Between two pieces passes this many times what the last one took."""
