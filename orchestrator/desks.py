@@ -55,10 +55,9 @@ class Desks[S]:
         self._reach = reach or Everything()
         self._wants: Wants = everything if reach is None else self._wanted
         self._guests: Counter[tuple[str, str]] = Counter()
-        self._looked_at = 0
+        self._looked_at = self._position = 0
         self._begun = False
         self._desks: dict[tuple[str, str], Desk[S]] = {}
-        self._position = 0
         self._moved = News()
         self._timed = asyncio.Event()
         self._late: deque[Batch] = deque()
@@ -110,7 +109,8 @@ class Desks[S]:
         for desk in list(self._desks.values()):
             self.touch(desk)
         timers = asyncio.create_task(self._watch_timers())
-        reading = asyncio.create_task(self._read_on())
+        window = Window(filters_for(self._rules.subjects), first=self._position + 1)
+        reading = asyncio.create_task(attend(self._log_port, window, self._hear, self._wants))
         try:
             await asyncio.wait({timers, reading, self._failed}, return_when=asyncio.FIRST_COMPLETED)
             for done in (timers, reading, self._failed):
@@ -121,19 +121,14 @@ class Desks[S]:
                 task.cancel()
             await asyncio.gather(timers, reading, *self._tasks, return_exceptions=True)
 
-    async def _read_on(self) -> None:
-        window = Window(filters_for(self._rules.subjects), first=self._position + 1)
-        await attend(self._log_port, window, self._hear, self._wants)
-
     def _hear(self, batch: Batch) -> None:
         """Take in what was read; later, if something has to be read before."""
-        reopened = any(event.type == "mission.reopened" for event in batch.events)
-        if not reopened and not self._late:
+        if not self._late and all(event.type != "mission.reopened" for event in batch.events):
             self._take_in(batch)
-            return
-        self._late.append(batch)
-        if len(self._late) == 1:
-            self._spawn(self._take_in_late())
+        else:
+            self._late.append(batch)
+            if len(self._late) == 1:
+                self._spawn(self._take_in_late())
 
     async def _take_in_late(self) -> None:
         while self._late:

@@ -15,10 +15,11 @@ from orchestrator.admission import Limits, open_tasks
 from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
-from orchestrator.core.evolve import FOLDED_SUBJECTS, evolve
+from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.forking import Recording
 from orchestrator.core.mission import Mission, MissionStatus
+from orchestrator.core.subjects import FOLDED_SUBJECTS
 from orchestrator.desks import Desk, Desks
 from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.peers import Peers

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from events.port import Log, Window
-from orchestrator.core.evolve import FOLDED_SUBJECTS, evolved
+from orchestrator.core.evolve import evolved
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
+from orchestrator.core.subjects import FOLDED_SUBJECTS
 from orchestrator.recording import filters_for
 from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of

@@ -385,14 +385,6 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))
 _FOLDED = frozenset(FOLDED_TYPES)
-_OTHERS = [name for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS]
-# Of other roles' nouns only what is folded, and frames, which may hold it: every message costs a wake-up.
-FOLDED_SUBJECTS: tuple[str, ...] = (
-    *(f"{noun}.>" for noun in GUARDED_NOUNS),
-    *_OTHERS,
-    *sorted({f"{name.partition('.')[0]}._" for name in _OTHERS}),
-)
-"""What has to be read to fold missions, as endings of subjects."""
 
 
 def evolved(mission: Mission, event: Event) -> Mission:
