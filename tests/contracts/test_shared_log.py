@@ -12,7 +12,7 @@ import pytest
 
 from events.memory import MemoryLog
 from events.port import Batch, Log, Stored, Window
-from events.sharing import SharedLog
+from events.sharing import SharedLog, attend
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, LogUnavailable
 from tests.contracts.log_bench import Bench, event, ids, payload
@@ -119,6 +119,55 @@ class TestSharedLog:
                 await log.append([mission := event("mission.submitted")])
                 assert ids((await alone).events) == ids([mission])
         assert behind.opened == 1
+
+    async def test_who_attends_has_heard_ones_own_word_when_it_is_acknowledged(self) -> None:
+        log = SharedLog(Held(), (_TASKS, _AGENTS))
+        heard: list[Batch] = []
+        attending = asyncio.create_task(attend(log, Window((_TASKS,)), heard.append))
+        await asyncio.sleep(0)
+        for number in range(3):
+            await log.append([event()])
+            assert [batch.last for batch in heard] == list(range(1, number + 2))
+        await log.append([event("agent.joined")])  # nothing for it, but it knows how far it is
+        assert (heard[-1].last, heard[-1].events) == (4, ())
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
+
+    async def test_who_attends_hears_what_was_there_before(self) -> None:
+        behind = Held()
+        behind.going.set()
+        log = SharedLog(behind, (_TASKS,))
+        written = [event() for _ in range(4)]
+        heard: list[Event] = []
+        async with following(log, _TASKS) as early:
+            reading = asyncio.create_task(seen(early, 4))
+            for each in written[:3]:
+                await log.append([each])
+            attending = asyncio.create_task(attend(log, Window((_TASKS,)), lambda batch: heard.extend(batch.events)))
+            while len(heard) < 3:
+                await asyncio.sleep(0.001)
+            await log.append([written[3]])
+            assert ids(heard) == ids(written)
+            await reading
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
+
+    async def test_whoever_attends_and_fails_fails_alone(self) -> None:
+        log = SharedLog(Held(), (_TASKS,))
+        heard: list[Batch] = []
+
+        def fails(batch: Batch) -> None:
+            raise LogUnavailable("mine alone")
+
+        attending = [asyncio.create_task(attend(log, Window((_TASKS,)), take)) for take in (fails, heard.append)]
+        await asyncio.sleep(0)
+        await log.append([event()])
+        with pytest.raises(LogUnavailable, match="mine alone"):
+            await attending[0]
+        await log.append([event()])
+        assert [batch.last for batch in heard] == [1, 2]
+        attending[1].cancel()
+        await asyncio.gather(*attending, return_exceptions=True)
 
     async def test_who_comes_later_is_brought_level(self) -> None:
         behind = Held()

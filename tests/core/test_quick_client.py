@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from nats.aio.client import Client
 
-from events.jetstream.quick_client import Posted, QuickClient, _QuickParser, fields_of
+from events.jetstream.quick_client import Posted, QuickClient, _Incoming, _QuickParser, fields_of
 
 QUICK, SLOW, DIRECT = 7, 8, 9
 
@@ -83,6 +83,63 @@ def test_headers_are_read_when_somebody_looks() -> None:
     assert fields_of(status) == {"Status": "409", "Description": "Consumer Deleted", "Nats-Pending-Messages": "12"}
     assert fields_of(b"NATS/1.0\r\nA: b: c \r\n\r\n") == {"A": "b: c"}
     assert fields_of(b"NATS/1.0 100\r\n\r\n") == {"Status": "100", "Description": ""}
+
+
+@pytest.mark.parametrize("seed", range(60))
+async def test_messages_are_heard_in_order_whether_they_go_through_the_stream_or_not(seed: int) -> None:
+    chance = random.Random(seed)
+    raw, expected = stream(chance)
+    client = Heard()
+    parser = client._quick
+    reader = asyncio.StreamReader()
+    parser.unread = cast("Any", reader)._buffer
+    incoming = _Incoming(asyncio.StreamReaderProtocol(reader), parser)
+
+    async def nats_py() -> None:
+        while data := await reader.read(chance.choice((3, 100, 1000))):
+            await parser.parse(data)
+
+    await parser.parse()
+    reading = asyncio.create_task(nats_py())
+    at = 0
+    while at < len(raw):
+        step = chance.choice((1, 7, 50, 1000))
+        incoming.data_received(raw[at : at + step])
+        at += step
+        if chance.random() < 0.5:
+            await asyncio.sleep(0)
+    reader.feed_eof()
+    await reading
+    assert client.notes == expected
+    # All was read: what comes whole does not go through the stream any more.
+    incoming.data_received(b"MSG a.b %d 1\r\nx\r\n" % QUICK)
+    assert client.notes[len(expected) :] == [("quick", b"a.b", b"x")]
+
+
+async def test_what_is_sent_in_one_turn_of_the_loop_is_written_together(
+    nats_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    log_of = asyncio.StreamWriter.writelines
+    monkeypatch.setattr(
+        asyncio.StreamWriter, "writelines", lambda self, data: (written.append(len(data)), log_of(self, data))
+    )
+    client = QuickClient()
+    await client.connect(nats_url)
+    heard: list[bytes] = []
+    subscription = await client.subscribe("here.*")
+    client.direct[subscription._id] = lambda subject, _reply, _data, _headers: heard.append(subject)
+    await client.flush()
+    written.clear()
+    for number in range(5):
+        await client.publish(f"here.{number}", b"x")
+    assert written == []
+    async with asyncio.timeout(5):
+        while len(heard) < 5:
+            await asyncio.sleep(0.001)
+    assert written == [5]
+    assert heard == [f"here.{number}".encode() for number in range(5)]
+    await client.close()
 
 
 async def test_nothing_is_posted_without_a_connection() -> None:

@@ -235,6 +235,34 @@ class TestFailingServers:
             await log.append([second])
             assert [each.id for each in (await anext(batches)).events] == [second.id]
 
+    async def test_what_is_known_comes_with_the_next_that_is_not(self, log: JetStreamLog) -> None:
+        found: list[int] = []
+        known = 3
+
+        async def read() -> None:
+            async for messages in log.messages(Window(("events.>",)), batch=100, known=lambda number: number <= known):
+                found.extend(each.sequence for each in messages)
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.2)
+        for _ in range(3):
+            await log.append([event()])
+        await asyncio.sleep(0.2)
+        assert found == []
+        await log.append([event()])
+        async with asyncio.timeout(5):
+            while len(found) < 4:
+                await asyncio.sleep(0.01)
+        assert found == [1, 2, 3, 4]
+        known = 1000  # more than are asked for at once: else the server would wait for the next request for ever
+        for _ in range(200):
+            await log.append([event()])
+        async with asyncio.timeout(5):
+            while len(found) < 150:
+                await asyncio.sleep(0.01)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
     async def test_closing_while_the_server_is_away(self, server: ThrowAwayServer) -> None:
         log = await opened(server.url)
         server.kill()
