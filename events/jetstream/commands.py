@@ -16,6 +16,7 @@ from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.place import place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
+from events.jetstream.quick_client import QuickClient
 from events.jetstream.reader import patiently
 from schemas.commands import Command, CommandReply, command_json, parse_command
 from schemas.errors import InvalidCommand, LimitExceeded, StigmergyError
@@ -133,3 +134,5 @@ class JetStreamCommands:
                 await self._nc.publish(inbox, reply.model_dump_json().encode())
             except (NatsError, ValueError) as error:
                 _log.warning("the sender of %s cannot be answered: %s", msg.subject, error)
+        if isinstance(self._nc, QuickClient):
+            self._nc.write_out()  # before all that follows from the command is decided: that may take 0.1 s

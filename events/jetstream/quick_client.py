@@ -93,11 +93,14 @@ class QuickClient(Client):
             return
         # Not at once: what else is sent in this turn of the loop travels with it.
         self._kicked = True
-        asyncio.get_running_loop().call_soon(self._write_out)
+        asyncio.get_running_loop().call_soon(self.write_out)
 
-    def _write_out(self) -> None:
-        """Write what is pending; the task of nats-py does it if there is no room. What cannot go now, because the
-        connection is lost, goes with the next one."""
+    def write_out(self) -> None:
+        """Write what is pending now, for whoever has much else to do in this turn of the loop.
+
+        The task of nats-py does it if there is no room. What cannot go, because the connection is lost, goes with the
+        next one.
+        """
         self._kicked = False
         writer = self._transport._io_writer if isinstance(self._transport, TcpTransport) else None
         if not self._pending or not self.is_connected or writer is None or writer.transport.is_closing():
