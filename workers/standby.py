@@ -1,8 +1,7 @@
 """What comes to a worker directly while it stands by: see :mod:`schemas.celery_wire`, ``STANDBY_S``.
 
-An order that comes while the worker waits for it is claimed in the thread of the bus, where it has come: it would cost
-0.1 ms each time to go to the thread that makes attempts, back to the bus with the claim, and there again with the
-answer.
+An order that comes while the worker waits for it is claimed in the thread of the bus, where it has come. To go to the
+thread that makes attempts, back to the bus with the claim and there again with the answer takes two wake-ups more.
 """
 
 from __future__ import annotations
