@@ -315,8 +315,14 @@ class _Choice:
         self._filters = filters
         self._anywhere = all(each == _ALL or each.startswith(_ANYWHERE) for each in filters)
         self._known: dict[str, bool] = {}
+        self._newest, self._had = "", False
 
     def has(self, subject: str) -> bool:
+        if subject is not self._newest:  # each message is asked about more than once
+            self._newest, self._had = subject, self._matches(subject)
+        return self._had
+
+    def _matches(self, subject: str) -> bool:
         parts = subject.split(".")
         if not self._anywhere or len(parts) < _LEAST_PARTS:  # others' messages may have any subject
             return any(matches(subject, each) for each in self._filters)
