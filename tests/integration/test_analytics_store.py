@@ -292,6 +292,39 @@ async def test_an_older_store_is_migrated_and_a_newer_one_left_alone(
             pass
 
 
+async def test_days_are_filled_from_hours_once_wherever_that_is_cut_short(
+    log: JetStreamLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = migrations()
+    await log.append(team(random.Random(29), 300))
+    monkeypatch.setattr(store, "migrations", lambda: every[: [each.name for each in every].index("0005_days")])
+    monkeypatch.setattr(store, "windows", lambda *_: [])
+    async with role(log, url) as made:
+        await until(made, await log.last_sequence())
+    monkeypatch.undo()
+    steps, dead = 5, True
+    while dead:
+        engine = _Crashing(url, steps)
+        try:
+            await asyncio.to_thread(Store(engine, Layout(), "dying").open)
+            dead = False
+        except _Crash:
+            steps += 7
+        engine.close()
+        # Each time as if it were the first, after what was left by those before.
+        engine = ServerEngine(url)
+        await asyncio.to_thread(Store(engine, Layout(), "next").open)
+        assert await judged(url, log) == 300
+        if dead:
+            engine.command("DELETE FROM stigmergy_1.migrations WHERE name = '0005_days'")
+        engine.close()
+    assert steps > 40
+    await log.append(team(random.Random(30), 100))
+    async with role(log, url) as made:
+        await until(made, await log.last_sequence())
+    assert await judged(url, log) == 400  # and what comes later is added
+
+
 def test_opening_twice_changes_nothing(url: str) -> None:
     engine = ServerEngine(url)
     one = Store(engine, Layout(), "w").open()
