@@ -85,7 +85,6 @@ class Migration:
             return done
         return done + [_distributed(table, by, values) for table, by in _SHARDED.findall(text)]
 
-
     def backfills(self, database: str, layout: Layout) -> list[Backfill]:
         """What a store that has events needs besides: ``drop`` before :meth:`statements`, the rest after them."""
         values = _values(database, layout)

@@ -63,7 +63,9 @@ def test_what_is_filled_from_what_is_there_is_made_anew_first() -> None:
     one, many = days.backfills("db", ONE), days.backfills("db", MANY)
     assert len(one) == len(many) == days.text.count("\n-- backfilled: ")
     filled = [re.match(r"DROP TABLE IF EXISTS db\.(\w+) +SYNC", each.drop) for each in one]
-    assert {found[1] for found in filled if found} == set(re.findall(r"TABLE IF NOT EXISTS \S+\.(\w+)\$local", days.text))
+    assert {found[1] for found in filled if found} == set(
+        re.findall(r"TABLE IF NOT EXISTS \S+\.(\w+)\$local", days.text)
+    )
     for each, clustered in zip(one, many, strict=True):
         # The months are those of the table that the view reads.
         source = re.fullmatch(r"SELECT DISTINCT toYYYYMM\((\w+)\) AS month FROM (db\.\w+) ORDER BY month", each.months)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from tests.integration.analytics_bench import (
 needs_chdb()
 
 from projections.analytics import gathering, store  # noqa: E402
-from projections.analytics.ddl import Layout, Migration, migrations  # noqa: E402
+from projections.analytics.ddl import TABLES, Layout, Migration, migrations  # noqa: E402
 from projections.analytics.engine import ServerEngine, Settings  # noqa: E402
 from projections.analytics.ranges import Range, Ranges  # noqa: E402
 from projections.analytics.rows import Message  # noqa: E402
@@ -205,6 +205,36 @@ async def test_a_sink_may_die_before_any_of_its_steps(log: JetStreamLog, url: st
         assert await judged(url, log) == 80 * (steps + 1)
 
 
+async def test_a_rebuild_may_be_killed_before_any_step_of_its_switch(log: JetStreamLog, url: str) -> None:
+    await log.append(team(random.Random(31), 200))
+    end = await log.last_sequence()
+    used = []
+    # Before the look, the switch, the names for tools outside, the drop of the old one.
+    for steps in (0, 1, 2, 2 + len(TABLES)):
+        engine = _Crashing(url, 10**9)
+
+        def switching(at: int, to: int, engine: _Crashing = engine, steps: int = steps) -> None:
+            engine.left = steps if at == to else engine.left
+
+        with suppress(_Crash):  # of what follows the log beside it
+            async with role(log, engine) as made:
+                await until(made, end)
+                before = made.database
+                with pytest.raises(_Crash):
+                    await made.rebuild(None, switching)
+                used.append(await database(url) != before)
+                assert await judged(url, log) == 200
+        async with role(log, url) as made:  # the next one uses what it finds, and makes it anew
+            assert made.database == await database(url)
+            assert await judged(url, log) == 200
+            assert await asked(url, "SELECT count() FROM stigmergy.events") == [(200,)]
+            assert await made.rebuild(None, lambda *_: None) == end
+            assert await judged(url, log) == 200
+        kept = await asked(url, "SELECT name FROM system.databases WHERE match(name, '^stigmergy_[0-9]+$')")
+        assert kept == [(made.database,)]
+    assert used == [False, False, True, True]
+
+
 async def test_while_nothing_goes_in_no_more_than_two_batches_are_held(
     log: JetStreamLog, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,22 +332,20 @@ async def test_days_are_filled_from_hours_once_wherever_that_is_cut_short(
     async with role(log, url) as made:
         await until(made, await log.last_sequence())
     monkeypatch.undo()
-    steps, dead = 5, True
+    steps, dead, after = 5, True, ServerEngine(url)
     while dead:
         engine = _Crashing(url, steps)
         try:
             await asyncio.to_thread(Store(engine, Layout(), "dying").open)
             dead = False
         except _Crash:
-            steps += 7
+            steps += 11
         engine.close()
-        # Each time as if it were the first, after what was left by those before.
-        engine = ServerEngine(url)
-        await asyncio.to_thread(Store(engine, Layout(), "next").open)
+        await asyncio.to_thread(Store(after, Layout(), "next").open)
         assert await judged(url, log) == 300
-        if dead:
-            engine.command("DELETE FROM stigmergy_1.migrations WHERE name = '0005_days'")
-        engine.close()
+        if dead:  # each time as if it were the first, after what was left by those before
+            after.command("DELETE FROM stigmergy_1.migrations WHERE name = '0005_days'")
+    after.close()
     assert steps > 40
     await log.append(team(random.Random(30), 100))
     async with role(log, url) as made:
