@@ -125,8 +125,8 @@ SELECT
 FROM $database.failure_hours$local
 GROUP BY tenant, day, type, code, skill, agent, task;
 
--- Missions by what language models cost them in a day. They are found by `cost`: its index names the few granules that hold the
--- dearest, so that they need not all be added up; small granules make what is read besides them little.
+-- Missions by what language models cost them in a day. The dearest are found by `cost`: its index names the few granules that hold
+-- them, so that not all have to be added up. Granules and what is compressed together are small, because of each only one row counts.
 CREATE TABLE IF NOT EXISTS $database.spend_days$local $on_cluster
 (
     tenant LowCardinality(String),
@@ -139,11 +139,11 @@ CREATE TABLE IF NOT EXISTS $database.spend_days$local $on_cluster
     cost SimpleAggregateFunction(sum, Decimal(38, 9)),
     busy_us SimpleAggregateFunction(sum, UInt64),
     INDEX by_cost cost TYPE minmax GRANULARITY 1,
-    INDEX by_day day TYPE minmax GRANULARITY 1
+    INDEX by_day day TYPE minmax GRANULARITY 16
 )
 ENGINE = ${replicated}AggregatingMergeTree
 ORDER BY (tenant, mission, day)
-SETTINGS index_granularity = 1024, $window;
+SETTINGS index_granularity = 1024, min_compress_block_size = 8192, max_compress_block_size = 16384, $window;
 -- sharded: spend_days by cityHash64(tenant, mission)
 -- backfilled: spend_days from spend_hours by hour
 
@@ -159,7 +159,7 @@ SELECT
     sum(cost) AS cost,
     sum(busy_us) AS busy_us
 FROM $database.spend_hours$local
-GROUP BY tenant, mission, day;
+GROUP BY tenant, day, mission;
 
 -- What language models cost, without missions.
 CREATE TABLE IF NOT EXISTS $database.llm_hours$local $on_cluster

@@ -32,9 +32,10 @@ _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\S+)")
 _BACKFILL: Settings = {
     "insert_deduplicate": 0,
     "distributed_foreground_insert": 1,
+    "optimize_aggregation_in_order": 1,
     "max_bytes_before_external_group_by": 10**9,
 }
-"""Nothing is remembered of it, no shard is left out, and a month of many missions goes by way of the disk."""
+"""Nothing is remembered of it, no shard is left out, and missions are added up day by day, as they lie."""
 
 
 @dataclass(frozen=True, slots=True)

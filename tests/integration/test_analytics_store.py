@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -233,6 +233,25 @@ async def test_a_rebuild_may_be_killed_before_any_step_of_its_switch(log: JetStr
         kept = await asked(url, "SELECT name FROM system.databases WHERE match(name, '^stigmergy_[0-9]+$')")
         assert kept == [(made.database,)]
     assert used == [False, False, True, True]
+
+
+async def test_a_rebuild_outlasts_a_server_that_goes_away(log: JetStreamLog, tmp_path: Path) -> None:
+    await log.append(team(random.Random(32), 2000))
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(server(tmp_path / "data"))
+        async with role(log, url) as made:
+            await until(made, await log.last_sequence())
+            begun = asyncio.Event()
+            rebuilding = asyncio.create_task(made.rebuild(None, lambda *_: begun.set()))
+            await begun.wait()
+            await stack.aclose()
+            await log.append(team(random.Random(33), 100))
+            port = int(url.rpartition(":")[2].partition("/")[0])
+            await stack.enter_async_context(server(tmp_path / "data", port))
+            await rebuilding
+            await until(made, await log.last_sequence())
+            assert made.database == "stigmergy_2"
+        assert await judged(url, log) == 2100
 
 
 async def test_while_nothing_goes_in_no_more_than_two_batches_are_held(
