@@ -142,6 +142,7 @@ CREATE TABLE IF NOT EXISTS $database.spend_days$local $on_cluster
     INDEX by_day day TYPE minmax GRANULARITY 16
 )
 ENGINE = ${replicated}AggregatingMergeTree
+PRIMARY KEY (tenant, mission)
 ORDER BY (tenant, mission, day)
 SETTINGS index_granularity = 1024, min_compress_block_size = 8192, max_compress_block_size = 16384, $window;
 -- sharded: spend_days by cityHash64(tenant, mission)

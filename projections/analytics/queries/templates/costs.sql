@@ -34,7 +34,7 @@ WITH
             LIMIT {limit:UInt32}
         )
     ),
-    dearest_of_days AS
+    dearest AS
     (
         SELECT mission
         FROM
@@ -48,14 +48,6 @@ WITH
         GROUP BY mission
         ORDER BY max(cost) DESC, mission
         LIMIT 2 * {limit:UInt32}
-    ),
-    dearest_of_hours AS
-    (
-        SELECT mission FROM spend_hours
-        WHERE missions AND NOT days AND tenant = {tenant:String} AND hour >= toStartOfHour(first_minute) AND hour < end
-        GROUP BY mission
-        ORDER BY sum(cost) DESC, mission
-        LIMIT {limit:UInt32}
     )
 SELECT
     part.name AS name,
@@ -80,12 +72,11 @@ FROM
     UNION ALL
     SELECT mission AS name, calls, errors, tokens_in, tokens_out, cost, busy_us
     FROM spend_hours
-    WHERE missions AND NOT days AND tenant = {tenant:String} AND mission GLOBAL IN dearest_of_hours
-        AND hour >= toStartOfHour(first_minute) AND hour < end
+    WHERE missions AND NOT days AND tenant = {tenant:String} AND hour >= toStartOfHour(first_minute) AND hour < end
     UNION ALL
     SELECT mission AS name, calls, errors, tokens_in, tokens_out, cost, busy_us
     FROM spend_days
-    WHERE missions AND days AND tenant = {tenant:String} AND mission GLOBAL IN dearest_of_days
+    WHERE missions AND days AND tenant = {tenant:String} AND mission GLOBAL IN dearest
         AND day >= toStartOfDay(first_minute) AND day < end
     UNION ALL
     SELECT multiIf({by:String} = 'mission', mission, {by:String} = 'agent', toString(agent), {by:String} = 'tool', toString(tool), toString(model)) AS name,

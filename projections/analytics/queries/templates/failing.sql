@@ -15,7 +15,7 @@ SELECT
     max(part.skill) AS skill,
     sum(part.failures) AS failures,
     sumIf(part.failures, part.type = 'action.expired') AS expired,
-    arrayStringConcat(arraySort(groupUniqArray(5)(toString(part.code))), ', ') AS codes,
+    arrayStringConcat(arraySlice(arraySort(groupUniqArray(toString(part.code))), 1, 5), ', ') AS codes,
     max(part.last).1 AS last_at,
     max(part.last).2 AS last_mission
 FROM
