@@ -46,6 +46,13 @@ class _News:
 
 
 @dataclass(frozen=True, slots=True)
+class _Passed:
+    queue: str
+    priority: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatch:
     """An attempt on its way to a queue. ``weight``: the share of its mission among those of its tenant."""
 
@@ -81,6 +88,9 @@ class Sender(Protocol):
 
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Told that an attempt was claimed, from this queue and with this priority, or need not be any more."""
+
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        """Told that so many attempts that others sent were claimed from this queue with this priority."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Told that a worker has reported an attempt, and which queues it reads."""
@@ -130,7 +140,7 @@ class CelerySender:
         self._factory = MessageFactory(app)
         self._redis = Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10)
         self._spread = spread
-        self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[_News | _Passed | None] = queue.SimpleQueue()
         self._backlog: dict[str, FairQueue[Dispatch]] = {}
         self._tenant_weights = tenant_weights
         now = time.monotonic()
@@ -154,6 +164,9 @@ class CelerySender:
 
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self._news.put(_News("settled", attempt, None, queue, priority))
+
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        self._news.put(_Passed(queue, priority, count))
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nothing to do: what counts here is the claim."""
@@ -199,7 +212,9 @@ class CelerySender:
         while not self._news.empty():
             news.append(self._news.get_nowait())
         for item in news:
-            if item is not None:
+            if isinstance(item, _Passed):
+                self._hurt += self._sent.passed(item.queue, item.priority, item.count)
+            elif item is not None:
                 self._sort_in(item)
         return None not in news
 

@@ -20,6 +20,7 @@ from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.recording import Clock, Recorder
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
+from orchestrator.task_queue.fairness import PRIORITY_STEP
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.managers import Managers
@@ -67,6 +68,7 @@ class TaskQueueManager:
         services: where it answers what waits and what runs, if anywhere.
         group: with whom it shares missions out; without it, it has to do with all.
         tenant_weight: the share of a tenant among all.
+        priority_step: how many times the turns of the priority below each priority has.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class TaskQueueManager:
         services: Services | None = None,
         group: Group | None = None,
         tenant_weight: Callable[[str], float] = lambda _: 1.0,
+        priority_step: float = PRIORITY_STEP,
     ) -> None:
         self._log = log
         self._signals = signals
@@ -104,7 +107,16 @@ class TaskQueueManager:
         if group is not None:
             chronicle = Chronicle(log, self._recorder, ManagerTookOver, tenant)
             self._partitions = Partitions(group, chronicle, taken=self._adopt)
-            self._managers = Managers(signals, group, self._floors, self._backlog_here, self.situation, tenant_weight)
+            self._managers = Managers(
+                signals,
+                group,
+                self._floors,
+                self._backlog_here,
+                self.situation,
+                self._sender.passed,
+                tenant_weight=tenant_weight,
+                priority_step=priority_step,
+            )
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
         self._adopted_at = self._ticked_at = monotonic()
@@ -214,6 +226,8 @@ class TaskQueueManager:
     def _claimed(self, floor: Floor, event: AttemptStarted) -> None:
         opened = floor.attempts.get(event.task)
         queue, priority = (opened.queue, opened.priority) if opened is not None else ("", 0)
+        if self._managers is not None and queue:
+            self._managers.claimed(queue, priority)
         self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
 
     def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:

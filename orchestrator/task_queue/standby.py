@@ -84,6 +84,9 @@ class StandbySender:
             timer.cancel()
         self._queues.settled(attempt, queue, priority)
 
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        self._queues.passed(queue, priority, count)
+
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         self._queues.finished(attempt, worker, reads)
         if attempt in self._stays:

@@ -42,6 +42,9 @@ class Queues:
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self.settled_.append(attempt[2])
 
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        """Of no interest."""
+
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Of no interest."""
 

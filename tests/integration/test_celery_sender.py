@@ -131,6 +131,21 @@ def test_a_message_that_too_many_went_before_goes_next(queue: Queue, sender: Cal
         queue.until([*last, [f"u{number + 1}"], *([] if last else [["low"]])])
 
 
+def test_what_other_managers_sent_costs_turns_as_well(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
+    theirs, ours = sender(lambda skill, queue: (None, 1, 0.9)), sender(lambda skill, queue: (None, 1, 0.1))
+    ours.send(dispatch("low", priority=5))
+    queue.until([["low"]])
+    theirs.send(dispatch("u0", priority=8))
+    theirs.send(dispatch("u1", priority=8))
+    queue.until([["u0"], ["u1"], ["low"]])
+    ours.passed("stig.echo", 8, 7)
+    ours.passed("stig.other", 8, 100)
+    theirs.settled(key_of(dispatch("nothing").order))
+    queue.until([["u0"], ["u1"], ["low"]])
+    ours.passed("stig.echo", 8, 1)  # eight of priority 8 are worth one of priority 5
+    queue.until([["low"], ["u0"], ["u1"]])
+
+
 def test_quick_work_travels_together_and_slow_work_alone(
     queue: Queue, sender: Callable[[Spread], CelerySender]
 ) -> None:
