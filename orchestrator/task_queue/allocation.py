@@ -58,7 +58,7 @@ def allocate(ready: TaskReady, situation: Situation, waited_s: float, now: float
         weighed = weigh(_groups(ready, situation, fitting), ready.prefer or Prefer(), now)
     why = _why_bound(ready, weighed, warning)
     if not why:
-        busy = sum(1 for worker in offering if worker.beat.running)
+        busy = sum(1 for worker in offering if worker.running)
         because = f"{len(offering)} workers offer {ready.skill}, {busy} of them busy; priority {priority}"
         return Allocation(queue_of(ready.skill), priority, because)
     best = weighed[0]
@@ -116,7 +116,7 @@ def _groups(ready: TaskReady, situation: Situation, fitting: list[Worker]) -> li
             name,
             workers[0].beat.host,
             len(workers),
-            situation.assigned(queue_of(ready.skill, name)) + sum(len(worker.beat.running) for worker in workers),
+            situation.assigned(queue_of(ready.skill, name)) + sum(len(worker.running) for worker in workers),
             situation.experience.tally(ready.skill, name),
             workers[0].beat.host in warm,
         )

@@ -171,16 +171,14 @@ class CelerySender:
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nothing to do: what counts here is the claim."""
 
-    def quiet(self, dispatch: Dispatch) -> bool:
-        """Whether an order could go past this sender without going past others."""
-        name = dispatch.queue
-        _, _, share = self._spread(dispatch.order.skill, name)
+    def quiet(self, dispatch: Dispatch, reads: Callable[[str], bool]) -> bool:
+        """Whether an order could go past this sender to a worker that reads these queues, and pass nobody over."""
+        _, _, share = self._spread(dispatch.order.skill, dispatch.queue)
         return (
             share == 1.0  # nor past what other managers want of the queue
             and self._news.empty()
-            and name not in self._backlog
-            and not self._sent.count(name)
             and dispatch.order.skill not in self._buckets
+            and not any(reads(name) for name in (*list(self._backlog), *self._sent.queues()))
         )
 
     def stands_by(self, attempt: AttemptKey) -> bool:

@@ -55,6 +55,10 @@ class Sent:
         """How many messages of a queue nobody has claimed an attempt of."""
         return len(self._by_queue.get(queue, ()))
 
+    def queues(self) -> list[str]:
+        """Those that have messages which nobody has claimed an attempt of; asked from other threads as well."""
+        return [name for name, messages in list(self._by_queue.items()) if messages]
+
     def add(self, message: Message, attempts: list[AttemptKey]) -> None:
         """Take note that a message is on its way."""
         self._by_attempt.update(dict.fromkeys(attempts, message))

@@ -38,6 +38,7 @@ from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
 from schemas.events.world import WorldTripped
 from schemas.ids import uuid7
+from schemas.requirements import queue_of
 from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop, reflex_subject
 from schemas.subjects import of_event
 
@@ -196,11 +197,11 @@ class TaskQueueManager:
         match fact.payload:
             case AttemptStarted() as event:
                 self._claimed(floor, event)
-                self.situation.holds(Running(floor.tenant, floor.mission, event.task, event.attempt), self._monotonic())
-                self.situation.active(event.worker, self._monotonic())
+                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
+                self.situation.began(event.worker, running, self._monotonic())
             case AttemptFinished() as event:
-                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
-                self.situation.active(event.worker, self._monotonic())
+                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
+                self.situation.ended(event.worker, running, self._monotonic())
                 key = (floor.tenant, floor.mission, event.task, event.attempt)
                 self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
                 if event.outcome == "succeeded":
@@ -303,7 +304,8 @@ class TaskQueueManager:
         for opened in unclaimed(desk.state, self._sightings, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
-            if opened.order is None or monotonic - last < _RESEND_S or not self._idle(opened):
+            queue = self._with_somebody_idle(opened)
+            if opened.order is None or monotonic - last < _RESEND_S or not queue:
                 continue
             if times >= _MOST_RESENT:
                 del self._resent[key]
@@ -312,7 +314,7 @@ class TaskQueueManager:
             if len(self._resent) > 10_000:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
-            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+            self._sender.again(Dispatch(queue, opened.priority, opened.order, desk.state.weight))
 
     def _nobody_reads(self, opened: OpenAttempt) -> bool:
         """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill."""
@@ -339,9 +341,16 @@ class TaskQueueManager:
         lease = self.situation.lease_s
         return lease if self._listening_s() > lease else float("inf")
 
-    def _idle(self, opened: OpenAttempt) -> bool:
+    def _with_somebody_idle(self, opened: OpenAttempt) -> str:
+        """The queue to send an attempt to again, its own or one that it may go to as well; empty if all are busy."""
         idle_since = self._monotonic() - _IDLE_S
-        return any(worker.active_at < idle_since for worker in self.situation.reading(opened.queue))
+        queues = [opened.queue]
+        if not opened.ready.requires and opened.ready.prefer is None:
+            queues.append(queue_of(opened.ready.skill))  # bound for its workspace alone, to a machine that has got busy
+        for queue in queues:
+            if any(worker.active_at < idle_since for worker in self.situation.reading(queue)):
+                return queue
+        return ""
 
     def _stop_strays(self) -> None:
         """Tell workers to stop what no longer counts; said again for as long as it is seen running."""
