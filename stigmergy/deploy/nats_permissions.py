@@ -58,6 +58,7 @@ def grants() -> tuple[Grant, ...]:
                 *_reads(),
                 *_makes_streams(),
                 *_takes_commands(),
+                replicas_subject("orchestrator"),
                 *_leads("orchestrator"),
             ),
             (_INBOX, replicas_subject("orchestrator")),
@@ -68,6 +69,7 @@ def grants() -> tuple[Grant, ...]:
                 *_writes(Role.TASK_QUEUE_MANAGER),
                 *_reads(),
                 *_makes_streams(),
+                replicas_subject("task-queue"),
                 *_leads("task-queue"),
                 *(REFLEX, ORDERS, _INBOX),  # answers go to inboxes
             ),
@@ -79,7 +81,7 @@ def grants() -> tuple[Grant, ...]:
         # It asks what waits, calls pools, and stands for its seat.
         Grant(
             "scaler",
-            (*_writes(Role.SCALER), *_reads(), QUESTIONS, POOLS, *_leads("scaler")),
+            (*_writes(Role.SCALER), *_reads(), f"ask.*.{BACKLOG}", POOLS, *_leads("scaler")),
             (_INBOX, HEARTBEATS),
         ),
         # The archive is the one read model that may drop what it has kept; it asks the others how far they are.
@@ -92,21 +94,7 @@ def grants() -> tuple[Grant, ...]:
             ),
             (_INBOX, QUESTIONS),
         ),
-        # A client can cancel any mission by a command, so stopping one at once gives it nothing more.
-        Grant(
-            "client",
-            (
-                *_writes(Role.CLIENT),
-                *_reads(),
-                "commands.>",
-                QUESTIONS,
-                REFLEX,
-                POOLS,
-                *_consumes(DEAD_LETTERS),
-                *_consumes(LEADERS),
-            ),
-            (_INBOX, HEARTBEATS, ACKNOWLEDGED),
-        ),
+        _client(),
     )
 
 
@@ -117,6 +105,21 @@ def _worker() -> Grant:
         "worker",
         (*_writes(Role.WORKER), *_reads(), HEARTBEATS, ACKNOWLEDGED, PEERS, ANSWERS),
         (_INBOX, REFLEX, POOLS, ORDERS, PEERS, ANSWERS),
+    )
+
+
+def _client() -> Grant:
+    """A client can cancel any mission by a command, so stopping one at once gives it nothing more."""
+    return Grant(
+        "client",
+        (
+            *_writes(Role.CLIENT),
+            *_reads(),
+            *("commands.>", QUESTIONS, REFLEX, POOLS),
+            *_consumes(DEAD_LETTERS),
+            *_consumes(LEADERS),
+        ),
+        (_INBOX, HEARTBEATS, ACKNOWLEDGED),
     )
 
 
@@ -164,9 +167,8 @@ def _takes_commands() -> list[str]:
 
 
 def _leads(group: str) -> list[str]:
-    """Take part in a group of leaders, tell its other members how much there is, and see who leads others."""
+    """Take part in a group of leaders, and see who leads others."""
     return [
-        replicas_subject(group),
         f"$KV.{BUCKET_OF_LEADERS}.{group}.>",
         f"$JS.API.STREAM.CREATE.{LEADERS}",
         f"$JS.API.STREAM.MSG.GET.{LEADERS}",
