@@ -18,6 +18,7 @@ from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
 from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.recording import Clock, Recorder
+from orchestrator.task_queue.allocation import is_bound
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
 from orchestrator.task_queue.fairness import PRIORITY_STEP
@@ -345,7 +346,7 @@ class TaskQueueManager:
         """The queue to send an attempt to again, its own or one that it may go to as well; empty if all are busy."""
         idle_since = self._monotonic() - _IDLE_S
         queues = [opened.queue]
-        if not opened.ready.requires and opened.ready.prefer is None:
+        if not is_bound(opened.ready):
             queues.append(queue_of(opened.ready.skill))  # bound for its workspace alone, to a machine that has got busy
         for queue in queues:
             if any(worker.active_at < idle_since for worker in self.situation.reading(queue)):
