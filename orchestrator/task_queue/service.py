@@ -318,9 +318,11 @@ class TaskQueueManager:
             self._sender.again(Dispatch(queue, opened.priority, opened.order, desk.state.weight))
 
     def _nobody_reads(self, opened: OpenAttempt) -> bool:
-        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill."""
+        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill. Who is
+        only stopped comes back."""
         elsewhere = "@" in opened.queue or bool(self.situation.offering(opened.ready.skill))
-        return elsewhere and not self.situation.reading(opened.queue)
+        there = self.situation.reading(opened.queue) or self.situation.keeping_back(opened.queue)
+        return elsewhere and not there
 
     def _adopt(self, desk: Desk[Floor], after_s: float = -1.0) -> None:
         """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.

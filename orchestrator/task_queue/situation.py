@@ -173,6 +173,12 @@ class Situation:
         """Whether a living worker would take this skill, were it not stopped."""
         return any(not w.lost and skill in w.beat.held for w in list(self.workers.values()))
 
+    def keeping_back(self, queue: str) -> bool:
+        """Whether a living worker would read this queue, were it not stopped."""
+        return any(
+            not w.lost and w.beat.available and w.beat.takes(queue, stopped=True) for w in list(self.workers.values())
+        )
+
     def skills(self) -> list[str]:
         """All skills on offer."""
         return sorted(

@@ -82,6 +82,18 @@ def test_what_a_worker_has_in_hand_is_known_before_its_next_heartbeat() -> None:
     assert situation.workers["w"].running == ()
 
 
+def test_who_is_only_stopped_has_not_left_its_queue() -> None:
+    beat = Heartbeat(worker="w", skills=("sing",), held=("paint",), profile="p")
+    situation = heard(beat)
+    for queue in ("stig.paint", "stig.paint@p"):
+        assert situation.reading(queue) == []
+        assert situation.keeping_back(queue)
+    assert not situation.keeping_back("stig.paint@q")
+    situation.hear(structs.replace(beat, gone=True), 100.1)
+    list(situation.sweep(100.2))
+    assert not situation.keeping_back("stig.paint@p")
+
+
 def test_silence_while_nobody_listened_is_excused() -> None:
     situation = heard(Heartbeat(worker="w", running=BUSY))
     situation.began("w", BUSY[0], 100.0)
