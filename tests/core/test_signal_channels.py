@@ -35,7 +35,7 @@ from schemas.signals import (
     pool_subject,
     reflex_subject,
 )
-from stigmergy.deploy.nats_permissions import Grant, grants
+from stigmergy.deploy.nats_permissions import Grant, grants, tenant_grant
 from stigmergy.questions import questions
 from stigmergy.roles import read_models
 
@@ -67,7 +67,7 @@ def meets(subject: str, address: str) -> bool:
 
 def described(action: str, user: str) -> list[str]:
     """The addresses at which a user sends, or receives, according to the document."""
-    tags = {role for role, name in USER_OF.items() if name == user}
+    tags = {role for role, name in USER_OF.items() if name == user.partition("_acme")[0]}
     return [
         DOCUMENT["channels"][operation["channel"]["$ref"].removeprefix("#/channels/")]["address"]
         for operation in DOCUMENT["operations"].values()
@@ -75,7 +75,7 @@ def described(action: str, user: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("grant", grants(), ids=lambda grant: grant.user)
+@pytest.mark.parametrize("grant", (*grants(), tenant_grant("acme", blobs=True)), ids=lambda grant: grant.user)
 def test_what_a_role_may_say_and_hear_is_described(grant: Grant) -> None:
     for action, allowed in (("send", grant.publish), ("receive", grant.subscribe)):
         addresses = described(action, grant.user)
