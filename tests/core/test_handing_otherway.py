@@ -155,6 +155,17 @@ def test_to_roll_back_afterwards_is_to_go_back_to_before_it_was_handed_on() -> N
     assert (ready.attempt, ready.skill, ready.handed) == (3, "s", None)
 
 
+def test_to_roll_back_to_somebody_is_to_give_it_to_them() -> None:
+    """The simulation found it: the skill that the rule names was forgotten with the hand-off."""
+    made = begin(RecoveryRule(do="roll_back", skill="u"))
+    offer(made, "t")
+    violate(made)
+    made.now += timedelta(seconds=60)
+    made.advance(cut=False)
+    ready = of(made, TaskReady, "a")[-1]
+    assert (ready.attempt, ready.skill, ready.handed) == (3, "u", None)
+
+
 def test_an_offer_that_broke_its_bounds_is_none_and_what_is_done_instead_ends_the_task() -> None:
     made = begin()
     offer(made, "t", verdict=violated("a", 1))

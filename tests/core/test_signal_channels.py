@@ -75,7 +75,7 @@ def described(action: str, user: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("grant", (*grants(), tenant_grant("acme", blobs=True)), ids=lambda grant: grant.user)
+@pytest.mark.parametrize("grant", [*grants(), tenant_grant("acme", blobs=True)], ids=lambda grant: grant.user)
 def test_what_a_role_may_say_and_hear_is_described(grant: Grant) -> None:
     for action, allowed in (("send", grant.publish), ("receive", grant.subscribe)):
         addresses = described(action, grant.user)
