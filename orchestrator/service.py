@@ -15,11 +15,10 @@ from orchestrator.admission import Limits, open_tasks
 from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
-from orchestrator.core.evolve import evolve
+from orchestrator.core.evolve import FOLDED_TYPES, GUARDED_NOUNS, evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.forking import Recording
 from orchestrator.core.mission import Mission, MissionStatus
-from orchestrator.core.subjects import FOLDED_SUBJECTS
 from orchestrator.desks import Desk, Desks
 from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.peers import Peers
@@ -63,7 +62,14 @@ class MissionRules:
         self._stuck = stuck
         self.pace = Pace()
 
-    subjects: tuple[str, ...] = FOLDED_SUBJECTS
+    # Of other roles' nouns only what is folded, and frames, which may hold it: every message costs a wake-up.
+    subjects: tuple[str, ...] = (
+        *(f"{noun}.>" for noun in GUARDED_NOUNS),
+        *(name for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS),
+        *sorted(
+            {f"{name.partition('.')[0]}._" for name in FOLDED_TYPES if name.partition(".")[0] not in GUARDED_NOUNS}
+        ),
+    )
 
     def fresh(self, tenant: str, mission: str) -> Mission:
         return Mission(tenant=tenant, id=mission)

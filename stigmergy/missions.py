@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict
 from events.port import Log, Window
 from orchestrator.core.evolve import evolved
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
-from orchestrator.core.subjects import FOLDED_SUBJECTS
-from orchestrator.recording import filters_for
 from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
@@ -21,6 +19,7 @@ from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
 from schemas.handoff import Turn
 from schemas.plan import ROOT_GOAL, Strategy
+from schemas.subjects import mission_filter
 from stigmergy.waiting import waits_for
 
 _STATUS = {
@@ -187,9 +186,9 @@ async def read_mission(log: Log, tenant: str, mission: str) -> MissionView:
 
 
 async def read_on(log: Log, fold: MissionFold) -> None:
-    """Fold what the log has of the mission beyond what was folded: what says nothing of its state is not even read."""
-    filters = filters_for(FOLDED_SUBJECTS, tenant=fold.state.tenant, mission=fold.state.id)
-    async for event in log.read(Window(filters, first=fold.sequence + 1)):
+    """Fold what the log has of the mission beyond what was folded."""
+    window = Window((mission_filter(fold.state.tenant, fold.state.id),), first=fold.sequence + 1)
+    async for event in log.read(window):
         fold.add(event)
 
 
