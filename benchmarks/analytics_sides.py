@@ -14,7 +14,6 @@ import msgspec
 import pyarrow as pa
 
 from benchmarks.synthetic import messages, rows_sql
-from events.codec import unstamped
 from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect
 from events.port import Stored
@@ -65,8 +64,7 @@ def stages(folder: Path, many: int) -> Figures:
         found[name] = (cpu_s() - began) / many * 1e6
         return result
 
-    timed("decode", lambda: [unstamped(each) for each in made])
-    timed("columns of both", lambda: [frame_of(each) for each in made])
+    timed("cutting", lambda: [frame_of(each) for each in made])
     tables = timed("the sink's own", lambda: [table_of([decode(each)]) for each in made])
     archived = timed("the archive's own", lambda: archive_table([archive_decode(each) for each in made]))
     timed("Parquet", lambda: [encoded(archived.slice(n, 100_000)) for n in range(0, many, 100_000)])

@@ -19,8 +19,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from projections.analytics.facts import DEFAULTS, read, shape_of
 from projections.analytics.rows import Message
+from projections.facts import DEFAULTS, read, shape_of
 from projections.frames import Frame, constant, counted
 from schemas.envelope import Event
 from schemas.ids import instant_of
@@ -82,8 +82,7 @@ def _of_frame(message: Message, frame: Frame) -> Any:
     """The table of one message; None if some of its rows have a defect, and are to be looked at one by one."""
     many, columns = frame.many, frame.columns
     bounds = pc.min_max(columns["time"].view(pa.int64())).as_py()
-    facts = _read(frame.type, message.rows)
-    if facts is None or bounds["min"] < _EARLIEST or bounds["max"] >= _LATEST:
+    if bounds["min"] < _EARLIEST or bounds["max"] >= _LATEST:
         return None
     data = columns["data"]
     made = {
@@ -96,7 +95,7 @@ def _of_frame(message: Message, frame: Frame) -> Any:
         **{
             name: _filled(columns[name]) for name in ("id", "time", "source", "subject", "causationid", "correlationid")
         },
-        **facts,
+        **_of_facts(frame.type, frame.facts),
         "dataversion": _versions(frame.dataversion, many),
         "data": pa.Array.from_buffers(pa.binary(), many, data.buffers()),
         "defects": constant("", many),
@@ -104,16 +103,10 @@ def _of_frame(message: Message, frame: Frame) -> Any:
     return pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
 
 
-def _read(type_name: str, rows: Sequence[Event]) -> dict[str, Any] | None:
-    """The columns made of payloads; None if one of them does not fit."""
-    shape = shape_of(type_name)
-    filled: dict[str, list[Any]] = {}
-    if shape.reads:
-        try:
-            filled = shape.columns(list(map(shape.decoder.decode, [row.data for row in rows])))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
-            return None
-    return {name: _column(name, filled[name]) if name in filled else _blank(name, len(rows)) for name in DEFAULTS}
+def _of_facts(type_name: str, facts: Sequence[Any]) -> dict[str, Any]:
+    """The columns made of payloads."""
+    filled = shape_of(type_name).columns(facts)
+    return {name: _column(name, filled[name]) if name in filled else _blank(name, len(facts)) for name in DEFAULTS}
 
 
 def _filled(column: Any) -> Any:
@@ -192,13 +185,12 @@ def _table(group: Group) -> Any:
 
 
 def _facts(group: Group, defects: dict[int, list[str]]) -> dict[str, Any]:
-    rows, many = group.rows, len(group.rows)
-    made = _read(group.type, rows)
-    if made is not None:
-        return made
     shape = shape_of(group.type)
-    filled = shape.columns([_fact(shape, row, number, defects) for number, row in enumerate(rows)])
-    return {name: _column(name, filled[name]) if name in filled else _blank(name, many) for name in DEFAULTS}
+    try:
+        facts = list(map(shape.decoder.decode, [row.data for row in group.rows]))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
+        facts = [_fact(shape, row, number, defects) for number, row in enumerate(group.rows)]
+    return _of_facts(group.type, facts)
 
 
 def _fact(shape: Any, row: Event, number: int, defects: dict[int, list[str]]) -> Any:

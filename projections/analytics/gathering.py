@@ -91,9 +91,9 @@ class Gathering:
             await self._bury(stored, error)
             return
         self._pending.append(message)
-        self._pending_rows += len(message.rows)
+        self._pending_rows += message.many
         self._pending_bytes += message.size
-        self.rows += len(message.rows)
+        self.rows += message.many
         self.bytes += message.size
         if self._pending_rows >= _PIECE_ROWS or self._pending_bytes >= _PIECE_BYTES:
             await self._make_piece()

@@ -98,10 +98,12 @@ class Shape:
 
     Attributes:
         decoder: gives an object with the fields of ``reads`` as attributes.
+        among_numbers: the same for a list of payloads, with numbers among them.
         reads: names of fields.
     """
 
     decoder: msgspec.json.Decoder[Any]
+    among_numbers: msgspec.json.Decoder[list[Any]]
     kind: Callable[..., Any]
     reads: tuple[str, ...]
 
@@ -132,7 +134,7 @@ def shape_of(type_name: str) -> Shape:
     reads = tuple(name for name in _FIELDS if name in present)
     fields = [(name, *_FIELDS[name]) for name in reads]
     kind = msgspec.defstruct("Facts", fields, gc=False)
-    return Shape(msgspec.json.Decoder(kind), kind, reads)
+    return Shape(msgspec.json.Decoder(kind), msgspec.json.Decoder(list[kind | int]), kind, reads)  # type: ignore[valid-type]
 
 
 def read(shape: Shape, data: bytes | msgspec.Raw) -> tuple[Any, list[str]]:
