@@ -180,5 +180,6 @@ def _values(decoder: msgspec.json.Decoder[Any], data: Any) -> Sequence[Any] | No
         values = decoder.decode(b"[%b]" % text.as_buffer())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    between = values[1::2]
-    return values[::2] if len(between) == len(data) - 1 == between.count(_BETWEEN) else None
+    wanted, between = values[::2], values[1::2]
+    apart = len(between) == len(data) - 1 == between.count(_BETWEEN)
+    return wanted if apart and int not in set(map(type, wanted)) else None
