@@ -13,6 +13,7 @@ import pyarrow as pa
 from events.port import Log, Stored
 from projections.analytics.columns import SCHEMA, table_of
 from projections.analytics.rows import Message, decode, whole
+from projections.frames import cut_ahead
 from projections.patience import patiently
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
 
@@ -69,6 +70,7 @@ class Gathering:
         """Take messages in the order of the log; returns those that are too many. What cannot be read is buried."""
         if self.empty:
             self.since = asyncio.get_running_loop().time()
+        await cut_ahead(messages)
         for number, stored in enumerate(messages):
             if self.full:
                 return messages[number:]
@@ -97,7 +99,6 @@ class Gathering:
         self.bytes += message.size
         if self._pending_rows >= _PIECE_ROWS or self._pending_bytes >= _PIECE_BYTES:
             await self._make_piece()
-            await asyncio.sleep(0)  # the connection wants to answer a ping now and then
 
     async def _decoded(self, stored: Stored) -> Message:
         message = decode(stored)
@@ -111,7 +112,7 @@ class Gathering:
         messages, self._pending = self._pending, []
         self._pending_rows = self._pending_bytes = 0
         try:
-            self._pieces.append(table_of(messages))
+            self._pieces.append(await asyncio.to_thread(table_of, messages))
         except Exception:  # noqa: BLE001 - whatever is in a message, it must not stop all the others
             _log.exception("a message cannot be made into columns; looking for it")
             await self._make_one_by_one(messages)

@@ -45,7 +45,8 @@ def decode(stored: Stored) -> Message:
     frame, size = frame_of(stored), len(stored.raw)
     if frame is not None:
         place = frame.tenant, frame.mission
-        return Message(stored.sequence, (), size, frame.type, place, frame.many, frame)
+        # Without facts, which would be in memory until the batch is committed.
+        return Message(stored.sequence, (), size, frame.type, place, frame.many, replace(frame, facts=()))
     events, types = unstamped(stored)
     return _message(stored.sequence, events, size, next(iter(types)) if len(types) == 1 else None)
 
