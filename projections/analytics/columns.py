@@ -1,7 +1,7 @@
 """From rows to Arrow: a table for each type, because what a type does not have costs nothing then.
 
-The order of rows means nothing to the store, which sorts them. What a column cannot hold is replaced by what comes
-nearest and named in ``defects``: an event is never left out for it.
+The order of rows means nothing to the store, which sorts those that are not in its own. What a column cannot hold is
+replaced by what comes nearest and named in ``defects``: an event is never left out for it.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
     ]
 )
 _EARLIEST = 0
+_HOUR = 3_600_000_000
 _LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
 
@@ -65,21 +66,41 @@ class Group:
     cut: set[int] = field(default_factory=set)
 
 
-def table_of(messages: Sequence[Message]) -> Any:
-    """A table with :data:`SCHEMA` of all rows of these messages, in some order that depends only on them."""
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """Some rows. Parts in their order are nearly always rows in the order of the store, which then need not sort them.
+
+    Attributes:
+        hour: of the first row, since 1970; 0 where rows are of different missions.
+        table: with :data:`SCHEMA`.
+    """
+
+    tenant: str
+    hour: int
+    mission: str
+    sequence: int
+    table: Any = field(compare=False)
+
+
+def parts_of(messages: Sequence[Message]) -> list[Part]:
+    """All rows of these messages."""
     made, rest = [], []
     for message in messages:
-        table = None if message.frame is None else _of_frame(message, message.frame)
-        if table is None:
+        part = None if message.frame is None else _of_frame(message, message.frame)
+        if part is None:
             rest.append(message)
         else:
-            made.append(table)
-    made += [_table(group) for group in _grouped(rest)]
-    return pa.concat_tables(made) if made else SCHEMA.empty_table()
+            made.append(part)
+    return made + [Part("", 0, "", 0, _table(group)) for group in _grouped(rest)]
 
 
-def _of_frame(message: Message, frame: Frame) -> Any:
-    """The table of one message; None if some of its rows have a defect, and are to be looked at one by one."""
+def table_of(parts: Sequence[Part]) -> Any:
+    """One table with :data:`SCHEMA`, of many pieces: joining them would take the memory a second time."""
+    return pa.concat_tables([part.table for part in sorted(parts)]) if parts else SCHEMA.empty_table()
+
+
+def _of_frame(message: Message, frame: Frame) -> Part | None:
+    """The rows of one message; None if some of them have a defect, and are to be looked at one by one."""
     many, columns = frame.many, frame.columns
     bounds = pc.min_max(columns["time"].view(pa.int64())).as_py()
     if bounds["min"] < _EARLIEST or bounds["max"] >= _LATEST:
@@ -100,7 +121,8 @@ def _of_frame(message: Message, frame: Frame) -> Any:
         "data": pa.Array.from_buffers(pa.binary(), many, data.buffers()),
         "defects": constant("", many),
     }
-    return pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
+    table = pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
+    return Part(frame.tenant, bounds["min"] // _HOUR, frame.mission, message.stored.sequence, table)
 
 
 def _of_facts(type_name: str, facts: Sequence[Any]) -> dict[str, Any]:
