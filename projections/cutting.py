@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from projections.facts import shape_of
+from projections.facts import Shape, shape_of
 from schemas.envelope import Event
 
 VARYING = ("id", "source", "time", "subject", "causationid", "correlationid", "traceparent")
@@ -52,13 +52,13 @@ class Cut:
         first: its first event; what has no column is in all events as in this one.
         many: how many events it has.
         columns: of those of :data:`VARYING` that differ, and of ``data``, as text.
-        facts: of each payload, as :class:`projections.facts.Shape` reads it.
+        facts: the columns of :data:`projections.facts.DEFAULTS`.
     """
 
     first: Event
     many: int
     columns: dict[str, Any]
-    facts: Sequence[Any]
+    facts: dict[str, Any]
 
 
 def cut(raw: bytes) -> Cut | None:
@@ -92,7 +92,7 @@ def _cut(raw: bytes, first: Event, names: Sequence[str]) -> Cut | None:
         found[name] = _between(raw, at, stop) if length is None else _of_length(raw, at, length)
         at = stop + len(behind)
     data = _between(raw, at, ends)
-    facts = _values(shape_of(first.type).among_numbers, data)
+    facts = _facts(shape_of(first.type), data)
     if facts is None or not all(map(_is_plain, found.values())):
         return None
     columns = _as_text({**found, "data": data}, raw.isascii())
@@ -172,14 +172,15 @@ def _as_text(columns: dict[str, Any], ascii_only: bool) -> dict[str, Any] | None
         return None
 
 
-def _values(decoder: msgspec.json.Decoder[Any], data: Any) -> Sequence[Any] | None:
-    """What is wanted of payloads that are values of JSON, each one; None if they are not, or one does not fit."""
+def _facts(shape: Shape, data: Any) -> dict[str, Any] | None:
+    """The facts of payloads that are values of JSON, each one; None if they are not, or one does not fit."""
     together = pa.ListArray.from_arrays(pa.array((0, len(data)), pa.int32()), data)
     [text] = pc.binary_join(together, b",%d," % _BETWEEN)
     try:
-        values = decoder.decode(b"[%b]" % text.as_buffer())
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        values = shape.among_numbers.decode(b"[%b]" % text.as_buffer())
+        facts, between = values[::2], values[1::2]
+        if len(between) != len(data) - 1 or between.count(_BETWEEN) != len(between) or int in set(map(type, facts)):
+            return None
+        return shape.columns(facts)
+    except (ValueError, ArithmeticError, RecursionError):  # those of msgspec and Arrow are among them
         return None
-    wanted, between = values[::2], values[1::2]
-    apart = len(between) == len(data) - 1 == between.count(_BETWEEN)
-    return wanted if apart and int not in set(map(type, wanted)) else None

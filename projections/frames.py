@@ -42,7 +42,7 @@ class Frame:
         many: how many events it has.
         columns: ``id``, ``source``, ``subject``, ``causationid``, ``correlationid``, ``traceparent`` and ``data`` as
             text, null where there is none; ``time`` as :data:`TIME`.
-        facts: of each payload, as :class:`projections.facts.Shape` reads it.
+        facts: the columns of :data:`projections.facts.DEFAULTS`, for whoever wants them.
     """
 
     type: str
@@ -51,7 +51,7 @@ class Frame:
     many: int
     dataversion: int
     columns: dict[str, Any]
-    facts: Sequence[Any]
+    facts: dict[str, Any]
 
 
 def frame_of(stored: Stored) -> Frame | None:

@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -20,20 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from projections.analytics.rows import Message
-from projections.facts import DEFAULTS, read, shape_of
+from projections.facts import DEFAULTS, KINDS, read, shape_of
 from projections.frames import Frame, constant, counted
 from schemas.envelope import Event
 from schemas.ids import instant_of
 
 _TIME = pa.timestamp("us", tz="UTC")
-_COST = pa.decimal128(18, 9)
-_KINDS: dict[str, Any] = {
-    "attempt": pa.uint16(),
-    "duration_s": pa.float64(),
-    "tokens_in": pa.uint64(),
-    "tokens_out": pa.uint64(),
-    "cost": _COST,
-}
 SCHEMA = pa.schema(
     [
         ("sequence", pa.uint64()),
@@ -41,7 +32,7 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("time", _TIME),
         *((name, pa.string()) for name in ("tenant", "mission", "noun", "type", "source", "subject")),
-        *((name, _KINDS.get(name, pa.string())) for name in DEFAULTS),
+        *((name, KINDS.get(name, pa.string())) for name in DEFAULTS),
         *((name, pa.string()) for name in ("causationid", "correlationid")),
         ("dataversion", pa.uint16()),
         ("data", pa.binary()),
@@ -116,19 +107,13 @@ def _of_frame(message: Message, frame: Frame) -> Part | None:
         **{
             name: _filled(columns[name]) for name in ("id", "time", "source", "subject", "causationid", "correlationid")
         },
-        **_of_facts(frame.type, frame.facts),
+        **frame.facts,
         "dataversion": _versions(frame.dataversion, many),
         "data": pa.Array.from_buffers(pa.binary(), many, data.buffers()),
         "defects": constant("", many),
     }
     table = pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
     return Part(frame.tenant, bounds["min"] // _HOUR, frame.mission, message.stored.sequence, table)
-
-
-def _of_facts(type_name: str, facts: Sequence[Any]) -> dict[str, Any]:
-    """The columns made of payloads."""
-    filled = shape_of(type_name).columns(facts)
-    return {name: _column(name, filled[name]) if name in filled else _blank(name, len(facts)) for name in DEFAULTS}
 
 
 def _filled(column: Any) -> Any:
@@ -143,11 +128,6 @@ def _places(many: int) -> Any:
 @lru_cache(maxsize=64)
 def _versions(version: int, many: int) -> Any:
     return pa.repeat(pa.scalar(version, pa.uint16()), many)
-
-
-@lru_cache(maxsize=256)
-def _blank(name: str, many: int) -> Any:
-    return pa.repeat(_EMPTY[name], many)
 
 
 def _grouped(messages: Sequence[Message]) -> list[Group]:
@@ -212,7 +192,7 @@ def _facts(group: Group, defects: dict[int, list[str]]) -> dict[str, Any]:
         facts = list(map(shape.decoder.decode, [row.data for row in group.rows]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
         facts = [_fact(shape, row, number, defects) for number, row in enumerate(group.rows)]
-    return _of_facts(group.type, facts)
+    return shape.columns(facts)
 
 
 def _fact(shape: Any, row: Event, number: int, defects: dict[int, list[str]]) -> Any:
@@ -237,31 +217,6 @@ def _same_or_texts(values: list[str]) -> Any:
     if values.count(values[0]) == len(values):
         return pa.repeat(values[0], len(values))
     return _texts(values)
-
-
-def _costs(values: Sequence[float | None]) -> Any:
-    """Decimals with nine places, by way of whole billionths: sums of them are exact, whatever the order."""
-    costs = pc.fill_null(pa.array(values, pa.float64()), 0.0)
-    billionths = (
-        pc.round(pc.multiply(costs, 1e9), round_mode="half_to_even").cast(pa.int64()).cast(pa.decimal128(19, 0))
-    )
-    return pa.Array.from_buffers(_COST, len(values), [None, billionths.buffers()[1]])
-
-
-def _column(name: str, values: list[Any]) -> Any:
-    if name == "cost":
-        return _costs(values)
-    kind, first = _KINDS.get(name, pa.string()), values[0]
-    if first == values[-1] and values.count(first) == len(values):
-        return _blank(name, len(values)) if first is None else pa.repeat(pa.scalar(first, kind), len(values))
-    made = pa.array(values, kind)
-    return pc.fill_null(made, DEFAULTS[name]) if made.null_count else made
-
-
-_EMPTY = {
-    name: pa.scalar(Decimal(0) if name == "cost" else empty, _KINDS.get(name, pa.string()))
-    for name, empty in DEFAULTS.items()
-}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

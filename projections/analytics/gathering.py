@@ -97,6 +97,7 @@ class Gathering:
         self.bytes += message.size
         if self._pending_rows >= _PIECE_ROWS or self._pending_bytes >= _PIECE_BYTES:
             await self._make_parts()
+            await asyncio.sleep(0)  # the connection wants to answer a ping now and then
 
     async def _decoded(self, stored: Stored) -> Message:
         message = decode(stored)
@@ -110,7 +111,7 @@ class Gathering:
         messages, self._pending = self._pending, []
         self._pending_rows = self._pending_bytes = 0
         try:
-            self._parts += await asyncio.to_thread(parts_of, messages)
+            self._parts += parts_of(messages)
         except Exception:  # noqa: BLE001 - whatever is in a message, it must not stop all the others
             _log.exception("a message cannot be made into columns; looking for it")
             await self._make_one_by_one(messages)

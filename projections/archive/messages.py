@@ -45,8 +45,7 @@ def decode(stored: Stored) -> Message:
     frame, size = frame_of(stored), len(stored.raw)
     if frame is not None:
         place = frame.tenant, frame.mission
-        # Without facts, which would be in memory until the batch is committed.
-        return Message(stored.sequence, (), size, frame.type, place, frame.many, replace(frame, facts=()))
+        return Message(stored.sequence, (), size, frame.type, place, frame.many, frame)
     events, types = unstamped(stored)
     return _message(stored.sequence, events, size, next(iter(types)) if len(types) == 1 else None)
 
