@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.synthetic import messages, rows_sql
+from benchmarks.synthetic import FRAME, messages, rows_sql
 from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect
 from events.port import Stored
@@ -56,6 +56,7 @@ def stages(folder: Path, many: int) -> Figures:
     """Processor time of each stage by itself, in µs an event."""
     made = [Stored(n + 1, each.subject, each.payload) for n, each in enumerate(messages(many))]
     found: dict[str, float] = {}
+    table_of(parts_of([decode(Stored(1, each.subject, each.payload)) for each in messages(8 * FRAME)]))  # to warm up
 
     def timed[T](name: str, work: Callable[[], T]) -> T:
         began = cpu_s()
