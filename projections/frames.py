@@ -7,11 +7,8 @@ form, a payload that is no UTF-8 or lies elsewhere) has no columns here: who wan
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,7 +18,6 @@ import pyarrow as pa
 from events.codec import check_place
 from events.port import Stored
 from projections.cutting import VARYING, Cut, cut, ends_of
-from schemas.errors import InvalidEvent
 
 LEAST = 64
 """Messages with fewer events are not worth columns of their own."""
@@ -31,7 +27,6 @@ _WRITTEN = 27
 _LARGEST_VERSION = 65_535
 _LEAST_BYTES = LEAST * 150
 """No event takes less."""
-_cutter = ThreadPoolExecutor(1, "cutter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +60,6 @@ def frame_of(stored: Stored) -> Frame | None:
         stored.notes["frame"] = None if made is None else _made(made, stored)
     found: Frame | None = stored.notes["frame"]
     return found
-
-
-async def cut_ahead(messages: Sequence[Stored]) -> None:
-    """Make the columns of these messages in a thread, while the loop goes on: most of that time is Arrow's own.
-
-    One thread for all read models, so that no message is cut twice. Small messages are left as they are.
-    """
-    large = [each for each in messages if len(each.raw) >= _LEAST_BYTES and "frame" not in each.notes]
-    if large:
-        await asyncio.get_running_loop().run_in_executor(_cutter, _cut_all, large)
-
-
-def _cut_all(messages: Sequence[Stored]) -> None:
-    for stored in messages:
-        with suppress(InvalidEvent):  # whoever takes it will hear of it
-            frame_of(stored)
 
 
 def _made(made: Cut, stored: Stored) -> Frame | None:

@@ -11,7 +11,6 @@ from typing import Any
 from events.port import Log, Stored
 from projections.analytics.columns import Part, parts_of, table_of
 from projections.analytics.rows import Message, decode, whole
-from projections.frames import cut_ahead
 from projections.patience import patiently
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
 
@@ -68,7 +67,6 @@ class Gathering:
         """Take messages in the order of the log; returns those that are too many. What cannot be read is buried."""
         if self.empty:
             self.since = asyncio.get_running_loop().time()
-        await cut_ahead(messages)
         for number, stored in enumerate(messages):
             if self.full:
                 return messages[number:]

@@ -17,7 +17,6 @@ from projections.archive.reader import ArchiveReader
 from projections.archive.repairing import DAMAGED, hole_of, no_way_on, put_absent, set_aside_unreadable
 from projections.archive.sweeping import sweep
 from projections.archive.writer import ArchiveWriter
-from projections.frames import cut_ahead
 from schemas.errors import Conflict, InvalidInput, StigmergyError
 
 _log = logging.getLogger(__name__)
@@ -156,7 +155,6 @@ class ArchiveRole:
                 await asyncio.gather(coming, *([committing] if committing is not None else []), return_exceptions=True)
 
     async def _take(self, batch: list[Stored], buffer: _Buffer, now: float) -> None:
-        await cut_ahead(batch)
         for stored in batch:
             if buffer.until is not None and stored.sequence > buffer.until:
                 break

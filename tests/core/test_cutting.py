@@ -18,7 +18,7 @@ from events.codec import encode, unstamped
 from events.port import Stored
 from projections.cutting import VARYING, cut
 from projections.facts import shape_of
-from projections.frames import LEAST, cut_ahead, frame_of
+from projections.frames import LEAST, frame_of
 from schemas.envelope import Event, rfc3339
 from schemas.errors import InvalidEvent
 from schemas.ids import uuid7
@@ -185,15 +185,3 @@ def test_odd_times_have_no_frame() -> None:
     stored = Stored(1, "events.acme.m1.task._", encode(events)[0])
     assert frame_of(stored) is None
     assert len(unstamped(stored)[0]) == LEAST
-
-
-async def test_frames_are_cut_ahead_and_what_is_wrong_is_left_to_its_reader() -> None:
-    raw, _ = encode([event(number) for number in range(LEAST)])
-    good, astray = Stored(1, "events.acme.m1.task._", raw), Stored(2, "events.acme.m2.task._", raw)
-    small = Stored(3, "events.acme.m1.task.ready", encode([event(1)])[0])
-    await cut_ahead([astray, good, small])
-    assert good.notes["frame"] is frame_of(good)
-    assert not small.notes
-    assert not astray.notes
-    with pytest.raises(InvalidEvent):
-        frame_of(astray)
