@@ -68,7 +68,11 @@ _WIDE = {
     "tools, all": ("tools", {"since": "begin"}),
     "slowest, all": ("slowest", {"since": "begin"}),
     "failing, all": ("failing", {"since": "begin"}),
+    "errors, all": ("errors", {"since": "begin"}),
+    "funnel, all": ("funnel", {"since": "begin"}),
+    "llm by day, all": ("llm", {"since": "begin", "bucket": "day"}),
     "waiting by day, all": ("waiting", {"since": "begin", "bucket": "day"}),
+    "costs, all": ("costs", {"since": "begin"}),
     "costs by mission, 1 d": ("costs", {"since": "1d", "by": "mission"}),
     "costs by mission, all": ("costs", {"since": "begin", "by": "mission"}),
 }

@@ -53,6 +53,7 @@ FROM numbers({rows})
 SETTINGS max_insert_threads = 1, max_threads = {threads}, max_partitions_per_insert_block = 0
 """
 
+_LAST = "CAST((last.1 + {later}, {last}), toTypeName(last))"
 _COPIED: dict[str, dict[str, str]] = {
     "events": {"sequence": "sequence + {ahead}", "id": "{id}", "correlationid": "{mission}"},
     "type_minutes": {},
@@ -70,12 +71,18 @@ _COPIED: dict[str, dict[str, str]] = {
     "tool_hours": {},
     "queue_minutes": {},
     "queue_hours": {},
-    "failure_hours": {"last": "CAST((last.1 + {later}, {last}), toTypeName(last))"},
+    "failure_hours": {"last": _LAST},
     "slow_hours": {"slowest": "{slowest}"},
     "slow_days": {"slowest": "{slowest}"},
     "submissions": {},
     "spend_minutes": {},
     "spend_hours": {},
+    "agent_days": {},
+    "tool_days": {},
+    "queue_days": {},
+    "failure_days": {"last": _LAST},
+    "spend_days": {},
+    "llm_hours": {},
 }
 """What a table's columns become, beyond ``mission``, ``time``, ``minute``, ``hour`` and ``day``."""
 _MOVED = {name: f"{name} + {{later}}" for name in ("time", "minute", "hour", "day")} | {"mission": "{mission}"}

@@ -24,9 +24,7 @@ from schemas.errors import InvalidInput, LimitExceeded, Refused, StigmergyError,
 from schemas.ids import token
 
 _log = logging.getLogger(__name__)
-_END = "Stig-End"
-_OK = "ok"
-_ERROR = "error"
+_END, _OK, _ERROR = "Stig-End", "ok", "error"
 _NO_RESPONDERS = "503"
 _TRIES, _AGAIN_S = 4, 0.1
 PART_BYTES = 512 * 1024

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 
+from orchestrator.core.handing import skill_of
 from orchestrator.core.mission import Mission, TaskState, TaskStatus
 from orchestrator.core.recovery import NO_RULE
 from orchestrator.core.replanning import no_way, replanned, stuck_tasks
@@ -136,6 +137,8 @@ def _impasse(mission: Mission, task: TaskState) -> Impasse:
         violations=task.feedback,
         wanted="otherwise" if task.recovered[-1:] == (NO_RULE,) else "smaller_step",
         asked=task.rounds,
+        skill=skill_of(task),
+        handed=task.handed,
     )
 
 

@@ -57,12 +57,17 @@ def instant_of(identifier: str) -> datetime:
     return datetime.fromtimestamp(int(identifier.replace("-", "")[:12], 16) / 1000, UTC)
 
 
+def is_token(value: str) -> bool:
+    """Whether :func:`token` takes it."""
+    return _TOKEN.fullmatch(value) is not None
+
+
 def token(value: str, what: str = "name") -> str:
     """``value`` if it can be one token of a subject and of a key, else :class:`InvalidIdentifier`.
 
     A token is 1 to 128 characters of ``A-Z a-z 0-9 _ : @ ~ -`` and begins with a letter or a digit.
     """
-    if not _TOKEN.fullmatch(value):
+    if not is_token(value):
         shown = value if len(value) <= 60 else value[:57] + "…"
         raise InvalidIdentifier(
             f"{what} {shown!r} is not a valid identifier",

@@ -20,7 +20,7 @@ class OpenTasks(msgspec.Struct, frozen=True):
 
 
 class QueueDemand(msgspec.Struct, frozen=True, array_like=True):
-    """What waits for one queue with the highest priority there is.
+    """What waits for one queue with one priority.
 
     Attributes:
         weights: by tenant, the sum of the weights of its missions that wait.
@@ -34,15 +34,17 @@ class Demand(msgspec.Struct, frozen=True):
     """A task-queue manager's.
 
     Attributes:
-        queues: attempts that were dispatched and nobody has claimed yet.
+        queues: attempts that were dispatched and nobody has claimed yet, by priority, the highest first.
+        claimed: by queue and priority, how many have been claimed since it began.
         assigned: how many of them are in the queues of profiles.
         backlog: by tenant.
     """
 
     who: str
-    queues: dict[str, QueueDemand]
+    queues: dict[str, tuple[QueueDemand, ...]]
     assigned: dict[str, int]
     backlog: dict[str, list[SkillBacklog]]
+    claimed: dict[str, dict[int, int]] = {}
 
 
 def replicas_subject(group: str) -> str:

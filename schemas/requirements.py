@@ -68,21 +68,31 @@ def spelled(requires: Mapping[str, Value]) -> str:
     return ", ".join(parts)
 
 
+THREADS = "threads"
+"""The kind of pool in which nobody can tell whose memory it is."""
+
+
 def profile(
     host: str,
     labels: Mapping[str, str],
     versions: Mapping[str, str],
     deprecated: Iterable[str] = (),
+    *,
+    kind: str = "",
 ) -> str:
     """What workers have in common that fulfil the same requirements: a token of 12 characters.
 
     Args:
         versions: of the agents behind the skills, where they are not 1.
         deprecated: skills that the agents would rather not do any more; they are asked last.
+        kind: of the pool: threads cannot hold what processes can.
     """
     what: list[Any] = [host, sorted(labels.items()), sorted(versions.items())]
-    old = sorted(deprecated)
-    text = json.dumps([*what, old] if old else what, ensure_ascii=False)
+    if old := sorted(deprecated):
+        what.append(old)
+    if kind == THREADS:
+        what.append(kind)
+    text = json.dumps(what, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

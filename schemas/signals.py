@@ -84,12 +84,13 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether it takes work."""
         return not self.leaving and not self.draining
 
-    def takes(self, queue: str) -> bool:
-        """Whether it reads this queue."""
+    def takes(self, queue: str, *, stopped: bool = False) -> bool:
+        """Whether it reads this queue; with ``stopped``, whether it would, were it or its agent not stopped."""
         skill, _, of_profile = queue.removeprefix("stig.").partition("@")
+        offers = skill in self.skills or (stopped and skill in self.held)
         if of_profile:
-            return skill in self.skills and of_profile == self.profile
-        return skill in self.skills and skill not in self.deprecated
+            return offers and of_profile == self.profile
+        return offers and skill not in self.deprecated
 
 
 class PoolCall(msgspec.Struct, frozen=True, omit_defaults=True):

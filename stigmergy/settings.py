@@ -175,9 +175,10 @@ class Settings(BaseSettings):
     """How many partitions missions are shared out in among the replicas of a role: the same for all of them."""
     priority_step: Annotated[float, Field(ge=1, le=10)] = 2.0
     """How many times the turns of the priority below each priority (0 to 9) has; 1: priorities mean nothing."""
-    planner: Annotated[str, Field(pattern=r"^(\w+(\.\w+)*:\w+)?$")] = ""
-    """``module:name`` of a planner of your own: an object, or what makes one when it is called with the planner that
-    comes with us. That one if unset."""
+    planner: Annotated[str, Field(pattern=r"^(\w+(\.\w+)*:\w+|[\w.-]+)?$")] = ""
+    """``module:name`` of a planner of your own, or the name under which a package offers one (entry point group
+    ``stigmergy.planners``): an object, or what makes one when it is called with the planner that comes with us. That
+    one if unset."""
     planner_timeout_s: Seconds = 120.0
     """How long it may think about a task that is stuck."""
     busy_above: Annotated[int, Field(ge=1)] = 50_000

@@ -186,6 +186,7 @@ def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
         services=NatsServices(bus.nc),
         group=make_group(bus.nc, settings, "task-queue", name),
         tenant_weight=lambda tenant: weights.get(tenant, 1.0),
+        priority_step=settings.priority_step,
     )
 
 

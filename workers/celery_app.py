@@ -115,8 +115,8 @@ def run_pool(settings: WorkerSettings, *, concurrency: int, pool: str = "prefork
     _vouching[:] = [Vouching()]
     _vouching[0].start(settings.nats_url, settings.heartbeat_s)
     _leave_when_told()
-    app = make_app(settings, registry.profile(settings.labels))
-    queues = ",".join(registry.queues(settings.labels))
+    app = make_app(settings, registry.profile(settings.labels, pool))
+    queues = ",".join(registry.queues(settings.labels, pool))
     arguments = [
         "worker",
         f"--queues={queues}",

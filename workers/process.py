@@ -22,6 +22,7 @@ from schemas.envelope import NO_MISSION
 from schemas.errors import StigmergyError
 from schemas.events.worker import WorkerJoined, WorkerLearned, WorkerLeft
 from schemas.ids import process_name
+from schemas.requirements import THREADS
 from schemas.signals import (
     STANDING,
     STOPS,
@@ -115,7 +116,7 @@ class WorkerProcess:
         self._reporter = Reporter(self._bus, self.name)
         blobs, state_dir = BusBlobs(self._bus), Path(settings.state_dir)
         asking = Asking(self._bus, blobs, self.name)
-        bench = Bench(state_dir, blobs, settings.sandbox, alone=settings.kind != "threads", asking=asking)
+        bench = Bench(state_dir, blobs, settings.sandbox, alone=settings.kind != THREADS, asking=asking)
         desk = Desk(self.name, self._bus, blobs, self._reporter.record, self._reporter.mention, asking)
         registry = self.registry
         self._answering = Answering(desk, registry.answers, registry.answers_at_once, self._held_back)
@@ -237,7 +238,7 @@ class WorkerProcess:
             version=_version(),
             labels=self._settings.labels,
             versions=self.registry.versions,
-            profile=self.registry.profile(self._settings.labels),
+            profile=self.registry.profile(self._settings.labels, self._settings.kind),
             deprecated=self.registry.deprecated,
         )
 

@@ -102,15 +102,16 @@ class Registry:
             if skill in self._by_skill[skill].deprecated
         }
 
-    def profile(self, labels: Mapping[str, str]) -> str:
-        """What the workers of this machine with these labels have in common. It stays the same when one learns."""
+    def profile(self, labels: Mapping[str, str], kind: str) -> str:
+        """What the workers of this machine with these labels, in pools of this kind, have in common. It stays the same
+        when one learns."""
         versions = {skill: version for skill, version in self.versions.items() if skill in self._own}
-        return profile(socket.gethostname(), labels, versions, self.deprecated)
+        return profile(socket.gethostname(), labels, versions, self.deprecated, kind=kind)
 
-    def queues(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+    def queues(self, labels: Mapping[str, str], kind: str) -> tuple[str, ...]:
         """The queues that the worker reads: of each skill that of the profile, and unless it is deprecated that for
         everybody."""
-        own, old = self.profile(labels), self.deprecated
+        own, old = self.profile(labels, kind), self.deprecated
         everybody = (queue_of(skill) for skill in self.skills if skill not in old)
         return (*everybody, *(queue_of(skill, own) for skill in self.skills))
 

@@ -12,6 +12,7 @@ from nats.errors import Error as NatsError
 
 from events.jetstream.quick_client import QuickClient
 from schemas.errors import LogUnavailable
+from schemas.ids import is_token
 
 _log = logging.getLogger(__name__)
 _ONE_SERVER_S = 2
@@ -33,6 +34,10 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
         LogUnavailable: no server answers at the address, or it does not let us in.
     """
     client, reporter = QuickClient(), _Reporter()
+    credentials = _credentials(url)
+    # Inboxes of users of one name lie under it, so that permissions can keep those of others from hearing.
+    if is_token(credentials.get("user", "")):
+        credentials["inbox_prefix"] = f"_INBOX.{credentials['user']}"
     try:
         async with asyncio.timeout(timeout_s):
             await client.connect(
@@ -47,7 +52,7 @@ async def connect(url: str, *, name: str, timeout_s: float = 5.0) -> Client:
                 max_outstanding_pings=4,
                 pending_size=64 * 1024 * 1024,
                 error_cb=reporter.hear,
-                **_credentials(url),
+                **credentials,
             )
     except (NatsError, OSError, TimeoutError, ValueError) as error:
         if client.is_connecting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ class Consumers:
             "mem_storage": True,
             "num_replicas": 1,
             "inactive_threshold": 60 * _SECOND,
-            "filter_subjects": list(window.filters),
+            **_filtered(window.filters),
         }
         if window.since is not None:
             config |= {"deliver_policy": "by_start_time", "opt_start_time": rfc3339(window.since)}
@@ -65,7 +66,7 @@ class Consumers:
             "mem_storage": True,
             "num_replicas": 1,
             "inactive_threshold": 5 * _SECOND,
-            "filter_subjects": [subject],
+            **_filtered((subject,)),
             "deliver_policy": "last",
         }
         answer = await self._create(stream, name, config, timeout_s)
@@ -85,7 +86,7 @@ class Consumers:
             "ack_policy": "explicit",
             "ack_wait": int(subscription.ack_wait_s * _SECOND),
             "max_ack_pending": max(subscription.batch * 4, 1000),
-            "filter_subjects": list(subscription.filters),
+            **_filtered(subscription.filters),
             "deliver_policy": "new" if subscription.start_new else "all",
         }
         try:
@@ -108,11 +109,19 @@ class Consumers:
 
     async def _create(self, stream: str, name: str, config: dict[str, Any], timeout_s: float = 5.0) -> dict[str, Any]:
         request = {"stream_name": stream, "config": {"name": name, **config}, "action": ""}
+        only = config.get("filter_subject")
+        # With its one filter in the subject, which the server compares with the request: so the permissions of a user
+        # can say what may be read (stigmergy.deploy.nats_permissions).
+        subject = f"CONSUMER.CREATE.{stream}.{name}{f'.{only}' if only else ''}"
         try:
-            return await call(self._nc, f"CONSUMER.CREATE.{stream}.{name}", request, timeout_s=timeout_s)
+            return await call(self._nc, subject, request, timeout_s=timeout_s)
         except ApiRefused as error:
             if error.number in {10136, 10138, 10139}:
                 raise InvalidInput(
-                    f"the filters {list(config['filter_subjects'])} cannot be used: {error.message}"
+                    f"the filters {config.get('filter_subjects', [only])} cannot be used: {error.message}"
                 ) from error
             raise
+
+
+def _filtered(filters: Sequence[str]) -> dict[str, Any]:
+    return {"filter_subject": filters[0]} if len(filters) == 1 else {"filter_subjects": list(filters)}

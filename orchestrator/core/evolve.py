@@ -255,7 +255,7 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         skill=event.skill or task.skill,
     )
     if event.recovery == "roll_back" and task.handed is not None:  # back to before it was handed on, too
-        task = replace(task, skill="", handed=None)
+        task = replace(task, skill=event.skill, handed=None)
     mission = agenda.take(mission, agenda.JUDGED, event.task)
     mission = replace(mission, tasks=mission.tasks.set(event.task, task))
     return agenda.set_timer(mission, agenda.FREE, event.task, event.not_before)

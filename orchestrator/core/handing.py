@@ -118,8 +118,9 @@ def _handed_back(mission: Mission, fact: Fact, event: tasks.TaskHandedBack) -> M
 
 
 def _again(mission: Mission, task: TaskState, **changes: Any) -> Mission:
-    """The task is free for its next attempt; the one that ended is not counted."""
-    plain = {"status": TaskStatus.WAITING, "verdict": None, "finished": None, "feedback": (), "advice": ""}
+    """The task is free for its next attempt; the one that ended is not counted. What a person answered about the task
+    still holds for whoever has it next."""
+    plain = {"status": TaskStatus.WAITING, "verdict": None, "finished": None, "feedback": ()}
     fresh = replace(task, forgiven=task.forgiven + 1, **{**plain, **changes})
     mission = agenda.take(mission, agenda.JUDGED, task.spec.id)
     mission = replace(mission, tasks=mission.tasks.set(task.spec.id, fresh))

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from orchestrator.coordination.complexity import Pace
 from schemas.attempts import Failure
 from schemas.expectations import Violation
+from schemas.handoff import Handed
 from schemas.plan import Plan, StrategyWish, TaskSpec
 
 
@@ -23,6 +24,8 @@ class Impasse:
         failure: of what it failed; ``violations`` are empty where the intent could not even become an action.
         wanted: ``smaller_step`` if a recovery rule asks, ``otherwise`` if the intent could not become an action.
         asked: how often the planner was asked about this task before and gave an answer that did not lead on.
+        skill: who made that attempt: not that of the plan if the task was handed on, or given to another agent.
+        handed: what that attempt went on from, if it was handed on: the notes and the workspace of who had it before.
     """
 
     tenant: str
@@ -36,6 +39,8 @@ class Impasse:
     violations: tuple[Violation, ...]
     wanted: Literal["smaller_step", "otherwise"]
     asked: int
+    skill: str = ""
+    handed: Handed | None = None
 
 
 class Planner(Protocol):

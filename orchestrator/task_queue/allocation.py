@@ -1,9 +1,10 @@
 """The resource allocator: which queue, and which priority.
 
 A task goes to the queue of its skill, from which the next idle worker takes it. It goes to a queue that only workers of
-one *profile* (the same host, labels and versions) read if it has requirements, or if its plan prefers some workers to
-others, or if a host with idle workers has its file tree. All workers of a profile fulfil the same requirements, so
-whoever takes it may make it (``docs/decisions/0024-requirements.md``, ``0034-who-gets-it.md``).
+one *profile* (the same host, labels and versions, and threads or not) read if it has requirements, or if its plan
+prefers some workers to others, or limits memory, which threads cannot hold, or if a host with idle workers has its file
+tree. All workers of a profile fulfil the same requirements, so whoever takes it may make it
+(``docs/decisions/0024-requirements.md``, ``0034-who-gets-it.md``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from orchestrator.task_queue.situation import Situation, Worker
 from schemas.attempts import Failure
 from schemas.candidates import Candidate
 from schemas.events.task import TaskReady
+from schemas.expectations import MaxMemory
 from schemas.plan import Prefer
-from schemas.requirements import queue_of, spelled, unmet
+from schemas.requirements import THREADS, queue_of, spelled, unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Allocation:
 
 
 _MOST_TOLD = 5
+_UNHELD = (
+    "max_memory holds for programs in a sandbox only: the workers are threads, where nobody can tell whose memory "
+    "it is; stig workers start --pool prefork starts others"
+)
 
 
 def allocate(ready: TaskReady, situation: Situation, waited_s: float, now: float = 0.0) -> Allocation | Failure | None:
@@ -53,14 +59,16 @@ def allocate(ready: TaskReady, situation: Situation, waited_s: float, now: float
         return _nobody(ready, situation, offering) if hopeless else None
     priority = min(9, ready.priority + (ready.attempt > 1))
     fitting, warning = _current(ready.skill, fitting)
+    fitting, apart, unheld = _holding_memory(ready, fitting)
     weighed: list[Candidate] = []
-    if ready.requires or warning or _is_choice(ready, situation, fitting):
+    if ready.requires or warning or apart or _is_choice(ready, situation, fitting):
         weighed = weigh(_groups(ready, situation, fitting), ready.prefer or Prefer(), now)
-    why = _why_bound(ready, weighed, warning)
+    why = apart or _why_bound(ready, weighed, warning)
+    warning = "; ".join(filter(None, (warning, unheld)))
     if not why:
-        busy = sum(1 for worker in offering if worker.beat.running)
+        busy = sum(1 for worker in offering if worker.running)
         because = f"{len(offering)} workers offer {ready.skill}, {busy} of them busy; priority {priority}"
-        return Allocation(queue_of(ready.skill), priority, because)
+        return Allocation(queue_of(ready.skill), priority, because, warning=warning)
     best = weighed[0]
     because = (
         f"{len(fitting)} of {len(offering)} workers that offer {ready.skill} {why}; of {len(weighed)} profiles "
@@ -78,6 +86,28 @@ def _current(skill: str, fitting: list[Worker]) -> tuple[list[Worker], str]:
         return current, ""
     instead = sorted({worker.beat.deprecated[skill] for worker in fitting} - {""})
     return fitting, f"{skill} is deprecated by everybody who offers it{': ' if instead else ''}{', '.join(instead)}"
+
+
+def is_bound(ready: TaskReady) -> bool:
+    """Whether the task itself says that not everybody with the skill may make it, or should."""
+    return bool(ready.requires) or ready.prefer is not None or _limits_memory(ready)
+
+
+def _limits_memory(ready: TaskReady) -> bool:
+    return any(isinstance(one, MaxMemory) for one in ready.expects)
+
+
+def _holding_memory(ready: TaskReady, fitting: list[Worker]) -> tuple[list[Worker], str, str]:
+    """Those that can hold the memory that the task allows, and why the others are left out, if there are others; all,
+    and a warning, if none of them can."""
+    if not _limits_memory(ready):
+        return fitting, "", ""
+    holding = [worker for worker in fitting if worker.beat.kind != THREADS]
+    if len(holding) == len(fitting):
+        return fitting, "", ""
+    if holding and all(worker.beat.profile for worker in holding):
+        return holding, "can hold its max_memory, which threads cannot", ""
+    return fitting, "", _UNHELD
 
 
 def _is_choice(ready: TaskReady, situation: Situation, fitting: list[Worker]) -> bool:
@@ -116,7 +146,7 @@ def _groups(ready: TaskReady, situation: Situation, fitting: list[Worker]) -> li
             name,
             workers[0].beat.host,
             len(workers),
-            situation.assigned(queue_of(ready.skill, name)) + sum(len(worker.beat.running) for worker in workers),
+            situation.assigned(queue_of(ready.skill, name)) + sum(len(worker.running) for worker in workers),
             situation.experience.tally(ready.skill, name),
             workers[0].beat.host in warm,
         )

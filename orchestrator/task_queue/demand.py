@@ -2,20 +2,23 @@
 
 A queue is served in the order of its messages. So if every manager keeps messages there in proportion to what is due to
 its missions, they are served in that proportion: the turns that one manager would give them
-(:mod:`orchestrator.task_queue.fairness`).
+(:mod:`orchestrator.task_queue.fairness`). Redis serves higher priorities before all others, though; so managers tell
+one another as well how many attempts were claimed with which priority, and whoever's message has lost a turn to them
+moves it to the front (:mod:`orchestrator.task_queue.sent`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from orchestrator.task_queue.fairness import PRIORITY_STEP, turns_of
 from orchestrator.task_queue.floor import Floor, Stage
 from schemas.backlog import SkillBacklog
 from schemas.replicas import QueueDemand
 
 
-def demand_of(floors: Iterable[Floor]) -> dict[str, QueueDemand]:
-    """What these missions want, by queue."""
+def demand_of(floors: Iterable[Floor]) -> dict[str, tuple[QueueDemand, ...]]:
+    """What these missions want, by queue, the highest priority first."""
     weights: dict[tuple[str, int], dict[str, float]] = {}
     for floor in floors:
         waiting = {
@@ -24,38 +27,44 @@ def demand_of(floors: Iterable[Floor]) -> dict[str, QueueDemand]:
         for place in waiting:
             by_tenant = weights.setdefault(place, {})
             by_tenant[floor.tenant] = by_tenant.get(floor.tenant, 0.0) + floor.weight
-    highest: dict[str, QueueDemand] = {}
-    for (queue, priority), by_tenant in weights.items():
-        if queue not in highest or highest[queue].priority < priority:
-            highest[queue] = QueueDemand(priority, by_tenant)
-    return highest
+    wanted: dict[str, tuple[QueueDemand, ...]] = {}
+    for (queue, priority), by_tenant in sorted(weights.items(), reverse=True):
+        wanted[queue] = (*wanted.get(queue, ()), QueueDemand(priority, by_tenant))
+    return wanted
 
 
 def share_of(
-    mine: QueueDemand | None, others: Sequence[QueueDemand], tenant_weight: Callable[[str], float] = lambda _: 1.0
+    mine: Sequence[QueueDemand],
+    others: Sequence[Sequence[QueueDemand]],
+    tenant_weight: Callable[[str], float] = lambda _: 1.0,
+    step: float = PRIORITY_STEP,
 ) -> float:
     """Which part of a queue is due to a manager, from 0 to 1; over all managers that want something the sum is 1.
 
-    Only the highest priority counts. Tenants share by their weights, within a tenant missions share by theirs.
+    Priorities share by their turns, within one of them tenants by their weights, within a tenant missions by theirs.
 
     Args:
-        mine: what it wants; None if it has only just begun to.
+        mine: what it wants; nothing if it has only just begun to.
         others: what each of the others wants that wants something.
+        step: how many times the turns of the priority below each priority has.
     """
     if not others:
         return 1.0
-    if mine is None:
+    if not mine:
         return 1.0 / (1 + len(others))
-    top = max(mine.priority, *(one.priority for one in others))
-    if mine.priority < top:
-        return 0.0
-    wanted: dict[str, float] = {}
-    for one in (mine, *others):
-        if one.priority == top:
-            for tenant, weight in one.weights.items():
-                wanted[tenant] = wanted.get(tenant, 0.0) + weight
-    whole = sum(tenant_weight(tenant) for tenant in wanted)
-    return sum(tenant_weight(tenant) * weight / wanted[tenant] for tenant, weight in mine.weights.items()) / whole
+    wanted: dict[int, dict[str, float]] = {}
+    for one in (each for part in (mine, *others) for each in part):
+        level = wanted.setdefault(one.priority, {})
+        for tenant, weight in one.weights.items():
+            level[tenant] = level.get(tenant, 0.0) + weight
+    due = sum(turns_of(one.priority, step) * _part_of(one, wanted[one.priority], tenant_weight) for one in mine)
+    return due / sum(turns_of(priority, step) for priority in wanted)
+
+
+def _part_of(one: QueueDemand, level: Mapping[str, float], tenant_weight: Callable[[str], float]) -> float:
+    """Which part of all that waits with its priority is due to this."""
+    whole = sum(tenant_weight(tenant) for tenant in level)
+    return sum(tenant_weight(tenant) * weight / level[tenant] for tenant, weight in one.weights.items()) / whole
 
 
 def together(parts: Iterable[Iterable[SkillBacklog]]) -> list[SkillBacklog]:

@@ -46,6 +46,13 @@ class _News:
 
 
 @dataclass(frozen=True, slots=True)
+class _Passed:
+    queue: str
+    priority: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatch:
     """An attempt on its way to a queue. ``weight``: the share of its mission among those of its tenant."""
 
@@ -81,6 +88,9 @@ class Sender(Protocol):
 
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Told that an attempt was claimed, from this queue and with this priority, or need not be any more."""
+
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        """Told that so many attempts that others sent were claimed from this queue with this priority."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Told that a worker has reported an attempt, and which queues it reads."""
@@ -130,7 +140,7 @@ class CelerySender:
         self._factory = MessageFactory(app)
         self._redis = Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=5, health_check_interval=10)
         self._spread = spread
-        self._news: queue.SimpleQueue[_News | None] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[_News | _Passed | None] = queue.SimpleQueue()
         self._backlog: dict[str, FairQueue[Dispatch]] = {}
         self._tenant_weights = tenant_weights
         now = time.monotonic()
@@ -155,19 +165,20 @@ class CelerySender:
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self._news.put(_News("settled", attempt, None, queue, priority))
 
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        self._news.put(_Passed(queue, priority, count))
+
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nothing to do: what counts here is the claim."""
 
-    def quiet(self, dispatch: Dispatch) -> bool:
-        """Whether an order could go past this sender without going past others."""
-        name = dispatch.queue
-        _, _, share = self._spread(dispatch.order.skill, name)
+    def quiet(self, dispatch: Dispatch, reads: Callable[[str], bool]) -> bool:
+        """Whether an order could go past this sender to a worker that reads these queues, and pass nobody over."""
+        _, _, share = self._spread(dispatch.order.skill, dispatch.queue)
         return (
             share == 1.0  # nor past what other managers want of the queue
             and self._news.empty()
-            and name not in self._backlog
-            and not self._sent.count(name)
             and dispatch.order.skill not in self._buckets
+            and not any(reads(name) for name in (*list(self._backlog), *self._sent.queues()))
         )
 
     def stands_by(self, attempt: AttemptKey) -> bool:
@@ -199,7 +210,9 @@ class CelerySender:
         while not self._news.empty():
             news.append(self._news.get_nowait())
         for item in news:
-            if item is not None:
+            if isinstance(item, _Passed):
+                self._hurt += self._sent.passed(item.queue, item.priority, item.count)
+            elif item is not None:
                 self._sort_in(item)
         return None not in news
 

@@ -28,6 +28,11 @@ PRIORITY_STEP = 2.0
 """How many times the turns of the priority below each priority has, where nobody says otherwise."""
 
 
+def turns_of(priority: int, step: float) -> float:
+    """How many turns a priority has for each one of priority 0; what is compared is the relation of two of them."""
+    return step**priority
+
+
 class Waits(Protocol):
     """What waits in a queue."""
 
@@ -120,7 +125,7 @@ class FairQueue(Generic[W]):  # noqa: UP046 - a bound by a protocol with propert
         """Have it wait behind the others of its mission."""
         level = self._levels.setdefault(one.priority, _Level())
         level.put(one, self._tenant_weight(one.tenant))
-        self._turns.join(one.priority, self._step**one.priority)
+        self._turns.join(one.priority, turns_of(one.priority, self._step))
 
     def first(self) -> tuple[W, int]:
         """Who goes next, and how many wait with that priority. The queue must not be empty."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from events.leadership.group import Group
 from events.signals import Signals
@@ -20,7 +20,9 @@ class Managers:
     Args:
         floors: gives the missions at hand.
         backlog: gives what waits and runs in those of a tenant.
+        passed: told of a queue, a priority and how many attempts of others were claimed there with it.
         tenant_weight: the share of a tenant among all.
+        priority_step: how many times the turns of the priority below each priority has.
     """
 
     def __init__(
@@ -30,13 +32,19 @@ class Managers:
         floors: Callable[[], list[Floor]],
         backlog: Callable[[str], list[SkillBacklog]],
         situation: Situation,
+        passed: Callable[[str, int, int], None],
+        *,
         tenant_weight: Callable[[str], float],
+        priority_step: float,
     ) -> None:
         self._group = group
         self._floors, self._backlog, self._situation = floors, backlog, situation
-        self._tenant_weight = tenant_weight
+        self._passed = passed
+        self._tenant_weight, self._priority_step = tenant_weight, priority_step
         self._peers = Peers(signals, group, Demand, self._say, self._heard)
-        self._mine: dict[str, QueueDemand] = {}
+        self._mine: dict[str, tuple[QueueDemand, ...]] = {}
+        self._claimed: dict[str, dict[int, int]] = {}
+        self._heard_of: dict[str, dict[str, dict[int, int]]] = {}
 
     async def run(self) -> None:
         """Tell and hear, until cancelled."""
@@ -45,7 +53,12 @@ class Managers:
     def share(self, queue: str) -> float:
         """Which part of a queue is due to this manager; called from the sender's thread as well."""
         others = [said.queues[queue] for said in self._peers.said if queue in said.queues]
-        return share_of(self._mine.get(queue), others, self._tenant_weight)
+        return share_of(self._mine.get(queue, ()), others, self._tenant_weight, self._priority_step)
+
+    def claimed(self, queue: str, priority: int) -> None:
+        """Take note that an attempt of a mission at hand was claimed; the others hear of it."""
+        counts = self._claimed.setdefault(queue, {})
+        counts[priority] = counts.get(priority, 0) + 1
 
     def backlog(self, tenant: str, here: list[SkillBacklog]) -> list[SkillBacklog]:
         """What waits and runs in all missions of a tenant."""
@@ -55,7 +68,7 @@ class Managers:
         floors = self._floors()
         self._mine = demand_of(floors)
         backlog = {tenant: self._backlog(tenant) for tenant in sorted({floor.tenant for floor in floors})}
-        return Demand(self._group.who, self._mine, self._situation.assigned_here(), backlog)
+        return Demand(self._group.who, self._mine, self._situation.assigned_here(), backlog, self._claimed)
 
     def _heard(self) -> None:
         elsewhere: dict[str, int] = {}
@@ -63,3 +76,16 @@ class Managers:
             for queue, count in said.assigned.items():
                 elsewhere[queue] = elsewhere.get(queue, 0) + count
         self._situation.elsewhere = elsewhere
+        before, self._heard_of = self._heard_of, {said.who: said.claimed for said in self._peers.said}
+        for who, counts in self._heard_of.items():
+            # Sums, so that a word that was not heard does no harm. What was claimed before the first one is history.
+            for queue, priority, count in _more(counts, before.get(who, counts)):
+                self._passed(queue, priority, count)
+
+
+def _more(now: dict[str, dict[int, int]], before: dict[str, dict[int, int]]) -> Iterator[tuple[str, int, int]]:
+    for queue, counts in now.items():
+        known = before.get(queue, {})
+        for priority, count in counts.items():
+            if count > known.get(priority, 0):
+                yield queue, priority, count - known.get(priority, 0)

@@ -34,7 +34,5 @@ class Bucket:
 
     def next_s(self, share: float = 1.0) -> float:
         """Seconds until one may go, or until it is worth looking again, for shares change."""
-        if share <= 0.0:
-            return _LOOK_S
         left = max(0.0, (1.0 - self.tokens) / (self.rate * share))
         return left if share == 1.0 else min(left, _LOOK_S)

@@ -68,4 +68,4 @@ class _Recaller:
 def _profile(joined: WorkerJoined) -> str:
     own = [card for card in joined.cards if not card.learned]
     versions = {card.id: card.version for card in own if card.version != "1"}
-    return profile(joined.host, joined.labels, versions, [card.id for card in own if card.deprecated])
+    return profile(joined.host, joined.labels, versions, [card.id for card in own if card.deprecated], kind=joined.kind)

@@ -18,8 +18,10 @@ from orchestrator.core.facts import Fact
 from orchestrator.desks import Desk, Desks
 from orchestrator.partitions import Chronicle, Partitions
 from orchestrator.recording import Clock, Recorder
+from orchestrator.task_queue.allocation import is_bound
 from orchestrator.task_queue.backlog import backlog
 from orchestrator.task_queue.dispatch import Dispatch, Sender, Spread
+from orchestrator.task_queue.fairness import PRIORITY_STEP
 from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.managers import Managers
@@ -37,6 +39,7 @@ from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
 from schemas.events.world import WorldTripped
 from schemas.ids import uuid7
+from schemas.requirements import queue_of
 from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop, reflex_subject
 from schemas.subjects import of_event
 
@@ -67,6 +70,7 @@ class TaskQueueManager:
         services: where it answers what waits and what runs, if anywhere.
         group: with whom it shares missions out; without it, it has to do with all.
         tenant_weight: the share of a tenant among all.
+        priority_step: how many times the turns of the priority below each priority has.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class TaskQueueManager:
         services: Services | None = None,
         group: Group | None = None,
         tenant_weight: Callable[[str], float] = lambda _: 1.0,
+        priority_step: float = PRIORITY_STEP,
     ) -> None:
         self._log = log
         self._signals = signals
@@ -104,7 +109,16 @@ class TaskQueueManager:
         if group is not None:
             chronicle = Chronicle(log, self._recorder, ManagerTookOver, tenant)
             self._partitions = Partitions(group, chronicle, taken=self._adopt)
-            self._managers = Managers(signals, group, self._floors, self._backlog_here, self.situation, tenant_weight)
+            self._managers = Managers(
+                signals,
+                group,
+                self._floors,
+                self._backlog_here,
+                self.situation,
+                self._sender.passed,
+                tenant_weight=tenant_weight,
+                priority_step=priority_step,
+            )
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
         self._adopted_at = self._ticked_at = monotonic()
@@ -184,11 +198,11 @@ class TaskQueueManager:
         match fact.payload:
             case AttemptStarted() as event:
                 self._claimed(floor, event)
-                self.situation.holds(Running(floor.tenant, floor.mission, event.task, event.attempt), self._monotonic())
-                self.situation.active(event.worker, self._monotonic())
+                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
+                self.situation.began(event.worker, running, self._monotonic())
             case AttemptFinished() as event:
-                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
-                self.situation.active(event.worker, self._monotonic())
+                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
+                self.situation.ended(event.worker, running, self._monotonic())
                 key = (floor.tenant, floor.mission, event.task, event.attempt)
                 self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
                 if event.outcome == "succeeded":
@@ -214,6 +228,8 @@ class TaskQueueManager:
     def _claimed(self, floor: Floor, event: AttemptStarted) -> None:
         opened = floor.attempts.get(event.task)
         queue, priority = (opened.queue, opened.priority) if opened is not None else ("", 0)
+        if self._managers is not None and queue:
+            self._managers.claimed(queue, priority)
         self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
 
     def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:
@@ -289,7 +305,8 @@ class TaskQueueManager:
         for opened in unclaimed(desk.state, self._sightings, _UNCLAIMED_S):
             key = (desk.mission, opened.ready.task, opened.ready.attempt)
             last, times = self._resent.get(key, (0.0, 0))
-            if opened.order is None or monotonic - last < _RESEND_S or not self._idle(opened):
+            queue = self._with_somebody_idle(opened)
+            if opened.order is None or monotonic - last < _RESEND_S or not queue:
                 continue
             if times >= _MOST_RESENT:
                 del self._resent[key]
@@ -298,12 +315,14 @@ class TaskQueueManager:
             if len(self._resent) > 10_000:
                 self._resent.clear()
             self._resent[key] = (monotonic, times + 1)
-            self._sender.again(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+            self._sender.again(Dispatch(queue, opened.priority, opened.order, desk.state.weight))
 
     def _nobody_reads(self, opened: OpenAttempt) -> bool:
-        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill."""
+        """Whether the attempt waits in vain: the profile has left, or all that is left has deprecated the skill. Who is
+        only stopped comes back."""
         elsewhere = "@" in opened.queue or bool(self.situation.offering(opened.ready.skill))
-        return elsewhere and not self.situation.reading(opened.queue)
+        there = self.situation.reading(opened.queue) or self.situation.keeping_back(opened.queue)
+        return elsewhere and not there
 
     def _adopt(self, desk: Desk[Floor], after_s: float = -1.0) -> None:
         """Take on what others recorded and nobody claims: if they have died, it has no turn anywhere.
@@ -325,9 +344,16 @@ class TaskQueueManager:
         lease = self.situation.lease_s
         return lease if self._listening_s() > lease else float("inf")
 
-    def _idle(self, opened: OpenAttempt) -> bool:
+    def _with_somebody_idle(self, opened: OpenAttempt) -> str:
+        """The queue to send an attempt to again, its own or one that it may go to as well; empty if all are busy."""
         idle_since = self._monotonic() - _IDLE_S
-        return any(worker.active_at < idle_since for worker in self.situation.reading(opened.queue))
+        queues = [opened.queue]
+        if not is_bound(opened.ready):
+            queues.append(queue_of(opened.ready.skill))  # bound for its workspace alone, to a machine that has got busy
+        for queue in queues:
+            if any(worker.active_at < idle_since for worker in self.situation.reading(queue)):
+                return queue
+        return ""
 
     def _stop_strays(self) -> None:
         """Tell workers to stop what no longer counts; said again for as long as it is seen running."""

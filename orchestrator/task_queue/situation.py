@@ -15,14 +15,20 @@ _SMOOTHING = 0.2
 
 @dataclass
 class Worker:
-    """One worker process; times are monotonic seconds. ``active_at``: when it was last seen with work in hand;
-    ``gone``: its process has ended, says the witness of its pool."""
+    """One worker process; times are monotonic seconds.
+
+    Attributes:
+        active_at: when it was last seen with work in hand.
+        gone: its process has ended, says the witness of its pool.
+        running: what it has in hand: what it said last, and what was read of it on the log since then.
+    """
 
     beat: Heartbeat
     heard_at: float
     active_at: float
     lost: bool = False
     gone: bool = False
+    running: tuple[Running, ...] = ()
 
 
 @dataclass
@@ -55,12 +61,22 @@ class Situation:
         # Short attempts begin and end between two heartbeats, and what other managers lead is only seen here.
         worked = known is None or (beat.done, beat.failed) != (known.beat.done, known.beat.failed)
         active_at = now if beat.running or known is None or worked else known.active_at
-        self.workers[beat.worker] = Worker(beat, now, active_at, gone=beat.gone)
+        self.workers[beat.worker] = Worker(beat, now, active_at, gone=beat.gone, running=beat.running)
         self._held_at.update(dict.fromkeys(beat.running, now))
 
-    def holds(self, attempt: Running, now: float) -> None:
+    def began(self, name: str, attempt: Running, now: float) -> None:
         """Take note that a worker has just claimed an attempt."""
         self._held_at[attempt] = now
+        if (worker := self.workers.get(name)) is not None:
+            worker.active_at = now
+            worker.running = (*(one for one in worker.running if one != attempt), attempt)
+
+    def ended(self, name: str, attempt: Running, now: float) -> None:
+        """Take note that a worker has reported an attempt."""
+        self.released(attempt)
+        if (worker := self.workers.get(name)) is not None:
+            worker.active_at = now
+            worker.running = tuple(one for one in worker.running if one != attempt)
 
     def released(self, attempt: Running) -> None:
         """Take note that an attempt has ended."""
@@ -75,11 +91,6 @@ class Situation:
         if known is not None and known.beat.vouched:
             self._held_at[attempt] = now
         return now - self._held_at.setdefault(attempt, now) > self.lease_s
-
-    def active(self, name: str, now: float) -> None:
-        """Take note that a worker began or ended an attempt."""
-        if (worker := self.workers.get(name)) is not None:
-            worker.active_at = now
 
     def sweep(self, now: float) -> Iterator[tuple[str, float]]:
         """Workers that have just become lost, with the seconds of their silence; long-lost ones are forgotten."""
@@ -161,6 +172,12 @@ class Situation:
     def holding_back(self, skill: str) -> bool:
         """Whether a living worker would take this skill, were it not stopped."""
         return any(not w.lost and skill in w.beat.held for w in list(self.workers.values()))
+
+    def keeping_back(self, queue: str) -> bool:
+        """Whether a living worker would read this queue, were it not stopped."""
+        return any(
+            not w.lost and w.beat.available and w.beat.takes(queue, stopped=True) for w in list(self.workers.values())
+        )
 
     def skills(self) -> list[str]:
         """All skills on offer."""

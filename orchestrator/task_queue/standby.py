@@ -34,8 +34,8 @@ _MOST_KNOWN = 10_000
 class Queues(Sender, Protocol):
     """The ordinary way, and what it knows."""
 
-    def quiet(self, dispatch: Dispatch) -> bool:
-        """Whether nothing else waits that it would have to wait for, and nothing limits it."""
+    def quiet(self, dispatch: Dispatch, reads: Callable[[str], bool]) -> bool:
+        """Whether nothing waits in any queue of these, so that nobody is passed over, and nothing limits it."""
 
     def stands_by(self, attempt: AttemptKey) -> bool:
         """Whether the worker that makes this attempt was told to stand by afterwards. Asked once."""
@@ -61,7 +61,7 @@ class StandbySender:
 
     def send(self, dispatch: Dispatch) -> None:
         worker = self._at_hand(dispatch.queue)
-        if worker is None or not self._queues.quiet(dispatch):
+        if worker is None or not self._queues.quiet(dispatch, self._free[worker][1]):
             self._queues.send(dispatch)
             return
         del self._free[worker]
@@ -83,6 +83,9 @@ class StandbySender:
         if (timer := self._given.pop(attempt, None)) is not None:
             timer.cancel()
         self._queues.settled(attempt, queue, priority)
+
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        self._queues.passed(queue, priority, count)
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         self._queues.finished(attempt, worker, reads)

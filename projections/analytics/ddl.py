@@ -21,6 +21,7 @@ TABLES = (
     *("events", "type_minutes", "agent_minutes", "tool_minutes", "spend", "attempts", "missions"),
     *("type_hours", "agent_hours", "tool_hours", "queue_minutes", "queue_hours", "failure_hours"),
     *("slow_hours", "slow_days", "submissions", "started_hours", "spend_minutes", "spend_hours"),
+    *("agent_days", "tool_days", "queue_days", "failure_days", "spend_days", "llm_hours"),
 )
 """What is read; ``<name>_view`` feeds all but the first."""
 _FINAL = ("attempts", "missions")
@@ -29,6 +30,7 @@ WINDOW = 10_000
 _WINDOW_S = 30 * 24 * 3600
 _FILE = re.compile(r"\d{4}_[a-z_]+\.sql")
 _SHARDED = re.compile(r"^-- sharded: (\w+) by (.+)$", re.MULTILINE)
+_BACKFILLED = re.compile(r"^-- backfilled: (\w+) from (\w+) by (\w+)$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
 
@@ -45,6 +47,22 @@ class Layout:
     raw_days: int = 400
     rollup_days: int = 1830
     cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A table that is filled from what is there when its file is applied.
+
+    Attributes:
+        drop: removes what an application that was cut short may have left. The table is dropped and not emptied: rows
+            that such a one still inserts somewhere go with it.
+        months: asks for the months that there is something of, as whole numbers: 202611.
+        by_month: the statement that fills in one month, which stands for ``{month}``.
+    """
+
+    drop: str
+    months: str
+    by_month: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,27 @@ class Migration:
         if layout.cluster is None:
             return done
         return done + [_distributed(table, by, values) for table, by in _SHARDED.findall(text)]
+
+    def backfills(self, database: str, layout: Layout) -> list[Backfill]:
+        """What a store that has events needs besides: ``drop`` before :meth:`statements`, the rest after them."""
+        values = _values(database, layout)
+        # Whole tables are read and written, not the shards' own, for there is one who does this.
+        whole = Template(self.text).substitute(values, local="")
+        made = []
+        for table, source, column in _BACKFILLED.findall(self.text):
+            here = f"{database}.{source}"
+            select = re.search(rf"TO {database}\.{table} AS\n(.+?);\n", whole, re.DOTALL)
+            if select is None:
+                raise ValueError(f"{self.name} has no view that fills {table}")
+            of_month = f"FROM (SELECT * FROM {here} WHERE toYYYYMM({column}) = {{month}})"  # noqa: S608 - names are ours
+            made.append(
+                Backfill(
+                    f"DROP TABLE IF EXISTS {database}.{table}{values['local']} {values['on_cluster']} SYNC",
+                    f"SELECT DISTINCT toYYYYMM({column}) AS month FROM {here} ORDER BY month",  # noqa: S608
+                    f"INSERT INTO {database}.{table} {select[1].replace(f'FROM {here}', of_month)}",
+                )
+            )
+        return made
 
 
 def pointer() -> Migration:

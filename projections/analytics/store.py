@@ -21,7 +21,7 @@ from projections.analytics.ddl import (
     pointer,
     windows,
 )
-from projections.analytics.engine import Engine
+from projections.analytics.engine import Engine, Settings
 from projections.analytics.ranges import Ranges
 from schemas.errors import InvalidInput
 
@@ -29,6 +29,13 @@ _log = logging.getLogger(__name__)
 _DAYS = re.compile(r"toIntervalDay\((\d+)\)")
 _TTL = re.compile(r"\nTTL (.+)\nSETTINGS", re.DOTALL)
 _TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\S+)")
+_BACKFILL: Settings = {
+    "insert_deduplicate": 0,
+    "distributed_foreground_insert": 1,
+    "optimize_aggregation_in_order": 1,
+    "max_bytes_before_external_group_by": 10**9,
+}
+"""Nothing is remembered of it, no shard is left out, and missions are added up day by day, as they lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +139,21 @@ class Store:
         for migration in migrations():
             if migration.name in applied:
                 continue
-            for statement in migration.statements(database, self._layout):
-                self._engine.command(statement)
+            self._apply(migration, database)
             self._engine.command(
                 f"INSERT INTO {database}.migrations (name, digest) VALUES ('{migration.name}', '{migration.digest}')"  # noqa: S608
             )
             _log.info("applied %s to %s", migration.name, database)
+
+    def _apply(self, migration: Migration, database: str) -> None:
+        backfills = migration.backfills(database, self._layout)
+        for backfill in backfills:
+            self._engine.command(backfill.drop)
+        for statement in migration.statements(database, self._layout):
+            self._engine.command(statement)
+        for backfill in backfills:
+            for (month,) in self._engine.query(backfill.months):
+                self._engine.command(backfill.by_month.format(month=month), _BACKFILL)
 
     def _applied(self, database: str) -> dict[str, str]:
         there = f"SELECT 1 FROM system.tables WHERE database = '{database}' AND name = 'migrations'"  # noqa: S608

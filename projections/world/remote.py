@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import structs
 
 from events.services import Services
 from projections.world.queries import RESULTS, Answer, Query
 
 SERVICE = "world.query"
-MSGPACK = "msgpack"
 _MARGIN_S = 5.0
+
+
+class Asked(Query, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A question on its way. ``form``: of the answer."""
+
+    form: Literal["json", "msgpack"] = "json"
 
 
 class RemoteWorld:
@@ -23,7 +29,7 @@ class RemoteWorld:
 
     async def ask(self, query: Query) -> Answer[Any]:
         """See :meth:`projections.world.reader.WorldReader.ask`; raises also Unavailable if nobody serves the world."""
-        question = msgspec.json.encode({**msgspec.to_builtins(query), "form": MSGPACK})
+        question = msgspec.json.encode(Asked(**structs.asdict(query), form="msgpack"))
         patience = query.timeout_s + _MARGIN_S
         parts = [part async for part in self._services.ask(self._tenant, SERVICE, question, timeout_s=patience)]
         answer: Answer[Any] = msgspec.msgpack.decode(b"".join(parts), type=RESULTS[query.about])

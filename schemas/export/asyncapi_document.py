@@ -8,24 +8,33 @@ every event, therefore reading is written once, for ``anyone``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from schemas.export.channels import ANSWER_TO, PARAMETERS, REPLY, Channel, channels
 from schemas.export.messages import messages, schemas
 from schemas.export.shapes import Schema
+from schemas.export.signals import Signal, signals
 
 INTERFACE_VERSION = "1.0.0"
 """Version of the subjects and the envelope. Not the release's: most releases change neither. Types count their own."""
 
 
-def asyncapi() -> Schema:
-    """The whole document as plain JSON values. Raises :class:`UnknownType` for a noun that no role owns."""
-    found = channels()
+def asyncapi(also: Sequence[Signal] = ()) -> Schema:
+    """The whole document as plain JSON values. Raises :class:`UnknownType` for a noun that no role owns.
+
+    Args:
+        also: what travels besides, in shapes from rooms that this one may not import.
+    """
+    beside = [*signals(), *also]
+    found = channels(beside)
     return {
         "asyncapi": "3.0.0",
         "id": "urn:stigmergy:asyncapi",
         "info": {
             "title": "Stigmergy",
             "version": INTERFACE_VERSION,
-            "description": "Events are facts on a log that anyone may read; commands are wishes that may be refused.",
+            "description": "Events are facts on a log that anyone may read; commands are wishes that may be refused. "
+            "Signals and questions are not kept.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/cloudevents+json",
@@ -33,8 +42,8 @@ def asyncapi() -> Schema:
         "channels": {channel.name: channel.document() for channel in found},
         "operations": _operations(found),
         "components": {
-            "schemas": schemas(),
-            "messages": messages(),
+            "schemas": schemas(beside),
+            "messages": messages(beside),
             "parameters": {name: {"description": text} for name, text in PARAMETERS.items()},
         },
     }
@@ -44,7 +53,7 @@ def _server() -> Schema:
     return {
         "host": "{host}:{port}",
         "protocol": "nats",
-        "description": "A NATS server with JetStream: the streams EVENTS and COMMANDS.",
+        "description": "A NATS server with JetStream: the streams EVENTS, COMMANDS and DEAD_LETTERS, a bucket LEADERS.",
         "variables": {"host": {"default": "localhost"}, "port": {"default": "4222"}},
     }
 
@@ -52,10 +61,11 @@ def _server() -> Schema:
 def _operations(found: list[Channel]) -> dict[str, Schema]:
     operations: dict[str, Schema] = {}
     for channel in found:
-        if channel.name == REPLY:  # replying is part of the operations that ask
+        if channel.address is None:  # replying is part of the operations that ask
             continue
-        operations[f"{channel.sender}.send.{channel.name}"] = _operation("send", channel.sender, channel)
-        operations[f"{channel.receiver}.receive.{channel.name}"] = _operation("receive", channel.receiver, channel)
+        for action, roles in (("send", channel.senders), ("receive", channel.receivers)):
+            for role in roles:
+                operations[f"{role}.{action}.{channel.name}"] = _operation(action, role, channel)
     return dict(sorted(operations.items()))
 
 
@@ -66,10 +76,11 @@ def _operation(action: str, role: str, channel: Channel) -> Schema:
         "messages": [{"$ref": f"#/channels/{channel.name}/messages/{name}"} for name in channel.messages],
         "tags": [{"name": str(role)}],
     }
-    if channel.name.startswith("commands."):
+    if channel.reply:
         operation["reply"] = {
-            "address": {"location": f"$message.header#/{ANSWER_TO}"},
-            "channel": {"$ref": f"#/channels/{REPLY}"},
-            "messages": [{"$ref": f"#/channels/{REPLY}/messages/{REPLY}"}],
+            "channel": {"$ref": f"#/channels/{channel.reply}"},
+            "messages": [{"$ref": f"#/channels/{channel.reply}/messages/{channel.reply}"}],
         }
+    if channel.reply == REPLY:  # answers to questions go to the reply subject of NATS
+        operation["reply"]["address"] = {"location": f"$message.header#/{ANSWER_TO}"}
     return operation

@@ -7,6 +7,8 @@ for, and in draft 2020-12: no ``$defs``, and nothing that matters beside a ``$re
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -17,7 +19,8 @@ from schemas.events.registry import payload_types
 from schemas.export.channels import ANSWER_TO, REPLY, nouns
 from schemas.export.documents import ENVELOPE, command_types, put_beside
 from schemas.export.envelopes import envelope_schema, event_schema
-from schemas.export.shapes import Schema, definitions, require
+from schemas.export.shapes import Schema, definitions, of_structs, require
+from schemas.export.signals import BYTES, Described, Signal, structs_of
 from schemas.ownership import UNFRAMED
 from schemas.subjects import FRAMED
 
@@ -26,7 +29,7 @@ JSON = "application/json"
 ORDER = "attempt.order"
 
 
-def schemas() -> dict[str, Schema]:
+def schemas(signals: Sequence[Signal]) -> dict[str, Schema]:
     """Everything under ``components/schemas``: payloads under their class's name, events under ``event.<type>``."""
     kinds, commands = payload_types(), command_types()
     every: list[type[BaseModel]] = [*kinds.values(), *commands.values(), CommandReply, AttemptOrder]
@@ -39,10 +42,12 @@ def schemas() -> dict[str, Schema]:
         mandatory = bool(named[_name(data)].get("required"))
         event = event_schema(kind, {"$ref": f"{PLACE}/{ENVELOPE}"}, data, data_required=mandatory)
         put_beside(named, f"event.{name}", event)
+    for name, struct in of_structs(structs_of(signals), PLACE).items():
+        put_beside(named, name, struct)
     return dict(sorted(named.items()))
 
 
-def messages() -> dict[str, Schema]:
+def messages(signals: Sequence[Signal]) -> dict[str, Schema]:
     """Everything under ``components/messages``, by the names that the channels use."""
     kinds, commands = payload_types(), command_types()
     references, _ = definitions([*kinds.values(), *commands.values(), CommandReply, AttemptOrder], PLACE)
@@ -56,7 +61,27 @@ def messages() -> dict[str, Schema]:
     found[REPLY] = _message(REPLY, JSON, _summary(CommandReply), references[CommandReply])
     about = f"{_summary(AttemptOrder)} It travels through the Celery queue of its skill, not through NATS."
     found[ORDER] = _message(ORDER, JSON, about, references[AttemptOrder])
+    for signal in signals:
+        found[signal.name] = _of_signal(signal.name, signal, signal.says, signal.about)
+        if signal.answers is not None:
+            name = f"{signal.name}.answer"
+            found[name] = _of_signal(name, signal, signal.answers, f"Of an answer: {signal.parts}.")
     return dict(sorted(found.items()))
+
+
+def _of_signal(name: str, signal: Signal, shapes: Sequence[Described], about: str) -> Schema:
+    payloads = [_payload(shape) for shape in shapes]
+    if not payloads:
+        payloads = [{} if signal.form == BYTES else {"const": "", "description": "Empty."}]
+    message = _message(name, signal.form, about, payloads[0] if len(payloads) == 1 else {"oneOf": payloads})
+    return message | ({"headers": signal.headers} if signal.headers else {})
+
+
+def _payload(shape: Any) -> Schema:
+    """A reference to a class's schema, or a schema in which classes may stand for references."""
+    if isinstance(shape, dict):
+        return {key: _payload(value) if key == "items" else value for key, value in shape.items()}
+    return {"$ref": f"{PLACE}/{shape.__name__}"}
 
 
 def _frame(noun: str) -> Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
@@ -35,6 +36,26 @@ def of_model(model: type[BaseModel]) -> Schema:
     """The schema of one model with everything it refers to under ``$defs``."""
     references, named = definitions([model], "#/$defs")
     return {**references[model], "$defs": named}
+
+
+def of_structs(structs: Sequence[type[msgspec.Struct]], place: str) -> dict[str, Schema]:
+    """The schemas of msgspec's shapes and of all they use, by name. ``place``: as for :func:`definitions`."""
+    _, named = msgspec.json.schema_components(structs, ref_template=f"{place}/{{name}}")
+    _plain_arrays(named)
+    return named
+
+
+def _plain_arrays(named: dict[str, Schema]) -> None:
+    """Say of fields in an array what means the same in both drafts: which types there are, but not at which place."""
+    for node in list(nodes(named)):
+        if "prefixItems" in node:
+            kinds = node.pop("prefixItems")
+            node["description"] = f"{node.get('description', '')} Fields, in this order: {_told(kinds)}".strip()
+            node["items"] = {"anyOf": [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]}
+
+
+def _told(kinds: Sequence[Schema]) -> str:
+    return ", ".join(str(kind.get("type") or kind.get("$ref", "").rpartition("/")[2] or "any") for kind in kinds)
 
 
 def _plain_unions(named: dict[str, Schema]) -> None:

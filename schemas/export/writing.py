@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -13,15 +13,17 @@ from schemas.errors import InvalidInput
 from schemas.export.asyncapi_document import asyncapi
 from schemas.export.documents import json_schemas
 from schemas.export.shapes import Schema
+from schemas.export.signals import Signal
 
 ASYNCAPI_FILE = "asyncapi.yaml"
 
 
-def write_all(folder: Path, also: Mapping[str, Schema] | None = None) -> list[Path]:
+def write_all(folder: Path, also: Mapping[str, Schema] | None = None, signals: Sequence[Signal] = ()) -> list[Path]:
     """Write every schema and the AsyncAPI document into ``folder``, which is made if it is missing.
 
     Args:
         also: further schemas by file name, from rooms that this one may not import.
+        signals: what travels besides, from such rooms, for the AsyncAPI document.
 
     Returns the paths in alphabetical order. Other files in the folder are left alone. Raises :class:`InvalidInput` if
     a further schema has the name of one of ours.
@@ -31,7 +33,9 @@ def write_all(folder: Path, also: Mapping[str, Schema] | None = None) -> list[Pa
         if name in documents or name == ASYNCAPI_FILE:
             raise InvalidInput(f"a schema file {name!r} exists already", hint="give the further schema its own name")
         documents[name] = schema
-    texts = {name: _as_json(schema) for name, schema in documents.items()} | {ASYNCAPI_FILE: _as_yaml(asyncapi())}
+    texts = {name: _as_json(schema) for name, schema in documents.items()} | {
+        ASYNCAPI_FILE: _as_yaml(asyncapi(signals))
+    }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")

@@ -19,7 +19,7 @@ def export(
         "stigmergy-schemas"
     ),
 ) -> None:
-    """Write JSON Schemas of all events and commands, and an AsyncAPI document.
+    """Write JSON Schemas of all events and commands, and an AsyncAPI document of all that travels.
 
     Any NATS client in any language can take part with them.
 
@@ -30,11 +30,12 @@ def export(
     """
     from schemas.errors import InvalidInput
     from schemas.export import write_all
+    from stigmergy.questions import questions
 
     if (folder / "__init__.py").exists():
         raise InvalidInput(f"{folder} is a Python package, not a place for generated files", hint="name another folder")
     try:
-        paths = write_all(folder)
+        paths = write_all(folder, signals=questions())
     except OSError as error:
         raise InvalidInput(f"cannot write into {folder}: {error.strerror}", hint="name another folder") from error
     typer.echo(f"wrote {len(paths)} files into {folder}")

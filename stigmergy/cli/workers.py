@@ -62,6 +62,7 @@ def start(
     Scaling out is starting the same command on another machine, with STIGMERGY_NATS_URL and STIGMERGY_REDIS_URL set.
 
     In a pool of threads an attempt that hangs in C code is not ended when it should stop: only processes can be ended.
+    Nor can anybody tell whose memory it is: tasks that limit theirs (max_memory) go to other pools, if there are any.
 
     \b
     Examples:
@@ -108,6 +109,8 @@ def _run(
     registry = Registry(imports, skills)
     if pool is Pool.AUTO:
         pool = Pool.THREADS if registry.nature == "io" else Pool.PREFORK
+    if pool is Pool.THREADS:
+        typer.echo("threads: max_memory holds for programs in a sandbox only, see stig workers start --help", err=True)
     if sandbox is not None:
         backend(sandbox)
     settings = Settings()

@@ -24,7 +24,7 @@ AGENTS = str(Path(__file__).with_name("handing.py"))
 
 @pytest.fixture(scope="module")
 def module_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    for made in _stack(tmp_path_factory.mktemp("handing"), split=True, pools=(), grace_s=2.0):
+    for made in _stack(tmp_path_factory.mktemp("handing"), split=True, pools=(), grace_s=8.0):
         made.pool(1, imports=(AGENTS,), name="givers", skills=["give", "ping"])
         made.pool(1, imports=(AGENTS,), name="takers", skills=["take", "pong"])
         made.await_ready()

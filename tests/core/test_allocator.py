@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue import floor as floors
-from orchestrator.task_queue.allocation import Allocation, allocate
+from orchestrator.task_queue.allocation import Allocation, allocate, is_bound
 from orchestrator.task_queue.floor import Floor
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.scoring import Group, weigh
@@ -21,7 +21,7 @@ from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.llm import LlmCompleted
 from schemas.events.task import TaskReady
 from schemas.events.world import WorldViolated
-from schemas.expectations import Observation, Violation
+from schemas.expectations import MaxMemory, Observation, Violation
 from schemas.plan import Prefer
 from schemas.requirements import profile, queue_of
 from schemas.signals import Heartbeat, Running
@@ -30,14 +30,17 @@ TREE = {"tree": "a" * 40, "packs": []}
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def beat(name: str, host: str, *, busy: int = 0, deprecated: str | None = None, named: bool = True) -> Heartbeat:
+def beat(
+    name: str, host: str, *, busy: int = 0, deprecated: str | None = None, named: bool = True, kind: str = "prefork"
+) -> Heartbeat:
     old = {"paint": deprecated} if deprecated is not None else {}
     return Heartbeat(
         worker=name,
         host=host,
         skills=("paint",),
         running=tuple(Running("t", "m", f"{name}-{number}", 1) for number in range(busy)),
-        profile=profile(host, {}, {}, old) if named else "",
+        kind=kind,
+        profile=profile(host, {}, {}, old, kind=kind) if named else "",
         deprecated=old,
     )
 
@@ -187,6 +190,30 @@ def test_a_warm_host_is_preferred_while_it_is_idle() -> None:
     busy = heard(beat("v", "h1", busy=1), beat("w", "h2"))
     busy.experience.has_tree("h1", TREE)
     assert queue_of("paint", cold) != chosen(busy, ready(workspace=TREE)).queue == "stig.paint"
+
+
+def test_what_limits_memory_goes_to_processes_if_there_are_any() -> None:
+    limited = ready().model_copy(update={"expects": (MaxMemory(megabytes=100),)})
+    thread, process = beat("v", "h1", kind="threads"), beat("w", "h1", busy=1)
+    mixed = chosen(heard(thread, process), limited)
+    assert mixed.queue == queue_of("paint", process.profile)
+    assert not thread.takes(mixed.queue)
+    assert "1 of 2 workers that offer paint can hold its max_memory, which threads cannot" in mixed.because
+    assert not mixed.warning
+    assert chosen(heard(thread, process), ready()).queue == "stig.paint"
+    assert chosen(heard(process, beat("x", "h2")), limited).queue == "stig.paint"  # all of them can
+    assert (is_bound(limited), is_bound(ready())) == (True, False)
+
+
+def test_where_there_are_only_threads_it_is_said_that_memory_is_not_held() -> None:
+    limited = ready().model_copy(update={"expects": (MaxMemory(megabytes=100),)})
+    threads = [beat("v", "h1", kind="threads"), beat("w", "h2", kind="threads")]
+    alone = chosen(heard(*threads), limited)
+    assert alone.queue == "stig.paint"
+    assert "max_memory holds for programs in a sandbox only" in alone.warning
+    old = chosen(heard(beat("v", "h1", kind="threads", deprecated="use paint-2")), limited)
+    assert old.warning.startswith("paint is deprecated by everybody")
+    assert "max_memory holds" in old.warning
 
 
 def test_what_is_deprecated_is_asked_only_where_nobody_else_offers_it() -> None:

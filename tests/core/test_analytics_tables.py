@@ -58,6 +58,24 @@ def test_a_cluster_has_replicated_shards_and_one_table_over_them() -> None:
     assert all("non_replicated" not in each for each in made)
 
 
+def test_what_is_filled_from_what_is_there_is_made_anew_first() -> None:
+    [days] = [each for each in migrations() if each.name == "0005_days"]
+    one, many = days.backfills("db", ONE), days.backfills("db", MANY)
+    assert len(one) == len(many) == days.text.count("\n-- backfilled: ")
+    filled = [re.match(r"DROP TABLE IF EXISTS db\.(\w+) +SYNC", each.drop) for each in one]
+    assert {found[1] for found in filled if found} == set(
+        re.findall(r"TABLE IF NOT EXISTS \S+\.(\w+)\$local", days.text)
+    )
+    for each, clustered in zip(one, many, strict=True):
+        # The months are those of the table that the view reads.
+        source = re.fullmatch(r"SELECT DISTINCT toYYYYMM\((\w+)\) AS month FROM (db\.\w+) ORDER BY month", each.months)
+        assert source is not None
+        assert f"FROM (SELECT * FROM {source[2]} WHERE toYYYYMM({source[1]}) = {{month}})\nGROUP BY" in each.by_month
+        # One process fills the shards by way of the tables over them; what is dropped is on every server.
+        assert (clustered.months, clustered.by_month) == (each.months, each.by_month)
+        assert re.match(r"DROP TABLE IF EXISTS db\.\w+_local ON CLUSTER 'main' SYNC", clustered.drop)
+
+
 def test_names_cannot_smuggle_statements() -> None:
     for name in ("a b", "a;DROP", "", "1a", "a" * 64):
         with pytest.raises(InvalidInput, match="cannot be the name"):

@@ -17,42 +17,47 @@ from schemas.events.task import TaskReady
 from schemas.replicas import QueueDemand
 from schemas.signals import Heartbeat
 
-demands = st.lists(
-    st.builds(
-        QueueDemand,
-        st.integers(1, 3),
-        st.dictionaries(st.sampled_from(("acme", "beta", "gamma")), st.floats(0.01, 100), min_size=1),
-    ),
+one_manager = st.dictionaries(
+    st.integers(1, 3),
+    st.dictionaries(st.sampled_from(("acme", "beta", "gamma")), st.floats(0.01, 100), min_size=1),
     min_size=1,
-    max_size=5,
-)
+).map(lambda levels: tuple(QueueDemand(priority, weights) for priority, weights in levels.items()))
+demands = st.lists(one_manager, min_size=1, max_size=5)
 
 
-@given(demands)
-def test_the_shares_of_all_are_the_whole(wanted: list[QueueDemand]) -> None:
-    shares = [share_of(one, [other for other in wanted if other is not one]) for one in wanted]
+@given(demands, st.sampled_from((1.0, 2.0, 10.0)))
+def test_the_shares_of_all_are_the_whole(wanted: list[tuple[QueueDemand, ...]], step: float) -> None:
+    shares = [share_of(one, [*wanted[:number], *wanted[number + 1 :]], step=step) for number, one in enumerate(wanted)]
     assert sum(shares) == pytest.approx(1.0)
+    assert all(share > 0 for share in shares), "nobody starves"
 
 
 def test_missions_of_one_tenant_share_by_weight_over_managers() -> None:
-    mine, other = QueueDemand(5, {"acme": 1.0}), QueueDemand(5, {"acme": 3.0})
+    mine, other = (QueueDemand(5, {"acme": 1.0}),), (QueueDemand(5, {"acme": 3.0}),)
     assert share_of(mine, [other]) == pytest.approx(0.25)
 
 
 def test_a_tenant_with_missions_everywhere_gets_no_more_than_one_with_a_single_one() -> None:
-    crowd, single = QueueDemand(5, {"acme": 10.0}), QueueDemand(5, {"acme": 10.0, "beta": 1.0})
+    crowd, single = (QueueDemand(5, {"acme": 10.0}),), (QueueDemand(5, {"acme": 10.0, "beta": 1.0}),)
     assert share_of(crowd, [single]) == pytest.approx(0.25)  # half of acme's half
     assert share_of(single, [crowd]) == pytest.approx(0.75)
     weights = {"acme": 1.0, "beta": 3.0}
     assert share_of(crowd, [single], weights.__getitem__) == pytest.approx(0.125)
 
 
-def test_what_is_less_urgent_waits_and_one_alone_has_all() -> None:
-    urgent, rest = QueueDemand(9, {"acme": 1.0}), QueueDemand(5, {"beta": 1.0})
-    assert share_of(rest, [urgent]) == 0.0
-    assert share_of(urgent, [rest]) == 1.0
+def test_priorities_share_by_their_turns_and_one_alone_has_all() -> None:
+    urgent, rest = (QueueDemand(9, {"acme": 1.0}),), (QueueDemand(5, {"beta": 1.0}),)
+    assert share_of(rest, [urgent]) == pytest.approx(1 / 17)
+    assert share_of(urgent, [rest]) == pytest.approx(16 / 17)
+    assert share_of(rest, [urgent], step=1.0) == 0.5
     assert share_of(rest, []) == 1.0
-    assert share_of(None, [urgent]) == 0.5
+    assert share_of((), [urgent]) == 0.5
+
+
+def test_what_both_want_with_a_priority_is_shared_within_its_turns() -> None:
+    both, rest = (QueueDemand(7, {"acme": 1.0}), QueueDemand(6, {"acme": 1.0})), (QueueDemand(6, {"acme": 3.0}),)
+    assert share_of(rest, [both]) == pytest.approx(1 / 3 * 3 / 4)
+    assert share_of(both, [rest]) == pytest.approx(2 / 3 + 1 / 3 * 1 / 4)
 
 
 def _floor(mission: str, stage: Stage, weight: float, priority: int = 5) -> Floor:
@@ -62,14 +67,14 @@ def _floor(mission: str, stage: Stage, weight: float, priority: int = 5) -> Floo
     return Floor("acme", mission, floor.attempts.set("t", opened), weight=weight)
 
 
-def test_demand_is_what_was_dispatched_and_not_claimed_with_the_highest_priority() -> None:
+def test_demand_is_what_was_dispatched_and_not_claimed() -> None:
     floors = [
         _floor("a", Stage.DISPATCHED, 1.0),
         _floor("b", Stage.DISPATCHED, 2.0),
         _floor("c", Stage.STARTED, 4.0),
         _floor("d", Stage.DISPATCHED, 8.0, priority=3),
     ]
-    assert demand_of(floors) == {"stig.s": QueueDemand(5, {"acme": 3.0})}
+    assert demand_of(floors) == {"stig.s": (QueueDemand(5, {"acme": 3.0}), QueueDemand(3, {"acme": 8.0}))}
 
 
 def test_backlogs_add_up() -> None:
@@ -89,7 +94,7 @@ def test_buckets_of_several_managers_give_the_rate_together() -> None:
             bucket.take(count)
             given_out += count
     assert given_out == pytest.approx(100, abs=3)
-    assert Bucket(rate=10.0, filled_at=0.0, tokens=0.0).next_s(0.0) > 0
+    assert Bucket(rate=10.0, filled_at=0.0, tokens=0.0).next_s(1e-9) == 0.5  # shares change: it looks again
 
 
 def test_a_worker_that_is_busy_for_other_managers_is_not_idle() -> None:

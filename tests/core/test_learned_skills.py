@@ -47,13 +47,13 @@ def test_what_one_process_learns_the_others_of_its_pool_know(module: str) -> Non
     one, other = Registry((module,), ("paint",)), Registry((module,), ("paint",))
     for registry in (one, other):
         registry.share(notebook)
-    before = one.profile({})
+    before = one.profile({}, "prefork")
     assert one.learn(card("gild"))
     assert not one.learn(card("gild"))
     assert other.for_skill("gild").name == "painter"
     assert other.skills == ("gild", "paint")
     assert [c.learned for c in other.cards] == [True, False]
-    assert one.profile({}) == before == other.profile({})
+    assert one.profile({}, "prefork") == before == other.profile({}, "prefork")
     late = Registry((module,), ("paint",))
     late.share(notebook)
     assert "gild" in late.skills
@@ -76,8 +76,8 @@ def test_a_skill_of_somebody_else_is_not_learned(module: str) -> None:
 
 def test_a_deprecated_skill_is_not_read_from_the_queue_for_everybody(module: str) -> None:
     registry = Registry((module,), ("paint", "paint-old"))
-    own = registry.profile({})
-    assert registry.queues({}) == (queue_of("paint"), queue_of("paint", own), queue_of("paint-old", own))
+    own = registry.profile({}, "prefork")
+    assert registry.queues({}, "prefork") == (queue_of("paint"), queue_of("paint", own), queue_of("paint-old", own))
     assert registry.deprecated == {"paint-old": "use paint"}
     assert {c.id: c.deprecated for c in registry.cards} == {"paint": "", "paint-old": "use paint"}
 

@@ -50,6 +50,8 @@ def test_a_plan_with_nonsense_is_refused(wrong: dict[str, Value]) -> None:
 def test_profiles_tell_what_differs_and_nothing_else() -> None:
     one = profile("h1", {"a": "1", "b": "2"}, {})
     assert one == profile("h1", {"b": "2", "a": "1"}, {})
+    assert one == profile("h1", {"a": "1", "b": "2"}, {}, kind="prefork")
+    assert one != profile("h1", {"a": "1", "b": "2"}, {}, kind="threads")
     assert (
         len(
             {one, profile("h2", {"a": "1", "b": "2"}, {}), profile("h1", {"a": "1"}, {}), profile("h1", {}, {"s": "2"})}

@@ -29,13 +29,16 @@ from schemas.export.channels import ANSWER_TO, PARAMETERS, REPLY
 from schemas.export.documents import command_types, put_beside
 from schemas.export.envelopes import RULES
 from schemas.export.shapes import nodes
+from schemas.export.signals import signals
 from schemas.ids import token, uuid7
 from schemas.ownership import OWNERS, UNFRAMED
+from stigmergy.questions import questions
 
 TYPES = payload_types()
 COMMANDS = command_types()
 SCHEMAS = json_schemas()
-DOCUMENT = json.loads(json.dumps(asyncapi()))
+SIGNALS = [*signals(), *questions()]
+DOCUMENT = json.loads(json.dumps(asyncapi(questions())))
 NOUNS = sorted({name.partition(".")[0] for name in TYPES})
 
 
@@ -305,8 +308,10 @@ def test_addresses_of_frames_and_commands_are_the_subjects_of_the_code() -> None
 
 def test_channels_are_exactly_those_of_the_types_nouns_and_commands() -> None:
     frame_channels = {f"{noun}._" for noun in set(NOUNS) - UNFRAMED}
-    assert set(DOCUMENT["channels"]) == set(TYPES) | frame_channels | {f"commands.{v}" for v in COMMANDS} | {REPLY}
-    addresses = [channel["address"] for channel in DOCUMENT["channels"].values()]
+    commands = {f"commands.{v}" for v in COMMANDS} | {REPLY}
+    beside = {one.name for one in SIGNALS} | {f"{one.name}.answer" for one in SIGNALS if one.answers is not None}
+    assert set(DOCUMENT["channels"]) == set(TYPES) | frame_channels | commands | beside
+    addresses = [channel["address"] for channel in DOCUMENT["channels"].values() if channel["address"]]
     assert len(set(addresses)) == len(addresses)
 
 
@@ -338,15 +343,19 @@ def test_operations_use_messages_of_existing_channels() -> None:
                 assert resolve(DOCUMENT, message["$ref"]), name
 
 
-def test_every_channel_has_one_sender_and_it_is_the_owner() -> None:
+def test_events_and_commands_have_one_sender_and_it_is_the_owner() -> None:
     senders: dict[str, list[str]] = {}
     for operation in DOCUMENT["operations"].values():
         assert operation["action"] in ("send", "receive")
         if operation["action"] == "send":
             role = operation["tags"][0]["name"]
             senders.setdefault(operation["channel"]["$ref"].removeprefix("#/channels/"), []).append(role)
-    assert set(senders) == set(DOCUMENT["channels"]) - {REPLY}
+    assert set(senders) == {name for name, channel in DOCUMENT["channels"].items() if channel["address"]}
+    signals_ = {one.name: one for one in SIGNALS}
     for channel, roles in senders.items():
+        if channel in signals_:
+            assert sorted(roles) == sorted(signals_[channel].senders), channel
+            continue
         noun = channel.partition(".")[0]
         assert roles == (["client"] if noun == "commands" else [OWNERS[noun]]), channel
 

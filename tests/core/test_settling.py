@@ -39,6 +39,9 @@ class Sender:
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self.settled_.append(attempt)
 
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        """Of no interest."""
+
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Of no interest."""
 

@@ -24,13 +24,13 @@ def dispatch(task: str, queue: str = "stig.code") -> Dispatch:
 
 
 class Queues:
-    """The ordinary way, which notes what goes it. ``busy``: something else waits."""
+    """The ordinary way, which notes what goes it. ``busy``: the queue in which something else waits."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.settled_: list[str] = []
         self.told: set[AttemptKey] = set()
-        self.busy = False
+        self.busy = ""
         self.closed = False
 
     def send(self, dispatch: Dispatch) -> None:
@@ -42,11 +42,14 @@ class Queues:
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         self.settled_.append(attempt[2])
 
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        """Of no interest."""
+
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Of no interest."""
 
-    def quiet(self, dispatch: Dispatch) -> bool:
-        return not self.busy
+    def quiet(self, dispatch: Dispatch, reads: Callable[[str], bool]) -> bool:
+        return not reads(self.busy)
 
     def stands_by(self, attempt: AttemptKey) -> bool:
         return attempt in self.told
@@ -109,7 +112,7 @@ async def test_else_the_order_goes_the_ordinary_way(bench: Bench, why: str) -> N
         "one", told=why != "it was not told to", reads="stig.test" if why == "another skill" else "stig.code"
     )
     bench.now += STANDBY_S if why == "it has waited long enough" else 0.0
-    bench.queues.busy = why == "others wait"
+    bench.queues.busy = "stig.code" if why == "others wait" else "stig.elsewhere"
     bench.sender.send(dispatch("two"))
     await asyncio.sleep(0)
     assert (bench.heard, bench.queues.sent) == ([], ["two"])

@@ -71,9 +71,32 @@ def test_who_has_died_is_lost_at_once_and_does_not_come_back() -> None:
     assert list(situation.sweep(100.4)) == []
 
 
+def test_what_a_worker_has_in_hand_is_known_before_its_next_heartbeat() -> None:
+    situation = heard(Heartbeat(worker="w"))
+    situation.began("w", BUSY[0], 100.0)
+    assert situation.workers["w"].running == BUSY
+    situation.ended("w", BUSY[0], 100.2)
+    assert situation.workers["w"].running == ()
+    situation.hear(Heartbeat(worker="w", running=BUSY), 100.5)
+    situation.ended("w", BUSY[0], 100.6)
+    assert situation.workers["w"].running == ()
+
+
+def test_who_is_only_stopped_has_not_left_its_queue() -> None:
+    beat = Heartbeat(worker="w", skills=("sing",), held=("paint",), profile="p")
+    situation = heard(beat)
+    for queue in ("stig.paint", "stig.paint@p"):
+        assert situation.reading(queue) == []
+        assert situation.keeping_back(queue)
+    assert not situation.keeping_back("stig.paint@q")
+    situation.hear(structs.replace(beat, gone=True), 100.1)
+    list(situation.sweep(100.2))
+    assert not situation.keeping_back("stig.paint@p")
+
+
 def test_silence_while_nobody_listened_is_excused() -> None:
     situation = heard(Heartbeat(worker="w", running=BUSY))
-    situation.holds(BUSY[0], 100.0)
+    situation.began("w", BUSY[0], 100.0)
     situation.excuse(4.0, 104.5)
     assert list(situation.sweep(104.5)) == []
     assert not situation.has_dropped(BUSY[0], "w", 104.5)
@@ -83,7 +106,7 @@ def test_silence_while_nobody_listened_is_excused() -> None:
 
 def test_a_witness_does_not_know_what_is_in_hand() -> None:
     situation = heard(Heartbeat(worker="w"))
-    situation.holds(BUSY[0], 100.0)
+    situation.began("w", BUSY[0], 100.0)
     situation.hear(Heartbeat(worker="w", vouched=True), 104.0)
     assert not situation.has_dropped(BUSY[0], "w", 104.0)
     situation.hear(Heartbeat(worker="w"), 105.0)

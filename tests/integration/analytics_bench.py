@@ -162,12 +162,14 @@ async def server(folder: Path, port: int = 0) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def asked(url: str, sql: str) -> list[tuple[Any, ...]]:
-    engine = ServerEngine(url)
+async def asked(where: str | ServerEngine, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a question. ``where``: the URL of a server, or a client of it."""
+    engine = ServerEngine(where) if isinstance(where, str) else where
     try:
         return [tuple(row) for row in await asyncio.to_thread(engine.query, sql)]
     finally:
-        engine.close()
+        if engine is not where:
+            engine.close()
 
 
 async def database(url: str) -> str:
@@ -180,17 +182,20 @@ async def judged(url: str, log: Log, last: int | None = None) -> int:
     """Every event of the log is a row, once; every rollup is what its view makes of the rows. Returns how many rows."""
     where = await database(url)
     expected = sorted([(e.sequence, e.index, e.id, e.type) async for e in log.read(Window(last=last))])
-    assert sorted(await asked(url, f"SELECT sequence, idx, id, type FROM {where}.events")) == expected
-    for table in TABLES[1:]:
-        assert await _rollup(url, where, table) == await _recomputed(url, where, table), table
+    engine = ServerEngine(url)
+    try:
+        assert sorted(await asked(engine, f"SELECT sequence, idx, id, type FROM {where}.events")) == expected
+        for table in TABLES[1:]:
+            shown = await _columns(engine, where, table)
+            rollup = await asked(engine, f"SELECT {shown} FROM {where}.{table} FINAL ORDER BY ALL")
+            assert rollup == await asked(engine, f"SELECT {shown} FROM ({_view(where, table)}) ORDER BY ALL"), table
+    finally:
+        engine.close()
     return len(expected)
 
 
-async def _rollup(url: str, where: str, table: str) -> list[tuple[Any, ...]]:
-    return await asked(url, f"SELECT {await _columns(url, where, table)} FROM {where}.{table} FINAL ORDER BY ALL")
-
-
-async def _recomputed(url: str, where: str, table: str) -> list[tuple[Any, ...]]:
+def _view(where: str, table: str) -> str:
+    """What the view of a table selects."""
     begin = f"CREATE MATERIALIZED VIEW IF NOT EXISTS {where}.{table}_view  TO {where}.{table} AS\n"
     [select] = [
         statement.removeprefix(begin)
@@ -198,24 +203,25 @@ async def _recomputed(url: str, where: str, table: str) -> list[tuple[Any, ...]]
         for statement in migration.statements(where, Layout())
         if statement.startswith(begin)
     ]
-    return await asked(url, f"SELECT {await _columns(url, where, table)} FROM ({select}) ORDER BY ALL")
+    return select
 
 
-async def _columns(url: str, where: str, table: str) -> str:
-    found = await asked(url, f"SELECT name, type FROM system.columns WHERE database = '{where}' AND table = '{table}'")
+async def _columns(engine: ServerEngine, where: str, table: str) -> str:
+    asking = f"SELECT name, type FROM system.columns WHERE database = '{where}' AND table = '{table}'"
     shown = [
         f"finalizeAggregation({name})" if kind.startswith("AggregateFunction(") else f"toString({name})"
-        for name, kind in found
+        for name, kind in await asked(engine, asking)
     ]
     return ", ".join(shown)
 
 
 @asynccontextmanager
 async def role(
-    log: Log, url: str, layout: Layout | None = None, limits: Limits = QUICK
+    log: Log, where: str | ServerEngine, layout: Layout | None = None, limits: Limits = QUICK
 ) -> AsyncIterator[AnalyticsRole]:
-    """A sink in this process, over HTTP; raises what ends it."""
-    made, ready = AnalyticsRole(log, ServerEngine(url), writer="test", layout=layout, limits=limits), asyncio.Event()
+    """A sink in this process, over HTTP; raises what ends it. ``where``: the URL of a server, or a client of it."""
+    engine = ServerEngine(where) if isinstance(where, str) else where
+    made, ready = AnalyticsRole(log, engine, writer="test", layout=layout, limits=limits), asyncio.Event()
     running = asyncio.create_task(made.run(ready))
     waiting = asyncio.create_task(ready.wait())
     await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)

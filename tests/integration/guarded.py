@@ -15,7 +15,7 @@ from pathlib import Path
 from nats.aio.client import Client
 
 from events.jetstream import connect
-from stigmergy.deploy.nats_permissions import Grant, grants
+from stigmergy.deploy.nats_permissions import Grant, grants, render, tenant_grant
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "infra" / "nats"
@@ -41,8 +41,11 @@ class Connected:
     refused: list[str]
 
 
-def started(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """The committed configuration; only its addresses and its folder are this machine's."""
+def started(
+    binary: Path, folder: Path, port: int, *, tenants: tuple[str, ...] = (), blobs: bool = False
+) -> subprocess.Popen[bytes]:
+    """The committed configuration, with ``tenants`` one with users for them; only its addresses and its folder are this
+    machine's."""
     text = (CONFIG / "nats.conf").read_text(encoding="utf-8")
     for there, here in (
         ('"0.0.0.0:4222"', f'"127.0.0.1:{port}"'),
@@ -52,10 +55,12 @@ def started(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
         assert there in text
         text = text.replace(there, here)
     (folder / "nats.conf").write_text(text, encoding="utf-8")
-    (folder / "authorization.conf").write_bytes((CONFIG / "authorization.conf").read_bytes())
+    committed = (CONFIG / "authorization.conf").read_text(encoding="utf-8")
+    users = render(tenants, blobs=blobs) if tenants else committed
+    (folder / "authorization.conf").write_text(users, encoding="utf-8")
     log = folder / "nats.log"
     process = subprocess.Popen(
-        [binary, "--config", folder / "nats.conf", "--log", log], env={**os.environ, **variables(PASSWORD)}
+        [binary, "--config", folder / "nats.conf", "--log", log], env={**os.environ, **variables(PASSWORD, tenants)}
     )
     deadline = time.monotonic() + 15
     while "Server is ready" not in (log.read_text() if log.exists() else ""):
@@ -67,8 +72,9 @@ def started(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
     return process
 
 
-def variables(password: str) -> Mapping[str, str]:
-    passwords = {grant.password_variable: f'"{password}"' for grant in (*grants(), Grant("operator", (), ()))}
+def variables(password: str, tenants: tuple[str, ...] = ()) -> Mapping[str, str]:
+    every = (*grants(), Grant("operator", (), ()), *map(tenant_grant, tenants))
+    passwords = {grant.password_variable: f'"{password}"' for grant in every}
     return {"NATS_SERVER_NAME": '"nats"', "NATS_MAX_FILE_STORE": "1GB", **passwords}
 
 

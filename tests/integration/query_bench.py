@@ -91,7 +91,10 @@ SELECT (SELECT count() FROM events) AS events, (SELECT sum(events) FROM type_hou
     (SELECT sum(calls) FROM spend_minutes) AS spend_minutes, (SELECT sum(calls) FROM spend) AS spend,
     (SELECT count() FROM submissions) AS submissions, (SELECT uniqExact(mission) FROM missions) AS missions,
     (SELECT uniqExact((mission, task)) FROM attempts) AS tasks, (SELECT uniqExact(skill) FROM slow_days) AS slow,
-    (SELECT uniqExact(type) FROM failure_hours) AS failing, (SELECT count() > 0 FROM started_hours) AS begun
+    (SELECT uniqExact(type) FROM failure_hours) AS failing, (SELECT count() > 0 FROM started_hours) AS begun,
+    (SELECT sum(attempts) FROM agent_days) AS finished_days, (SELECT sum(calls) FROM tool_days) AS tools_days,
+    (SELECT sum(started) FROM queue_days) AS started_days, (SELECT uniqExact(type) FROM failure_days) AS failing_days,
+    (SELECT sum(calls) FROM spend_days) AS spend_days, (SELECT sum(calls) FROM llm_hours) AS llm_hours
 """
 
 
@@ -104,6 +107,8 @@ def _expected(facts: list[Fact]) -> dict[str, int]:
         "tools": types["tool.called"], "started": types["attempt.started"], "spend_hours": calls,
         "spend_minutes": calls, "spend": calls, "submissions": submitted, "missions": submitted,
         "tasks": types["task.ready"], "slow": len(SKILLS), "failing": 3, "begun": 1,
+        "finished_days": types["attempt.finished"], "tools_days": types["tool.called"],
+        "started_days": types["attempt.started"], "failing_days": 3, "spend_days": calls, "llm_hours": calls,
     }  # fmt: skip
 
 

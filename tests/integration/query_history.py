@@ -16,8 +16,12 @@ from schemas.envelope import Event, rfc3339
 from schemas.ids import uuid7
 
 BEGIN = datetime(2026, 3, 1, 21, 50, tzinfo=UTC)
-SINCE = BEGIN + timedelta(hours=2, minutes=17, seconds=20)
 UNTIL = BEGIN + timedelta(hours=29, minutes=41, seconds=30)
+SINCE = {
+    "a whole day between": BEGIN + timedelta(minutes=17, seconds=20),
+    "hours and minutes alone": BEGIN + timedelta(hours=2, minutes=17, seconds=20),
+}
+"""Beginnings of what is asked about: rollups by the day count for the first and not for the second."""
 MINE, THEIRS = "acme", "umbrella"
 SKILLS = ("edit", "test", "review")
 
@@ -104,12 +108,13 @@ def _attempt(chance: random.Random, add: Callable[..., None], task: str, skill: 
 
 
 class Judge:
-    """What is right, for one tenant, between SINCE and UNTIL: whole minutes or, where a query says so, whole hours."""
+    """What is right, for one tenant, from some time to UNTIL: whole minutes or, where a query says so, whole hours."""
 
-    def __init__(self, facts: Sequence[Fact], tenant: str = MINE) -> None:
-        self.all = [fact for fact in facts if fact.tenant == tenant]
-        self.minutes = [f for f in self.all if _minute(SINCE) <= _minute(f.at) < UNTIL]
-        self.hours = [f for f in self.all if _hour(SINCE) <= _hour(f.at) < UNTIL]
+    def __init__(self, facts: Sequence[Fact], since: datetime) -> None:
+        self.all = [fact for fact in facts if fact.tenant == MINE]
+        self.minutes = [f for f in self.all if _minute(since) <= _minute(f.at) < UNTIL]
+        self.hours = [f for f in self.all if _hour(since) <= _hour(f.at) < UNTIL]
+        self.window = {"since": since.isoformat(), "until": UNTIL.isoformat()}
 
     def trends(self, key: Callable[[str], str], bucket_s: int) -> dict[tuple[datetime, str], int]:
         return dict(Counter((_floor(fact.at, bucket_s), key(fact.type)) for fact in self.minutes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from tests.integration.analytics_bench import (
 needs_chdb()
 
 from projections.analytics import gathering, store  # noqa: E402
-from projections.analytics.ddl import Layout, Migration, migrations  # noqa: E402
+from projections.analytics.ddl import TABLES, Layout, Migration, migrations  # noqa: E402
 from projections.analytics.engine import ServerEngine, Settings  # noqa: E402
 from projections.analytics.ranges import Range, Ranges  # noqa: E402
 from projections.analytics.rows import Message  # noqa: E402
@@ -205,6 +205,55 @@ async def test_a_sink_may_die_before_any_of_its_steps(log: JetStreamLog, url: st
         assert await judged(url, log) == 80 * (steps + 1)
 
 
+async def test_a_rebuild_may_be_killed_before_any_step_of_its_switch(log: JetStreamLog, url: str) -> None:
+    await log.append(team(random.Random(31), 200))
+    end = await log.last_sequence()
+    used = []
+    # Before the look, the switch, the names for tools outside, the drop of the old one.
+    for steps in (0, 1, 2, 2 + len(TABLES)):
+        engine = _Crashing(url, 10**9)
+
+        def switching(at: int, to: int, engine: _Crashing = engine, steps: int = steps) -> None:
+            engine.left = steps if at == to else engine.left
+
+        with suppress(_Crash):  # of what follows the log beside it
+            async with role(log, engine) as made:
+                await until(made, end)
+                before = made.database
+                with pytest.raises(_Crash):
+                    await made.rebuild(None, switching)
+                used.append(await database(url) != before)
+                assert await judged(url, log) == 200
+        async with role(log, url) as made:  # the next one uses what it finds, and makes it anew
+            assert made.database == await database(url)
+            assert await judged(url, log) == 200
+            assert await asked(url, "SELECT count() FROM stigmergy.events") == [(200,)]
+            assert await made.rebuild(None, lambda *_: None) == end
+            assert await judged(url, log) == 200
+        kept = await asked(url, "SELECT name FROM system.databases WHERE match(name, '^stigmergy_[0-9]+$')")
+        assert kept == [(made.database,)]
+    assert used == [False, False, True, True]
+
+
+async def test_a_rebuild_outlasts_a_server_that_goes_away(log: JetStreamLog, tmp_path: Path) -> None:
+    await log.append(team(random.Random(32), 2000))
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(server(tmp_path / "data"))
+        async with role(log, url) as made:
+            await until(made, await log.last_sequence())
+            begun = asyncio.Event()
+            rebuilding = asyncio.create_task(made.rebuild(None, lambda *_: begun.set()))
+            await begun.wait()
+            await stack.aclose()
+            await log.append(team(random.Random(33), 100))
+            port = int(url.rpartition(":")[2].partition("/")[0])
+            await stack.enter_async_context(server(tmp_path / "data", port))
+            await rebuilding
+            await until(made, await log.last_sequence())
+            assert made.database == "stigmergy_2"
+        assert await judged(url, log) == 2100
+
+
 async def test_while_nothing_goes_in_no_more_than_two_batches_are_held(
     log: JetStreamLog, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +339,37 @@ async def test_an_older_store_is_migrated_and_a_newer_one_left_alone(
     with pytest.raises(InvalidInput, match="made by a later release: it applied 0009_later"):
         async with role(log, url):
             pass
+
+
+async def test_days_are_filled_from_hours_once_wherever_that_is_cut_short(
+    log: JetStreamLog, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = migrations()
+    await log.append(team(random.Random(29), 300))
+    monkeypatch.setattr(store, "migrations", lambda: every[: [each.name for each in every].index("0005_days")])
+    monkeypatch.setattr(store, "windows", lambda *_: [])
+    async with role(log, url) as made:
+        await until(made, await log.last_sequence())
+    monkeypatch.undo()
+    steps, dead, after = 5, True, ServerEngine(url)
+    while dead:
+        engine = _Crashing(url, steps)
+        try:
+            await asyncio.to_thread(Store(engine, Layout(), "dying").open)
+            dead = False
+        except _Crash:
+            steps += 11
+        engine.close()
+        await asyncio.to_thread(Store(after, Layout(), "next").open)
+        assert await judged(url, log) == 300
+        if dead:  # each time as if it were the first, after what was left by those before
+            after.command("DELETE FROM stigmergy_1.migrations WHERE name = '0005_days'")
+    after.close()
+    assert steps > 40
+    await log.append(team(random.Random(30), 100))
+    async with role(log, url) as made:
+        await until(made, await log.last_sequence())
+    assert await judged(url, log) == 400  # and what comes later is added
 
 
 def test_opening_twice_changes_nothing(url: str) -> None:

@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog
 from events.port import Write
-from tests.integration.archive_bench import QUICK, archive, archived, fact, logged, needs_pyarrow
+from tests.integration.archive_bench import QUICK, Crash, Crashing, archive, archived, fact, logged, needs_pyarrow
 
 needs_pyarrow()
 
@@ -28,6 +28,7 @@ from projections.archive.nightly import Nightly  # noqa: E402
 from projections.archive.places import FolderPlace  # noqa: E402
 from projections.archive.projection import ArchiveProjection  # noqa: E402
 from projections.archive.repairing import DAMAGED, rebuild_all, repair  # noqa: E402
+from projections.archive.sweeping import sweep  # noqa: E402
 from schemas.errors import Refused  # noqa: E402
 
 MEGABYTE = 2**20
@@ -185,6 +186,28 @@ async def test_everything_is_made_anew_range_by_range(log: JetStreamLog, place: 
     assert archived(place) == await logged(log)
     with pytest.raises(Refused, match="cannot stop"):
         await projection.rebuild(2, lambda *_: None)
+
+
+async def test_making_anew_may_be_killed_at_any_point(log: JetStreamLog, place: FolderPlace) -> None:
+    crashes = 0
+    while True:
+        for _ in range(3 if len(manifest(place).chain) < 2 else 0):
+            await log.append([fact(days_ago=n % 2) for n in range(4)])
+            await archive(log, place)
+        before = await logged(log)
+        try:
+            await rebuild_all(Crashing(place, crashes), log, lambda *_: None)
+            break
+        except Crash:
+            assert archived(place) == before
+            assert (await verify(place, log)).sound
+        crashes += 1
+    assert crashes > 8  # files, the commit, commits and files that it replaces
+    assert archived(place) == before
+    sweep(place, older_than_s=-1)  # what those left that were killed
+    named = {file.path for commit in manifest(place).chain for file in commit.files}
+    assert {one.path for one in place.list("") if one.path.endswith(".parquet")} == named
+    assert (await verify(place, log)).sound
 
 
 async def test_what_only_the_archive_has_is_not_made_anew(log: JetStreamLog, place: FolderPlace, nats: Client) -> None:

@@ -131,6 +131,21 @@ def test_a_message_that_too_many_went_before_goes_next(queue: Queue, sender: Cal
         queue.until([*last, [f"u{number + 1}"], *([] if last else [["low"]])])
 
 
+def test_what_other_managers_sent_costs_turns_as_well(queue: Queue, sender: Callable[[Spread], CelerySender]) -> None:
+    theirs, ours = sender(lambda skill, queue: (None, 1, 0.9)), sender(lambda skill, queue: (None, 1, 0.1))
+    ours.send(dispatch("low", priority=5))
+    queue.until([["low"]])
+    theirs.send(dispatch("u0", priority=8))
+    theirs.send(dispatch("u1", priority=8))
+    queue.until([["u0"], ["u1"], ["low"]])
+    ours.passed("stig.echo", 8, 7)
+    ours.passed("stig.other", 8, 100)
+    theirs.settled(key_of(dispatch("nothing").order))
+    queue.until([["u0"], ["u1"], ["low"]])
+    ours.passed("stig.echo", 8, 1)  # eight of priority 8 are worth one of priority 5
+    queue.until([["low"], ["u0"], ["u1"]])
+
+
 def test_quick_work_travels_together_and_slow_work_alone(
     queue: Queue, sender: Callable[[Spread], CelerySender]
 ) -> None:
@@ -192,6 +207,23 @@ def test_a_rate_holds_back_what_could_go(queue: Queue, valkey_url: str) -> None:
     # One goes at once, and seven more at five a second.
     assert time.monotonic() - began > 7 / 5.0 - 0.05
     sender.close()
+
+
+def test_it_is_quiet_where_nothing_waits_for_the_same_worker(
+    queue: Queue, sender: Callable[[Spread], CelerySender]
+) -> None:
+    one = sender(lambda skill, queue: (None, 1, 1.0))
+    own = Dispatch("stig.echo@north", 5, dispatch("own").order)
+    assert one.quiet(own, lambda name: True)
+    one.send(dispatch("waits"))
+    queue.until([["waits"]])
+    assert not one.quiet(own, {"stig.echo", "stig.echo@north"}.__contains__)
+    assert one.quiet(own, {"stig.echo@north"}.__contains__)
+    one.settled(key_of(dispatch("waits").order))
+    deadline = time.monotonic() + 10
+    while not one.quiet(own, lambda name: True):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_missions_take_turns(queue: Queue, valkey_url: str) -> None:

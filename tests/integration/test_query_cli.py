@@ -25,7 +25,8 @@ from tests.integration.query_bench import ROOT, Bench, bench, needs_chdb
 from tests.integration.query_history import SINCE, UNTIL, Judge
 
 needs_chdb()
-WINDOW = ("--since", SINCE.isoformat(), "--until", UNTIL.isoformat())
+BEGINNING = SINCE["hours and minutes alone"]
+WINDOW = ("--since", BEGINNING.isoformat(), "--until", UNTIL.isoformat())
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def stig(made: Bench, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_tables_json_and_csv_say_the_same(made: Bench, stig: Any) -> None:
-    judged = Judge(made.facts).groups("attempt.finished", "agent")
+    judged = Judge(made.facts, BEGINNING).groups("attempt.finished", "agent")
     document = json.loads(stig("agents", *WINDOW, "--json")[0])
     assert {row["agent"]: row["attempts"] for row in document["rows"]} == {name: len(a) for name, a in judged.items()}
     assert {"name": "p95_s", "type": "Float64", "unit": "s"} in document["columns"]
@@ -91,7 +92,7 @@ def test_sql_with_parameters_and_a_limit(stig: Any) -> None:
 def test_a_mission_by_the_beginning_of_its_id_or_as_last(made: Bench, stig: Any) -> None:
     newest = json.loads(stig("missions", "--limit", "1", "--json")[0])["rows"][0]["mission"]
     assert stig("tasks", "-m", "last", "--csv") == stig("tasks", "--mission", newest, "--csv")
-    whole = next(f.mission for f in Judge(made.facts).all if f.type == "attempt.finished")
+    whole = next(f.mission for f in Judge(made.facts, BEGINNING).all if f.type == "attempt.finished")
     rows = json.loads(stig("tasks", "--mission", whole[:-1], "--json")[0])["rows"]
     assert rows == json.loads(stig("tasks", "--mission", whole, "--json")[0])["rows"] != []
     _, said = stig("tasks", "--mission", "zzz", code=2)
@@ -130,9 +131,9 @@ def test_watching_goes_on_until_it_is_told_to_end(made: Bench) -> None:
 
 
 async def test_the_client_asks_as_well(made: Bench) -> None:
-    judged = Judge(made.facts)
+    judged = Judge(made.facts, BEGINNING)
     async with Client(made.settings) as client:
-        tools = await client.query("tools", since=SINCE, until=UNTIL)
+        tools = await client.query("tools", since=BEGINNING, until=UNTIL)
         assert {row["tool"]: row["calls"] for row in tools} == {
             name: len(calls) for name, calls in judged.groups("tool.called", "tool").items()
         }

@@ -12,10 +12,9 @@ import pytest
 
 from projections.analytics.queries.registry import templates
 from tests.integration.query_bench import Bench, bench, needs_chdb
-from tests.integration.query_history import MINE, SINCE, THEIRS, UNTIL, Judge, nearest_rank
+from tests.integration.query_history import MINE, SINCE, THEIRS, Judge, nearest_rank
 
 needs_chdb()
-WINDOW = {"since": SINCE.isoformat(), "until": UNTIL.isoformat()}
 NEAR = 0.02
 """Sketches are within 1.5 % of the exact value."""
 
@@ -26,9 +25,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-@pytest.fixture
-def judge(made: Bench) -> Judge:
-    return Judge(made.facts)
+@pytest.fixture(params=sorted(SINCE))
+def judge(made: Bench, request: pytest.FixtureRequest) -> Judge:
+    return Judge(made.facts, SINCE[request.param])
 
 
 def test_every_template_answers_each_tenant_with_its_own_rows_only(made: Bench) -> None:
@@ -54,13 +53,13 @@ def test_every_template_answers_each_tenant_with_its_own_rows_only(made: Bench) 
 )
 def test_trends(made: Bench, judge: Judge, by: str, bucket: str, seconds: int) -> None:
     names = {"type": lambda kind: kind, "noun": lambda kind: kind.split(".")[0], "all": lambda _: "all"}
-    answer = made.ask("trends", by=by, bucket=bucket, **WINDOW)
+    answer = made.ask("trends", by=by, bucket=bucket, **judge.window)
     assert {(row["time"], row["name"]): row["events"] for row in answer} == judge.trends(names[by], seconds)
     assert [(row["time"], row["name"]) for row in answer] == sorted((row["time"], row["name"]) for row in answer)
 
 
 def test_trends_of_some_types(made: Bench, judge: Judge) -> None:
-    answer = made.ask("trends", type="attempt.", bucket="day", **WINDOW)
+    answer = made.ask("trends", type="attempt.", bucket="day", **judge.window)
     counted = Counter(fact.type for fact in judge.minutes if fact.type.startswith("attempt."))
     totals: Counter[str] = Counter()
     for row in answer:
@@ -69,7 +68,7 @@ def test_trends_of_some_types(made: Bench, judge: Judge) -> None:
 
 
 def test_throughput(made: Bench, judge: Judge) -> None:
-    answer = made.ask("throughput", bucket="hour", **WINDOW)
+    answer = made.ask("throughput", bucket="hour", **judge.window)
     types = Counter(fact.type for fact in judge.minutes)
     assert sum(row["events"] for row in answer) == len(judge.minutes)
     for column, kind in (("attempts", "attempt.finished"), ("missions_submitted", "mission.submitted")):
@@ -84,7 +83,7 @@ def test_throughput(made: Bench, judge: Judge) -> None:
 )  # fmt: skip
 def test_performance(made: Bench, judge: Judge, name: str, kind: str, key: str, count: str) -> None:
     groups = judge.groups(kind, key)
-    answer = made.ask(name, **WINDOW)
+    answer = made.ask(name, **judge.window)
     assert {row[key] for row in answer} == set(groups)
     for row in answer:
         ended = groups[row[key]]
@@ -99,21 +98,21 @@ def test_performance(made: Bench, judge: Judge, name: str, kind: str, key: str, 
 
 
 def test_agents_of_one_skill(made: Bench, judge: Judge) -> None:
-    [row] = made.ask("agents", skill="edit", **WINDOW)
+    [row] = made.ask("agents", skill="edit", **judge.window)
     assert (row["agent"], row["attempts"]) == ("editor", len(judge.groups("attempt.finished", "skill")["edit"]))
 
 
 def test_slowest(made: Bench, judge: Judge) -> None:
     ended = [fact for fact in judge.hours if fact.type == "attempt.finished"]
     expected = sorted(((f.data["observation"]["duration_s"], f.mission, f.data["task"]) for f in ended), reverse=True)
-    answer = made.ask("slowest", limit=15, **WINDOW)
+    answer = made.ask("slowest", limit=15, **judge.window)
     assert [(row["duration_s"], row["mission"], row["task"]) for row in answer] == expected[:15]
 
 
 def test_failing_and_errors(made: Bench, judge: Judge) -> None:
     bad = [f for f in judge.hours if f.type == "attempt.finished" and f.data["outcome"] in ("failed", "timed_out")]
     by_task = Counter(fact.data["task"] for fact in bad)
-    answer = made.ask("failing", **WINDOW)
+    answer = made.ask("failing", **judge.window)
     assert {row["task"]: row["failures"] for row in answer} == by_task
     worst = answer[0]
     last = max((fact for fact in bad if fact.data["task"] == worst["task"]), key=lambda fact: fact.at)
@@ -124,15 +123,24 @@ def test_failing_and_errors(made: Bench, judge: Judge) -> None:
     codes |= Counter(
         (f.type, "failed") for f in judge.hours if f.type == "tool.called" and f.data["outcome"] == "failed"
     )
-    assert {(row["type"], row["code"]): row["times"] for row in made.ask("errors", **WINDOW)} == codes
+    assert {(row["type"], row["code"]): row["times"] for row in made.ask("errors", **judge.window)} == codes
 
 
 @pytest.mark.parametrize("by", ["agent", "tool", "model", "mission"])
 def test_costs(made: Bench, judge: Judge, by: str) -> None:
     expected = judge.spent(by, judge.hours if by == "mission" else judge.minutes)
-    answer = made.ask("costs", by=by, limit=1000, **WINDOW)
+    answer = made.ask("costs", by=by, limit=1000, **judge.window)
     assert _spent(answer) == expected
     assert [row["cost_usd"] for row in answer] == sorted((row["cost_usd"] for row in answer), reverse=True)
+
+
+def test_costs_of_missions_over_days(made: Bench, judge: Judge) -> None:
+    for since, until in (("begin", "now"), ("2026-03-02T11:00Z", "2026-03-05T00:00Z")):
+        first = datetime.fromisoformat(since).date() if since != "begin" else datetime.min.date()
+        expected = judge.spent("mission", [fact for fact in judge.all if fact.at.date() >= first])
+        answer = made.ask("costs", by="mission", limit=1000, since=since, until=until)
+        assert _spent(answer) == expected
+        assert made.ask("costs", by="mission", limit=3, since=since, until=until) == answer[:3]
 
 
 def test_costs_of_one_mission(made: Bench, judge: Judge) -> None:
@@ -143,7 +151,7 @@ def test_costs_of_one_mission(made: Bench, judge: Judge) -> None:
 
 def test_llm(made: Bench, judge: Judge) -> None:
     totals: Counter[str] = Counter()
-    for row in made.ask("llm", bucket="30m", **WINDOW):
+    for row in made.ask("llm", bucket="30m", **judge.window):
         totals[row["model"]] += row["tokens_out"]
     assert totals == {name: spent[2] for name, spent in judge.spent("model", judge.minutes).items()}
 
@@ -151,7 +159,7 @@ def test_llm(made: Bench, judge: Judge) -> None:
 @pytest.mark.parametrize("bucket", ["10m", "day"])
 def test_waiting(made: Bench, judge: Judge, bucket: str) -> None:
     groups = judge.groups("attempt.started", "skill")
-    answer = made.ask("waiting", bucket=bucket, **WINDOW)
+    answer = made.ask("waiting", bucket=bucket, **judge.window)
     for skill, started in groups.items():
         rows = [row for row in answer if row["skill"] == skill]
         waits = [each["waited_s"] for each in started]
@@ -163,7 +171,7 @@ def test_waiting(made: Bench, judge: Judge, bucket: str) -> None:
 
 
 def test_funnel(made: Bench, judge: Judge) -> None:
-    answer = made.ask("funnel", **WINDOW)
+    answer = made.ask("funnel", **judge.window)
     assert {row["stage"]: row["missions"] for row in answer} == judge.funnel()
     assert [row["stage"] for row in answer][:3] == ["submitted", "planned", "started"]
     assert answer[0]["of_submitted_pct"] == 100

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from projections.world.keys import Keys
 from projections.world.queries import WorldView
 from projections.world.reader import WorldReader
 from projections.world.role import WorldRole
+from projections.world.store import StoreState, WorldStore
 from schemas.errors import InvalidInput, Refused
 from stigmergy.local.ephemeral import ThrowAwayServer, valkey_server
 from tests.core.world_events import Story, mixed
@@ -159,6 +161,72 @@ async def test_a_rebuild_that_fails_leaves_nothing_and_changes_nothing(redis: An
         assert (await role.store.state()).generation == 1
         assert not [key async for key in redis.scan_iter(match="stig:{*}:w2:*")]
         await sound(redis, log)
+
+
+async def test_a_rebuild_may_be_killed_before_any_step_of_its_switch(redis: Any, server: ThrowAwayServer) -> None:
+    log, steps, used = await log_of(EVENTS), 0, set[bool]()
+    died = True
+    while died:
+        async with running(log, server.url) as role:
+            await until(lambda: _leads(role), "it leads")
+            await level(role, log)
+            before = (await role.store.state()).generation
+            made = role.store = _Dying(role.store.redis, keep_s=KEEP_S)
+            made.rebuilding = asyncio.current_task()
+
+            def switching(at: int, to: int, made: _Dying = made, steps: int = steps) -> None:
+                made.left = steps if at == to else None
+
+            try:
+                await role.rebuild(None, switching)
+                died = False
+            except _Crash:
+                steps += 1
+            made.left = None
+            used.add((await made.state()).generation != before)
+            await sound(redis, log)  # what its readers find between the death and the next start
+        async with running(log, server.url) as role:  # and what the next writer makes of it
+            await level(role, log)
+            await until(lambda: _leads(role), "it leads")
+            now = (await role.store.state()).generation
+            await sound(redis, log)
+            kept = {key.decode().split(":")[2] async for key in redis.scan_iter(match="stig:{*}:w[0-9]*:*")}
+            assert kept == {f"w{now}"}, "it was not cleaned up"
+    assert steps >= 4  # the record, two tenants, and the sweep
+    assert used == {False, True}  # the old one was found in use, and the new one
+
+
+class _Crash(BaseException):
+    """The process is gone: nothing is tidied up."""
+
+
+class _Dying(WorldStore):
+    """Dies before one of the steps of a switch; None: it lives. What follows the log beside it does not count."""
+
+    left: int | None = None
+    rebuilding: asyncio.Task[Any] | None = None
+
+    def _step(self) -> None:
+        if self.left is not None and asyncio.current_task() is self.rebuilding:
+            self.left -= 1
+            if self.left < 0:
+                raise _Crash
+
+    async def state(self) -> StoreState:
+        self._step()
+        return await super().state()
+
+    async def record(self, epoch: int, generation: int, fields: Mapping[str, str | int], *, anew: bool = False) -> None:
+        self._step()
+        await super().record(epoch, generation, fields, anew=anew)
+
+    async def point(self, tenant: str, generation: int) -> None:
+        self._step()
+        await super().point(tenant, generation)
+
+    async def sweep(self, current: int, *, also: int = 0) -> None:
+        self._step()
+        await super().sweep(current, also=also)
 
 
 async def test_a_rebuild_to_an_event_stays_there(redis: Any, server: ThrowAwayServer) -> None:

@@ -38,6 +38,9 @@ class Queue:
     def settled(self, attempt: AttemptKey, queue: str = "", priority: int = 0) -> None:
         """Nothing is kept back here."""
 
+    def passed(self, queue: str, priority: int, count: int) -> None:
+        """Nothing is kept back here."""
+
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nobody stands by here."""
 

@@ -69,9 +69,9 @@ def _silences_by_the_calendar() -> Any:
 def _one_attempt_too_many() -> Any:
     sound = advancing._judged
 
-    def judged(task: TaskState, now: Any) -> Any:
+    def judged(mission: Mission, task: TaskState, now: Any) -> Any:
         more = task.spec.retry.model_copy(update={"max_attempts": task.spec.retry.max_attempts + 1})
-        return sound(_with(task, spec=task.spec.model_copy(update={"retry": more})), now)
+        return sound(mission, _with(task, spec=task.spec.model_copy(update={"retry": more})), now)
 
     return patch.object(advancing, "_judged", judged)
 
@@ -79,9 +79,9 @@ def _one_attempt_too_many() -> Any:
 def _one_attempt_too_few() -> Any:
     sound = advancing._judged
 
-    def judged(task: TaskState, now: Any) -> Any:
+    def judged(mission: Mission, task: TaskState, now: Any) -> Any:
         fewer = task.spec.retry.model_copy(update={"max_attempts": task.spec.retry.max_attempts - 1})
-        return sound(_with(task, spec=task.spec.model_copy(update={"retry": fewer})), now)
+        return sound(mission, _with(task, spec=task.spec.model_copy(update={"retry": fewer})), now)
 
     return patch.object(advancing, "_judged", judged)
 
@@ -108,7 +108,7 @@ def _reports_are_not_folded() -> Any:
 
 
 def _violations_are_overlooked() -> Any:
-    return patch.object(rules, "judge", lambda *_: ())
+    return patch.object(rules, "judge", lambda *_, **__: ())
 
 
 def _pauses_are_ignored() -> Any:

@@ -163,6 +163,7 @@ class _Part(Part):
     def _decided(self, said: Said) -> None:
         event = said.payload
         if not self._counts(said):
+            self._come_to(said, None)  # whoever said it goes on with it, until they read that all has ended
             return
         one = self._round(said)
         said.need(one.ended in ("", "asking"), "a ballot is decided once", one.ended)
@@ -182,14 +183,17 @@ class _Part(Part):
 
     def _lapsed(self, said: Said) -> None:
         event = said.payload
+        failure = Failure(code="undecided", message=event.why)
         if not self._counts(said):
+            if event.then == "fail":
+                self._come_to(said, failure)
             return
         one = self._round(said)
         said.need(not one.ended, "a ballot ends once", one.ended)
         said.need(count(one.terms, one.votes).choice is None, "nothing lapses that the votes decide")
         one.ended = "asking" if event.then == "ask" else "lapsed"
         if event.then == "fail":
-            self._come_to(said, Failure(code="undecided", message=event.why))
+            self._come_to(said, failure)
 
     def _come_to(self, said: Said, failure: Failure | None) -> None:
         """The verdict of a task that a ballot settles, for the laws about tasks."""

@@ -10,7 +10,9 @@ WITH
     toStartOfMinute(toDateTime({since:DateTime64(6, 'UTC')}, 'UTC')) AS first_minute,
     toDateTime({until:DateTime64(6, 'UTC')}, 'UTC') AS end,
     toStartOfHour(first_minute + INTERVAL 3599 SECOND) AS first_hour,
-    toStartOfHour(end) AS end_hour
+    toStartOfHour(end) AS end_hour,
+    toStartOfDay(first_hour + INTERVAL 86399 SECOND) AS first_day,
+    toStartOfDay(end) AS end_day
 SELECT
     part.agent AS agent,
     sum(part.attempts) AS attempts,
@@ -23,8 +25,12 @@ SELECT
     sum(part.busy_us) / 1000000 AS busy_s
 FROM
 (
+    SELECT agent, attempts, errors, busy_us, longest_s, durations FROM agent_days
+    WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String}) AND day >= first_day AND day < end_day
+    UNION ALL
     SELECT agent, attempts, errors, busy_us, longest_s, durations FROM agent_hours
-    WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String}) AND hour >= first_hour AND hour < end_hour
+    WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String})
+        AND hour >= first_hour AND hour < end_hour AND (hour < first_day OR hour >= end_day)
     UNION ALL
     SELECT agent, attempts, errors, busy_us, longest_s, durations FROM agent_minutes
     WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String})

@@ -9,7 +9,9 @@ WITH
     toStartOfMinute(toDateTime({since:DateTime64(6, 'UTC')}, 'UTC')) AS first_minute,
     toDateTime({until:DateTime64(6, 'UTC')}, 'UTC') AS end,
     toStartOfHour(first_minute + INTERVAL 3599 SECOND) AS first_hour,
-    toStartOfHour(end) AS end_hour
+    toStartOfHour(end) AS end_hour,
+    toStartOfDay(first_hour + INTERVAL 86399 SECOND) AS first_day,
+    toStartOfDay(end) AS end_day
 SELECT
     part.tool AS tool,
     sum(part.calls) AS calls,
@@ -22,8 +24,11 @@ SELECT
     sum(part.busy_us) / 1000000 AS busy_s
 FROM
 (
+    SELECT tool, calls, errors, busy_us, longest_s, durations FROM tool_days
+    WHERE tenant = {tenant:String} AND day >= first_day AND day < end_day
+    UNION ALL
     SELECT tool, calls, errors, busy_us, longest_s, durations FROM tool_hours
-    WHERE tenant = {tenant:String} AND hour >= first_hour AND hour < end_hour
+    WHERE tenant = {tenant:String} AND hour >= first_hour AND hour < end_hour AND (hour < first_day OR hour >= end_day)
     UNION ALL
     SELECT tool, calls, errors, busy_us, longest_s, durations FROM tool_minutes
     WHERE tenant = {tenant:String} AND minute >= first_minute AND minute < end AND (minute < first_hour OR minute >= end_hour)

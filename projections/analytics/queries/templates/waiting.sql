@@ -10,7 +10,9 @@ WITH
     toStartOfMinute(toDateTime({since:DateTime64(6, 'UTC')}, 'UTC')) AS first_minute,
     toDateTime({until:DateTime64(6, 'UTC')}, 'UTC') AS end,
     toStartOfHour(first_minute + INTERVAL 3599 SECOND) AS first_hour,
-    toStartOfHour(end) AS end_hour
+    toStartOfHour(end) AS end_hour,
+    toStartOfDay(first_hour + INTERVAL 86399 SECOND) AS first_day,
+    toStartOfDay(end) AS end_day
 SELECT
     toStartOfInterval(part.at, toIntervalSecond({bucket:UInt32}), toDateTime('1970-01-01 00:00:00', 'UTC')) AS time,
     part.skill AS skill,
@@ -22,8 +24,13 @@ SELECT
     max(part.longest_s) AS longest_s
 FROM
 (
+    SELECT skill, day AS at, started, waited_us, longest_s, waits FROM queue_days
+    WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String}) AND day >= first_day AND day < end_day AND {bucket:UInt32} % 86400 = 0
+    UNION ALL
     SELECT skill, hour AS at, started, waited_us, longest_s, waits FROM queue_hours
-    WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String}) AND hour >= first_hour AND hour < end_hour AND {bucket:UInt32} % 3600 = 0
+    WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String})
+        AND hour >= first_hour AND hour < end_hour AND {bucket:UInt32} % 3600 = 0
+        AND ({bucket:UInt32} % 86400 != 0 OR hour < first_day OR hour >= end_day)
     UNION ALL
     SELECT skill, minute AS at, started, waited_us, longest_s, waits FROM queue_minutes
     WHERE tenant = {tenant:String} AND ({skill:String} = '' OR skill = {skill:String})
