@@ -11,14 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 
-from benchmarks.synthetic import messages, rows_sql
-from events.codec import unstamped
+from benchmarks.synthetic import FRAME, messages, rows_sql
 from events.event_loop import new_event_loop
 from events.jetstream import JetStreamLog, connect
 from events.port import Stored
-from projections.analytics.columns import table_of
+from projections.analytics.columns import parts_of, table_of
 from projections.analytics.ddl import Layout
 from projections.analytics.engine import ONE_BLOCK, ChdbEngine
 from projections.analytics.following import AnalyticsRole
@@ -58,6 +56,7 @@ def stages(folder: Path, many: int) -> Figures:
     """Processor time of each stage by itself, in µs an event."""
     made = [Stored(n + 1, each.subject, each.payload) for n, each in enumerate(messages(many))]
     found: dict[str, float] = {}
+    table_of(parts_of([decode(Stored(1, each.subject, each.payload)) for each in messages(8 * FRAME)]))  # to warm up
 
     def timed[T](name: str, work: Callable[[], T]) -> T:
         began = cpu_s()
@@ -65,13 +64,12 @@ def stages(folder: Path, many: int) -> Figures:
         found[name] = (cpu_s() - began) / many * 1e6
         return result
 
-    timed("decode", lambda: [unstamped(each) for each in made])
-    timed("columns of both", lambda: [frame_of(each) for each in made])
-    tables = timed("the sink's own", lambda: [table_of([decode(each)]) for each in made])
+    timed("cutting", lambda: [frame_of(each) for each in made])
+    rows = timed("the sink's own", lambda: table_of(parts_of([decode(each) for each in made])))
     archived = timed("the archive's own", lambda: archive_table([archive_decode(each) for each in made]))
     timed("Parquet", lambda: [encoded(archived.slice(n, 100_000)) for n in range(0, many, 100_000)])
     opened, database = _opened(folder)
-    timed("engine", lambda: opened.insert(f"{database}.events", pa.concat_tables(tables), ONE_BLOCK))
+    timed("engine", lambda: opened.insert(f"{database}.events", rows, ONE_BLOCK))
     opened.close()
     return found
 

@@ -14,16 +14,19 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from events.codec import unstamped
+from events.codec import check_place
 from events.port import Stored
-from schemas.envelope import Event
+from projections.cutting import VARYING, Cut, cut, ends_of
 
 LEAST = 64
 """Messages with fewer events are not worth columns of their own."""
 TIME = pa.timestamp("us", tz="UTC")
+_WRITTEN = 27
+"""Characters of a time as we write it."""
 _LARGEST_VERSION = 65_535
+_LEAST_BYTES = LEAST * 150
+"""No event takes less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Frame:
         many: how many events it has.
         columns: ``id``, ``source``, ``subject``, ``causationid``, ``correlationid``, ``traceparent`` and ``data`` as
             text, null where there is none; ``time`` as :data:`TIME`.
+        facts: the columns of :data:`projections.facts.DEFAULTS`, for whoever wants them.
     """
 
     type: str
@@ -42,43 +46,34 @@ class Frame:
     many: int
     dataversion: int
     columns: dict[str, Any]
+    facts: dict[str, Any]
 
 
 def frame_of(stored: Stored) -> Frame | None:
     """The columns of a message; None if it is none of those that have some.
 
     Raises:
-        InvalidEvent: it is no message of ours, as :func:`events.codec.decode` says.
+        InvalidEvent: its events belong elsewhere, as :func:`events.codec.decode` says.
     """
     if "frame" not in stored.notes:
-        events, types = unstamped(stored)
-        stored.notes["frame"] = _made(events) if len(events) >= LEAST and len(types) == 1 else None
+        made = cut(stored.raw) if len(stored.raw) >= _LEAST_BYTES else None
+        stored.notes["frame"] = None if made is None else _made(made, stored)
     found: Frame | None = stored.notes["frame"]
     return found
 
 
-def _made(events: Sequence[Event]) -> Frame | None:
-    first = events[0]
-    if not 0 <= first.dataversion <= _LARGEST_VERSION:
+def _made(made: Cut, stored: Stored) -> Frame | None:
+    first, many, cuts = made.first, made.many, made.columns
+    odd = first.dataref is not None or first.datacontenttype != "application/json"
+    if odd or many < LEAST or not 0 <= first.dataversion <= _LARGEST_VERSION:
         return None
-    kind, version = first.datacontenttype, first.dataversion
-    for event in events:
-        if event.dataref is not None or event.datacontenttype != kind or event.dataversion != version:
-            return None
-    times, data = times_of([event.time for event in events]), texts_of([event.data for event in events])
-    if kind != "application/json" or times is None or data is None:
+    times = times_in(cuts["time"].buffers()[2].to_pybytes(), many)
+    if times is None:
         return None
-    columns = {
-        "id": _ids([event.id for event in events]),
-        "source": repeated([event.source for event in events]),
-        "subject": repeated([event.subject for event in events]),
-        "causationid": repeated([event.causationid for event in events]),
-        "correlationid": repeated([event.correlationid for event in events]),
-        "traceparent": repeated([event.traceparent for event in events]),
-        "time": times,
-        "data": data,
-    }
-    return Frame(first.type, first.tenant, first.mission, len(events), version, columns)
+    check_place([first], stored.subject, stored.sequence)  # all say the same
+    columns = {name: cuts[name] if name in cuts else constant(getattr(first, name), many) for name in VARYING}
+    columns |= {"time": times, "data": cuts["data"]}
+    return Frame(first.type, first.tenant, first.mission, many, first.dataversion, columns, made.facts)
 
 
 def repeated(values: Sequence[str | None]) -> Any:
@@ -102,46 +97,16 @@ def counted(many: int) -> Any:
 
 def times_of(texts: Sequence[str]) -> Any:
     """A column of :data:`TIME`; None unless all are written as :func:`schemas.envelope.rfc3339` writes them."""
+    return times_in("".join(texts).encode(), len(texts)) if set(map(len, texts)) == {_WRITTEN} else None
+
+
+def times_in(joined: bytes, many: int) -> Any:
+    """The same of texts one after another."""
     # ``2026-01-31T12:00:00.000000Z``: what Arrow can read has no other form of this length that ends so.
-    joined, many = "".join(texts), len(texts)
-    if joined[10::27] != "T" * many or joined[26::27] != "Z" * many:
+    if len(joined) != many * _WRITTEN or joined[10::_WRITTEN] != b"T" * many or joined[26::_WRITTEN] != b"Z" * many:
         return None
-    column = _of_one_length(texts, joined, 27)
+    ends = pa.py_buffer(ends_of(many, _WRITTEN))
     try:
-        return None if column is None else column.cast(TIME)
+        return pa.Array.from_buffers(pa.string(), many, [None, ends, pa.py_buffer(joined)]).cast(TIME)
     except pa.ArrowInvalid:
         return None
-
-
-def texts_of(payloads: Sequence[Any]) -> Any:
-    """A column of texts without a copy of each: joined once. None if they are no UTF-8, or more than 2 GiB."""
-    joined = b"".join(payloads)
-    if len(joined) >= 2**31:
-        return None
-    ends = pc.cumulative_sum(pa.array([0, *map(len, payloads)], pa.int32()))
-    buffers = [None, ends.buffers()[1], pa.py_buffer(joined)]
-    if joined.isascii():
-        return pa.Array.from_buffers(pa.string(), len(payloads), buffers)
-    try:
-        return pa.Array.from_buffers(pa.binary(), len(payloads), buffers).cast(pa.string())
-    except pa.ArrowInvalid:
-        return None
-
-
-def _ids(values: Sequence[str]) -> Any:
-    made = _of_one_length(values, "".join(values), 36)
-    return pa.array(values, pa.string()) if made is None else made
-
-
-def _of_one_length(texts: Sequence[str], joined: str, length: int) -> Any:
-    """A column of texts that all have so many characters of ASCII, as times and ids have; else None."""
-    if not joined.isascii() or set(map(len, texts)) != {length}:
-        return None
-    return pa.Array.from_buffers(
-        pa.string(), len(texts), [None, _ends(len(texts), length), pa.py_buffer(joined.encode())]
-    )
-
-
-@lru_cache(maxsize=64)
-def _ends(many: int, length: int) -> Any:
-    return pa.py_buffer(array("i", range(0, (many + 1) * length, length)))

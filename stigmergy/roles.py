@@ -74,8 +74,8 @@ class Role:
 
 def _analytics(settings: Settings) -> Needs:
     if settings.clickhouse_url is not None:
-        return Needs(("pyarrow", "clickhouse_connect"), "analytics")
-    return Needs(("pyarrow", "clickhouse_connect", "chdb"), "chdb")
+        return Needs(("pyarrow", "numpy", "clickhouse_connect"), "analytics")
+    return Needs(("pyarrow", "numpy", "clickhouse_connect", "chdb"), "chdb")
 
 
 ROLES: dict[str, Role] = {
@@ -84,7 +84,7 @@ ROLES: dict[str, Role] = {
         Role("orchestrator", make_orchestrator, decides=True, everywhere=True),
         Role("task-queue", make_task_queue, decides=True, everywhere=True),
         Role("world", make_world, reads=True),
-        Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow",), "archive")),
+        Role("archive", make_archive, reads=True, needs=lambda _: Needs(("pyarrow", "numpy"), "archive")),
         Role("analytics", make_analytics, reads=True, needs=_analytics),
         Role("scaler", make_scaler),
         Role("backlog", make_backlog),

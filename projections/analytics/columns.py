@@ -1,7 +1,7 @@
 """From rows to Arrow: a table for each type, because what a type does not have costs nothing then.
 
-The order of rows means nothing to the store, which sorts them. What a column cannot hold is replaced by what comes
-nearest and named in ``defects``: an event is never left out for it.
+The order of rows means nothing to the store, which sorts those that are not in its own. What a column cannot hold is
+replaced by what comes nearest and named in ``defects``: an event is never left out for it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -19,21 +18,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from projections.analytics.facts import DEFAULTS, read, shape_of
 from projections.analytics.rows import Message
+from projections.facts import DEFAULTS, KINDS, read, shape_of
 from projections.frames import Frame, constant, counted
 from schemas.envelope import Event
 from schemas.ids import instant_of
 
 _TIME = pa.timestamp("us", tz="UTC")
-_COST = pa.decimal128(18, 9)
-_KINDS: dict[str, Any] = {
-    "attempt": pa.uint16(),
-    "duration_s": pa.float64(),
-    "tokens_in": pa.uint64(),
-    "tokens_out": pa.uint64(),
-    "cost": _COST,
-}
 SCHEMA = pa.schema(
     [
         ("sequence", pa.uint64()),
@@ -41,7 +32,7 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("time", _TIME),
         *((name, pa.string()) for name in ("tenant", "mission", "noun", "type", "source", "subject")),
-        *((name, _KINDS.get(name, pa.string())) for name in DEFAULTS),
+        *((name, KINDS.get(name, pa.string())) for name in DEFAULTS),
         *((name, pa.string()) for name in ("causationid", "correlationid")),
         ("dataversion", pa.uint16()),
         ("data", pa.binary()),
@@ -49,6 +40,7 @@ SCHEMA = pa.schema(
     ]
 )
 _EARLIEST = 0
+_HOUR = 3_600_000_000
 _LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
 
@@ -65,25 +57,44 @@ class Group:
     cut: set[int] = field(default_factory=set)
 
 
-def table_of(messages: Sequence[Message]) -> Any:
-    """A table with :data:`SCHEMA` of all rows of these messages, in some order that depends only on them."""
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """Some rows. Parts in their order are nearly always rows in the order of the store, which then need not sort them.
+
+    Attributes:
+        hour: of the first row, since 1970; 0 where rows are of different missions.
+        table: with :data:`SCHEMA`.
+    """
+
+    tenant: str
+    hour: int
+    mission: str
+    sequence: int
+    table: Any = field(compare=False)
+
+
+def parts_of(messages: Sequence[Message]) -> list[Part]:
+    """All rows of these messages."""
     made, rest = [], []
     for message in messages:
-        table = None if message.frame is None else _of_frame(message, message.frame)
-        if table is None:
+        part = None if message.frame is None else _of_frame(message, message.frame)
+        if part is None:
             rest.append(message)
         else:
-            made.append(table)
-    made += [_table(group) for group in _grouped(rest)]
-    return pa.concat_tables(made) if made else SCHEMA.empty_table()
+            made.append(part)
+    return made + [Part("", 0, "", 0, _table(group)) for group in _grouped(rest)]
 
 
-def _of_frame(message: Message, frame: Frame) -> Any:
-    """The table of one message; None if some of its rows have a defect, and are to be looked at one by one."""
+def table_of(parts: Sequence[Part]) -> Any:
+    """One table with :data:`SCHEMA`, of many pieces: joining them would take the memory a second time."""
+    return pa.concat_tables([part.table for part in sorted(parts)]) if parts else SCHEMA.empty_table()
+
+
+def _of_frame(message: Message, frame: Frame) -> Part | None:
+    """The rows of one message; None if some of them have a defect, and are to be looked at one by one."""
     many, columns = frame.many, frame.columns
     bounds = pc.min_max(columns["time"].view(pa.int64())).as_py()
-    facts = _read(frame.type, message.rows)
-    if facts is None or bounds["min"] < _EARLIEST or bounds["max"] >= _LATEST:
+    if bounds["min"] < _EARLIEST or bounds["max"] >= _LATEST:
         return None
     data = columns["data"]
     made = {
@@ -96,24 +107,13 @@ def _of_frame(message: Message, frame: Frame) -> Any:
         **{
             name: _filled(columns[name]) for name in ("id", "time", "source", "subject", "causationid", "correlationid")
         },
-        **facts,
+        **frame.facts,
         "dataversion": _versions(frame.dataversion, many),
         "data": pa.Array.from_buffers(pa.binary(), many, data.buffers()),
         "defects": constant("", many),
     }
-    return pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
-
-
-def _read(type_name: str, rows: Sequence[Event]) -> dict[str, Any] | None:
-    """The columns made of payloads; None if one of them does not fit."""
-    shape = shape_of(type_name)
-    filled: dict[str, list[Any]] = {}
-    if shape.reads:
-        try:
-            filled = shape.columns(list(map(shape.decoder.decode, [row.data for row in rows])))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
-            return None
-    return {name: _column(name, filled[name]) if name in filled else _blank(name, len(rows)) for name in DEFAULTS}
+    table = pa.Table.from_arrays([made[name] for name in SCHEMA.names], schema=SCHEMA)
+    return Part(frame.tenant, bounds["min"] // _HOUR, frame.mission, message.stored.sequence, table)
 
 
 def _filled(column: Any) -> Any:
@@ -128,11 +128,6 @@ def _places(many: int) -> Any:
 @lru_cache(maxsize=64)
 def _versions(version: int, many: int) -> Any:
     return pa.repeat(pa.scalar(version, pa.uint16()), many)
-
-
-@lru_cache(maxsize=256)
-def _blank(name: str, many: int) -> Any:
-    return pa.repeat(_EMPTY[name], many)
 
 
 def _grouped(messages: Sequence[Message]) -> list[Group]:
@@ -192,13 +187,12 @@ def _table(group: Group) -> Any:
 
 
 def _facts(group: Group, defects: dict[int, list[str]]) -> dict[str, Any]:
-    rows, many = group.rows, len(group.rows)
-    made = _read(group.type, rows)
-    if made is not None:
-        return made
     shape = shape_of(group.type)
-    filled = shape.columns([_fact(shape, row, number, defects) for number, row in enumerate(rows)])
-    return {name: _column(name, filled[name]) if name in filled else _blank(name, many) for name in DEFAULTS}
+    try:
+        facts = list(map(shape.decoder.decode, [row.data for row in group.rows]))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # a ValidationError is a DecodeError
+        facts = [_fact(shape, row, number, defects) for number, row in enumerate(group.rows)]
+    return shape.columns(facts)
 
 
 def _fact(shape: Any, row: Event, number: int, defects: dict[int, list[str]]) -> Any:
@@ -223,31 +217,6 @@ def _same_or_texts(values: list[str]) -> Any:
     if values.count(values[0]) == len(values):
         return pa.repeat(values[0], len(values))
     return _texts(values)
-
-
-def _costs(values: Sequence[float | None]) -> Any:
-    """Decimals with nine places, by way of whole billionths: sums of them are exact, whatever the order."""
-    costs = pc.fill_null(pa.array(values, pa.float64()), 0.0)
-    billionths = (
-        pc.round(pc.multiply(costs, 1e9), round_mode="half_to_even").cast(pa.int64()).cast(pa.decimal128(19, 0))
-    )
-    return pa.Array.from_buffers(_COST, len(values), [None, billionths.buffers()[1]])
-
-
-def _column(name: str, values: list[Any]) -> Any:
-    if name == "cost":
-        return _costs(values)
-    kind, first = _KINDS.get(name, pa.string()), values[0]
-    if first == values[-1] and values.count(first) == len(values):
-        return _blank(name, len(values)) if first is None else pa.repeat(pa.scalar(first, kind), len(values))
-    made = pa.array(values, kind)
-    return pc.fill_null(made, DEFAULTS[name]) if made.null_count else made
-
-
-_EMPTY = {
-    name: pa.scalar(Decimal(0) if name == "cost" else empty, _KINDS.get(name, pa.string()))
-    for name, empty in DEFAULTS.items()
-}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

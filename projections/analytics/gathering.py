@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from events.port import Log, Stored
-from projections.analytics.columns import SCHEMA, table_of
+from projections.analytics.columns import Part, parts_of, table_of
 from projections.analytics.rows import Message, decode, whole
 from projections.patience import patiently
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
@@ -43,7 +41,7 @@ class Gathering:
         self._limits = limits
         self._pending: list[Message] = []
         self._pending_rows = self._pending_bytes = 0
-        self._pieces: list[Any] = []
+        self._parts: list[Part] = []
         self.first = end + 1
         self.last = end
         self._until = last
@@ -79,9 +77,9 @@ class Gathering:
         return ()
 
     async def table(self) -> Any:
-        """All rows, as one table of many pieces: joining them would take the memory a second time."""
-        await self._make_piece()
-        return pa.concat_tables(self._pieces) if self._pieces else SCHEMA.empty_table()
+        """All rows."""
+        await self._make_parts()
+        return table_of(self._parts)
 
     async def _take(self, stored: Stored) -> None:
         self.last = stored.sequence
@@ -91,12 +89,12 @@ class Gathering:
             await self._bury(stored, error)
             return
         self._pending.append(message)
-        self._pending_rows += len(message.rows)
+        self._pending_rows += message.many
         self._pending_bytes += message.size
-        self.rows += len(message.rows)
+        self.rows += message.many
         self.bytes += message.size
         if self._pending_rows >= _PIECE_ROWS or self._pending_bytes >= _PIECE_BYTES:
-            await self._make_piece()
+            await self._make_parts()
             await asyncio.sleep(0)  # the connection wants to answer a ping now and then
 
     async def _decoded(self, stored: Stored) -> Message:
@@ -105,13 +103,13 @@ class Gathering:
             return await patiently(lambda: whole(message, self._log.blobs), self._limits.retry_s)
         return message
 
-    async def _make_piece(self) -> None:
+    async def _make_parts(self) -> None:
         if not self._pending:
             return
         messages, self._pending = self._pending, []
         self._pending_rows = self._pending_bytes = 0
         try:
-            self._pieces.append(table_of(messages))
+            self._parts += parts_of(messages)
         except Exception:  # noqa: BLE001 - whatever is in a message, it must not stop all the others
             _log.exception("a message cannot be made into columns; looking for it")
             await self._make_one_by_one(messages)
@@ -119,7 +117,7 @@ class Gathering:
     async def _make_one_by_one(self, messages: Sequence[Message]) -> None:
         for message in messages:
             try:
-                self._pieces.append(table_of([message]))
+                self._parts += parts_of([message])
             except Exception as error:  # noqa: BLE001 - see above
                 reason = (
                     f"message {message.stored.sequence} cannot be made into columns: {type(error).__name__}: {error}"

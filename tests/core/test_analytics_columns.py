@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +17,9 @@ from events.blobs.memory import MemoryBlobs
 from events.blobs.port import BlobMissing
 from events.codec import encode
 from events.port import Stored
-from projections.analytics.columns import SCHEMA, table_of
+from projections.analytics.columns import SCHEMA, parts_of, table_of
 from projections.analytics.rows import MOST_DATA, Message, decode, whole
+from projections.frames import LEAST
 from schemas.envelope import Event, rfc3339
 from schemas.errors import InvalidEvent
 from schemas.events import payload_types
@@ -40,7 +41,7 @@ def message(*events: Event, sequence: int = 7) -> Message:
 
 
 def rows(*messages: Message) -> list[dict[str, Any]]:
-    table = table_of(messages)
+    table = table_of(parts_of(messages))
     assert table.schema == SCHEMA
     table.validate(full=True)
     found: list[dict[str, Any]] = sorted(table.to_pylist(), key=lambda row: (row["sequence"], row["idx"]))
@@ -105,6 +106,7 @@ def test_frames_and_many_types_keep_their_places() -> None:
         (7, 0, "task.ready", "a"), (7, 1, "task.failed", "b"), (7, 2, "task.ready", ""), (8, 0, "note.posted", ""),
     ]  # fmt: skip
     assert table_of([]).num_rows == 0
+    assert parts_of([]) == []
 
 
 @pytest.mark.parametrize(
@@ -179,3 +181,15 @@ async def test_large_payloads_are_fetched_and_too_large_ones_cut() -> None:
     assert len(second["data"]) < 1000
     with pytest.raises(BlobMissing):
         await whole(message(event("tool.called", {}, dataref="sha256:" + "0" * 64)), blobs)
+
+
+def test_frames_are_in_the_order_of_the_store() -> None:
+    def frame(sequence: int, mission: str, hours: int) -> Message:
+        at = rfc3339(AT + timedelta(hours=hours))
+        events = [event("task.ready", {"task": "t"}, mission=mission, time=at) for _ in range(LEAST)]
+        return decode(Stored(sequence, f"events.acme.{mission}.task._", encode(events)[0]))
+
+    messages = [frame(1, "m2", 0), frame(2, "m1", 1), frame(3, "m1", 0), frame(4, "m2", 0), frame(5, "m1", 0)]
+    table = table_of(parts_of(messages))
+    assert table["sequence"].to_pylist()[::LEAST] == [3, 5, 1, 4, 2]
+    assert table["idx"].to_pylist() == [*range(LEAST)] * 5

@@ -134,14 +134,14 @@ async def test_poison_goes_to_the_dead_letters_and_the_sink_goes_on(
     await log.write([Write((missing,))])
     poison = fact("note.posted", {"text": "poison"}, mission="bad")
     await log.append([poison, fact("tool.called", {"tool": 5})])
-    real = gathering.table_of
+    real = gathering.parts_of
 
     def picky(messages: list[gathering.Message]) -> object:
         if any(row.id == poison.id for message in messages for row in message.rows):
             raise ZeroDivisionError("a flaw of ours")
         return real(messages)
 
-    monkeypatch.setattr(gathering, "table_of", picky)
+    monkeypatch.setattr(gathering, "parts_of", picky)
     async with role(log, url) as made:
         await until(made, await log.last_sequence())
         kept = await asked(url, f"SELECT type, defects FROM {made.database}.events ORDER BY sequence")
