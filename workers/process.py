@@ -49,11 +49,10 @@ from workers.peers.asking import Asking
 from workers.registry import Registry
 from workers.reporting import Reporter
 from workers.standby import Standby, Work
-from workers.vouching import Vouching, told
+from workers.vouching import ROUNDED_S, Vouching, still_right, told
 from workers.watch import Watch
 
 _log = logging.getLogger(__name__)
-_ROUNDED_S = 1.0
 _beats = _words = msgspec.json.Encoder()
 _calls = msgspec.json.Decoder(PoolCall)
 
@@ -299,8 +298,8 @@ class WorkerProcess:
         It is told a little more, so that it need not be woken up for each of many short attempts.
         """
         with self._told:
-            if deadline > self._vouched_until:
-                self._tell_witness(b"", deadline + _ROUNDED_S)
+            if not still_right(self._vouched_until, deadline):
+                self._tell_witness(b"", deadline + ROUNDED_S)
 
     def _tell_witness(self, beat: bytes, deadline: float | None) -> None:
         self._vouched_until = deadline or 0.0

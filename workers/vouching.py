@@ -35,6 +35,10 @@ FD, URL, BEAT, PARENT = (
 )
 
 
+ROUNDED_S = 1.0
+"""A witness is told so much more than an attempt may take: once, then, of many short ones."""
+
+
 class Word(msgspec.Struct, frozen=True, array_like=True):
     """One heartbeat on its way to the witness.
 
@@ -52,6 +56,12 @@ class Word(msgspec.Struct, frozen=True, array_like=True):
     until: float
     alone: bool
     beat: bytes
+
+
+def still_right(until: float, deadline: float) -> bool:
+    """Whether a witness that was told ``until`` has been told right of an attempt that ends at ``deadline``: it must
+    not speak for too short a time, nor for long after. Seconds of one clock."""
+    return deadline <= until <= deadline + ROUNDED_S
 
 
 class Vouching:

@@ -33,7 +33,7 @@ def test_it_measures_every_side(nats_url: str) -> None:
     lines = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert [line.split("|")[1].strip()[:10] for line in lines[2:]] == ["ClickHouse", "log → Clic"]
     assert "4,000 rows and 4,000 archived: none lost, none doubled" in done.stdout
-    assert "CPU µs an event: decode" in done.stdout
+    assert "CPU µs an event: cutting" in done.stdout
 
 
 def test_days_that_were_copied_are_what_the_views_make(tmp_path: Path) -> None:
