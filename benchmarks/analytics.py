@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,35 +93,38 @@ class Side:
 
 def by_the_engine(folder: Path, events: int) -> Figures:
     """What the engine does by itself with as many rows."""
-    figures = Side("engine", folder / "engine", events).finished()
-    shutil.rmtree(folder / "engine")
-    return figures
+    return Side("engine", _place(folder), events).finished()
+
+
+def _place(folder: Path) -> Path:
+    """A folder that stays until the end: ext4 makes files more slowly for seconds after many were deleted."""
+    return Path(tempfile.mkdtemp(dir=folder))
 
 
 def by_the_sink(
     options: argparse.Namespace, folder: Path, url: str, last: int
 ) -> tuple[dict[str, Figures], list[Side]]:
     """One run of the read models over the whole log, killed on its way if wanted; and what they hold at the end."""
+    models = _place(folder)
     groups = ["sink,archive"] if options.archive else ["sink"]
     if options.apart:
         groups = ["sink", "archive"]
-    sides = [Side("follow", folder / "models", last, url, group) for group in groups]
+    sides = [Side("follow", models, last, url, group) for group in groups]
     before = 0.0
     if options.kill:
         sides[0].follow(("sink", last // 2))
         before = sides[0].steps["sink"][-1][0]
         sides[0].kill()
-        sides.insert(0, Side("follow", folder / "models", last, url, groups[0]))
+        sides.insert(0, Side("follow", models, last, url, groups[0]))
         sides.append(sides.pop(1))
     figures = {group: side.finished() for group, side in zip(groups, sides, strict=False)}
     figures[groups[0]]["seconds"] += (
         before  # from its start, so with opening the engine; its processor time is not known
     )
     if options.archive or options.apart:
-        figures["judge"] = Side("judge", folder / "models", last, url).finished()
+        figures["judge"] = Side("judge", models, last, url).finished()
         if figures["judge"]["problems"]:
             raise SystemExit(f"events were lost or doubled: {figures['judge']}")
-    shutil.rmtree(folder / "models")
     return figures, sides
 
 
