@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.fleet --agents 10,25,50,100,200 --kind threads``; ``--kind prefork`` for processes. For each size
 a fresh stack: a chain of tasks (the path alone: everybody is idle), then a task for every agent at once, then a fan-out
-(everybody is busy), then a mission of five beside one of ``--fan-out`` tasks (fairness). The share that each part had
+(everybody is busy), then a mission of five beside one of ``--fan-out`` tasks (fairness), then tasks that sleep for 50
+ms, ten for each agent: what more agents are for. The share that each part had
 of the processor during the fan-out is given, in percent of a core; the first is the bottleneck: with two cores 200 % is
 all there is. Rows are printed as they are measured, so that one that fails costs none of those before it.
 """
@@ -29,6 +30,12 @@ from stigmergy import Client
 
 _TIMEOUT_S = 300.0
 _SMALL = 5
+_SLEEP_S = 0.05
+_EACH_SLEEPS = 10
+_COLUMNS = (
+    *("idle p50/p99 ms", "one each at once", "busy p99 ms", "tasks/s", "CPU ms/task", "MiB each"),
+    *("five beside many", "of 50 ms: tasks/s", "% of a core"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class Size:
         idle: from ready until an idle worker has it.
         full: the same where as many tasks as there are agents become ready in one moment.
         busy_p99: the same under the fan-out, where it is mostly waiting for the others.
+        sleeping_per_s: tasks a second where each sleeps for 50 ms, from their submission to the outcome.
         memory_each: MiB of its process in proportion: pages that forks share count in equal parts for each.
         shares: processor time of each part in the fan-out, in percent of one core, the most first.
         small_s: how long the mission of five took beside the large one.
@@ -51,6 +59,7 @@ class Size:
     busy_p99: float
     tasks_per_s: float
     cpu_ms: float
+    sleeping_per_s: float
     memory_each: float
     shares: dict[str, int]
     small_s: float
@@ -66,6 +75,7 @@ def measure(agents: int, kind: str, width: int, length: int, folder: Path) -> Si
         busy = side.run(fan_out(width), _TIMEOUT_S)
         memory = _memory(side.roots["workers"]) / agents
         small_s, passed = asyncio.run(_beside(side, width))
+        sleeping_per_s = asyncio.run(_sleeping(side, agents))
     if idle.dispatch is None or full.dispatch is None or busy.dispatch is None:
         raise ValueError("a round without executions")
     return Size(
@@ -75,11 +85,24 @@ def measure(agents: int, kind: str, width: int, length: int, folder: Path) -> Si
         busy.dispatch.p99,
         round(busy.tasks_per_s, 1),
         round(busy.cpu_ms, 3),
+        round(sleeping_per_s, 1),
         round(memory, 1),
         _shares(busy),
         small_s,
         passed,
     )
+
+
+async def _sleeping(side: Ours, agents: int) -> float:
+    """Tasks a second, once it is known how long they take."""
+    many = _EACH_SLEEPS * agents
+    async with Client(side.settings) as client:
+        known = await client.submit("known", plan=plan_of(fan_out(many), sleep_s=_SLEEP_S))
+        await known.outcome(timeout_s=_TIMEOUT_S)
+        begin = time.perf_counter()
+        mission = await client.submit("sleeping", plan=plan_of(fan_out(many), sleep_s=_SLEEP_S))
+        await mission.outcome(timeout_s=_TIMEOUT_S)
+        return many / (time.perf_counter() - begin)
 
 
 async def _beside(side: Ours, width: int) -> tuple[float, int]:
@@ -118,9 +141,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     sizes = []
     if not options.json:
-        columns = ("idle p50/p99 ms", "one each at once", "busy p99 ms", "tasks/s", "CPU ms/task", "MiB each")
+        columns = (
+            "idle p50/p99 ms",
+            "one each at once",
+            "busy p99 ms",
+            "tasks/s",
+            "CPU ms/task",
+            "of 50 ms: tasks/s",
+            "MiB each",
+        )
         print(f"| {' | '.join((options.kind, *columns, 'five beside many', '% of a core'))} |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        print(f"|{' --- |' * (len(columns) + 3)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="stig-fleet-") as folder:
         for agents in options.agents:
             sizes.append(measure(agents, options.kind, options.fan_out, options.chain, Path(folder)))
@@ -139,7 +170,7 @@ def _row(one: Size) -> str:
     return (
         f"| {one.agents} | {one.idle.p50:.1f} / {one.idle.p99:.1f} | {one.full.p50:.1f} / {one.full.p99:.1f} "
         f"| {one.busy_p99:.0f} | {one.tasks_per_s:.0f} | {one.cpu_ms:.2f} | {one.memory_each:.1f} "
-        f"| {beside} | {shares} |"
+        f"| {beside} | {one.sleeping_per_s:.0f} | {shares} |"
     )
 
 

@@ -92,9 +92,11 @@ class Ours:
         raise Unavailable(f"fewer than {concurrency} workers have joined", hint="the log of the pool says why")
 
 
-def plan_of(shape: Shape) -> Plan:
-    """The shape as a plan for the smallest agent."""
-    return Plan(tasks=tuple(TaskSpec(id=task, skill="echo", needs=needs) for task, needs in shape.needs.items()))
+def plan_of(shape: Shape, *, sleep_s: float = 0.0) -> Plan:
+    """The shape as a plan for the smallest agent, which sleeps for so long in each task."""
+    inputs = {"sleep_s": sleep_s} if sleep_s else {}
+    tasks = (TaskSpec(id=task, skill="echo", needs=needs, inputs=inputs) for task, needs in shape.needs.items())
+    return Plan(tasks=tuple(tasks))
 
 
 async def read_executions(mission: MissionHandle) -> list[Execution]:

@@ -29,6 +29,8 @@ _AHEAD = 2
 """Unclaimed messages a worker: one that it takes next, one that covers the time until this sender hears of it."""
 _WORTH_S = 0.05
 """A message may hold work for this long: more would keep idle workers waiting for what another one has in its hands."""
+_COST_S = 0.002
+"""What a message costs by itself in processor time: less work than this is not worth another one, whoever is idle."""
 
 
 def key_of(order: AttemptOrder) -> AttemptKey:
@@ -311,8 +313,8 @@ class CelerySender:
 def fill(waiting: int, seconds: float | None, workers: int) -> int:
     """How many of the waiting attempts go into one message.
 
-    One, as long as there are no more attempts than workers, or as nobody knows how long one takes. Beyond that as many
-    as are done in 0.05 s, while every worker is left a message.
+    One, as long as nobody knows how long one takes. Then as many as leave every worker a message, but at least as many as
+    are done in 2 ms, and at most as many as are done in 0.05 s.
 
     Args:
         waiting: attempts of one queue and priority, at least 1.
@@ -321,5 +323,6 @@ def fill(waiting: int, seconds: float | None, workers: int) -> int:
     """
     if seconds is None:
         return 1
-    worth = int(_WORTH_S / max(seconds, 1e-4))
-    return max(1, min(_MOST_IN_MESSAGE, worth, waiting // max(1, workers)))
+    each = max(seconds, 1e-4)
+    fair = max(waiting // max(1, workers), min(waiting, int(_COST_S / each)))
+    return max(1, min(_MOST_IN_MESSAGE, int(_WORTH_S / each), fair))

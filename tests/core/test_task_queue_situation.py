@@ -154,8 +154,11 @@ def test_a_skill_that_nobody_offers_is_waited_for_and_then_named() -> None:
     [
         (100, None, 1, 1),  # nobody knows how long one takes
         (100, 1.0, 1, 1),  # one takes longer than a message is worth
-        (4, 0.001, 4, 1),  # as many workers as attempts
-        (3, 0.001, 4, 1),
+        (4, 0.01, 4, 1),  # as many workers as attempts
+        (3, 0.01, 4, 1),
+        (4, 0.001, 4, 2),  # but a message is not worth its while for less than 2 ms of work
+        (200, 0.0002, 200, 10),
+        (3, 0.0002, 200, 3),
         (100, 0.01, 4, 5),  # 0.05 s of work
         (100, 0.001, 10, 10),  # every worker is left a message
         (10_000, 0.0, 4, 50),  # never more than fifty
