@@ -313,8 +313,8 @@ class CelerySender:
 def fill(waiting: int, seconds: float | None, workers: int) -> int:
     """How many of the waiting attempts go into one message.
 
-    One, as long as nobody knows how long one takes. Then as many as leave every worker a message, but at least as many as
-    are done in 2 ms, and at most as many as are done in 0.05 s.
+    One, as long as nobody knows how long one takes. Then as many as leave every worker a message, but at least as many
+    as are done in 2 ms, and at most as many as are done in 0.05 s.
 
     Args:
         waiting: attempts of one queue and priority, at least 1.
