@@ -14,6 +14,12 @@ PRIORITY_STEPS = (0, 3, 6, 9)
 STANDBY_S = 0.01
 """How long a worker that was told so stays at hand after an attempt, in seconds, for an order sent to itself."""
 
+STANDBY_ORDERS = 100
+STANDBY_LONGEST_S = 5.0
+"""After so many orders, or so many seconds, Celery gets the process of such a worker back: it counts messages, looks at
+its memory, and gives a message to somebody else that is not acknowledged for too long. The sender has to know, or an
+order would go where nobody waits for it."""
+
 VISIBILITY_S = 3600
 """How long Celery waits before it hands a message to somebody else. Leases on the log decide long before that, so this
 only says when Celery itself clears up after a lost worker."""

@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-_MOST = 100
-_NO_LONGER_S = 5.0
+from schemas.celery_wire import STANDBY_LONGEST_S, STANDBY_ORDERS
+
 Work = Callable[[], None]
 """What is to be done about an order, in the thread that makes attempts. It may raise what the log refuses."""
 
@@ -46,14 +46,14 @@ class Standby:
     def orders(self, wait_s: float, enough: Callable[[], bool] = lambda: False) -> Iterator[Work]:
         """What comes, for as long as the next order comes within ``wait_s`` seconds and it is not ``enough``.
 
-        After a hundred of them, or some seconds, Celery gets its process back: it counts messages, looks at its memory,
-        and gives a message to somebody else that is not acknowledged for too long. What was claimed is made before.
+        After many of them, or some seconds, Celery gets its process back; :mod:`schemas.celery_wire` says when and why.
+        What was claimed is made before.
         """
         begun, made = time.monotonic(), 0
         while (work := self._next(wait_s)) is not None:
             yield work
             made += 1
-            over = made >= _MOST or time.monotonic() - begun > _NO_LONGER_S or enough()
+            over = made >= STANDBY_ORDERS or time.monotonic() - begun > STANDBY_LONGEST_S or enough()
             if over and not self._owed:
                 return
 

@@ -17,18 +17,34 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from events.signals import Signals
 from orchestrator.task_queue.dispatch import Dispatch, Sender, key_of
 from orchestrator.task_queue.sent import AttemptKey
-from schemas.celery_wire import STANDBY_S
+from schemas.celery_wire import STANDBY_LONGEST_S, STANDBY_ORDERS, STANDBY_S
 from schemas.signals import orders_subject
 
 _CLAIMED_WITHIN_S = 0.1
-_SURELY = 0.7
+_RELIED_UPON = 0.7
 """The part of its time after which a worker is no longer relied upon: the order has to reach it."""
 _MOST_KNOWN = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """How long a worker has been standing by again and again: since when, and how many orders came to it so."""
+
+    since: float
+    orders: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Free:
+    until: float
+    reads: Callable[[str], bool]
+    turn: _Turn
 
 
 class Queues(Sender, Protocol):
@@ -54,21 +70,21 @@ class StandbySender:
         self._queues = queues
         self._signals = signals
         self._monotonic = monotonic
-        self._free: dict[str, tuple[float, Callable[[str], bool]]] = {}
+        self._free: dict[str, _Free] = {}
         self._given: dict[AttemptKey, asyncio.TimerHandle] = {}
-        self._stays: set[AttemptKey] = set()
+        self._stays: dict[AttemptKey, _Turn] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, dispatch: Dispatch) -> None:
         worker = self._at_hand(dispatch.queue)
-        if worker is None or not self._queues.quiet(dispatch, self._free[worker][1]):
+        if worker is None or not self._queues.quiet(dispatch, self._free[worker].reads):
             self._queues.send(dispatch)
             return
-        del self._free[worker]
+        turn = self._free.pop(worker).turn
         key = key_of(dispatch.order)
         if len(self._stays) >= _MOST_KNOWN:
             self._stays.clear()
-        self._stays.add(key)
+        self._stays[key] = _Turn(turn.since, turn.orders + 1)
         loop = asyncio.get_running_loop()
         self._given[key] = loop.call_later(_CLAIMED_WITHIN_S, self._unclaimed, dispatch)
         order = dispatch.order.model_dump_json(exclude_defaults=True).encode()
@@ -92,13 +108,16 @@ class StandbySender:
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         self._queues.finished(attempt, worker, reads)
-        if attempt in self._stays:
-            self._stays.discard(attempt)
-        elif not self._queues.stands_by(attempt):
-            return
         now = self._monotonic()
-        self._free = {name: known for name, known in self._free.items() if known[0] > now}
-        self._free[worker] = (now + STANDBY_S * _SURELY, reads)
+        turn = self._stays.pop(attempt, None)
+        if turn is None:
+            if not self._queues.stands_by(attempt):
+                return
+            turn = _Turn(now)
+        elif turn.orders >= STANDBY_ORDERS or now - turn.since > STANDBY_LONGEST_S * _RELIED_UPON:
+            return  # Celery has its process back
+        self._free = {name: free for name, free in self._free.items() if free.until > now}
+        self._free[worker] = _Free(now + STANDBY_S * _RELIED_UPON, reads, turn)
 
     def close(self) -> None:
         for timer in self._given.values():
@@ -107,7 +126,7 @@ class StandbySender:
 
     def _at_hand(self, queue: str) -> str | None:
         now = self._monotonic()
-        return next((name for name, (until, reads) in self._free.items() if until > now and reads(queue)), None)
+        return next((name for name, free in self._free.items() if free.until > now and free.reads(queue)), None)
 
     def _unclaimed(self, dispatch: Dispatch) -> None:
         self._given.pop(key_of(dispatch.order), None)

@@ -15,7 +15,7 @@ from orchestrator.task_queue.dispatch import Dispatch, key_of
 from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.standby import StandbySender
 from schemas.attempts import Action, AttemptOrder
-from schemas.celery_wire import STANDBY_S
+from schemas.celery_wire import STANDBY_LONGEST_S, STANDBY_ORDERS, STANDBY_S
 from schemas.signals import ORDERS
 from workers.standby import Standby, Work
 
@@ -98,6 +98,20 @@ async def test_a_worker_that_stands_by_gets_the_next_order_itself(bench: Bench) 
     bench.sender.send(dispatch("three"))
     await asyncio.sleep(0)
     assert (bench.heard, bench.queues.sent) == (["two", "three"], [])
+
+
+@pytest.mark.parametrize("why", ["so many orders", "so long"])
+async def test_a_worker_that_celery_has_back_is_not_relied_upon(bench: Bench, why: str) -> None:
+    bench.finished("0")
+    orders = STANDBY_ORDERS if why == "so many orders" else 3
+    for number in range(1, orders + 1):
+        bench.sender.send(dispatch(str(number)))
+        bench.sender.settled(key_of(dispatch(str(number)).order))
+        bench.now += STANDBY_LONGEST_S if why == "so long" and number == orders else 0.001
+        bench.finished(str(number), told=False)
+    bench.sender.send(dispatch("next"))
+    await asyncio.sleep(0)
+    assert (len(bench.heard), bench.queues.sent) == (orders, ["next"])
 
 
 async def test_one_order_a_worker(bench: Bench) -> None:
