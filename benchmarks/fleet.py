@@ -3,9 +3,9 @@
 ``python -m benchmarks.fleet --agents 10,25,50,100,200 --kind threads``; ``--kind prefork`` for processes. For each size
 a fresh stack: a chain of tasks (the path alone: everybody is idle), then a task for every agent at once, then a fan-out
 (everybody is busy), then a mission of five beside one of ``--fan-out`` tasks (fairness), then tasks that sleep for 50
-ms, ten for each agent: what more agents are for. The share that each part had
-of the processor during the fan-out is given, in percent of a core; the first is the bottleneck: with two cores 200 % is
-all there is. Rows are printed as they are measured, so that one that fails costs none of those before it.
+ms, ten for each agent: what more agents are for. The share that each part had of the processor during the fan-out is
+given, in percent of a core; the first is the bottleneck: with two cores 200 % is all there is. Rows are printed as they
+are measured, so that one that fails costs none of those before it.
 """
 
 from __future__ import annotations
@@ -141,17 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     sizes = []
     if not options.json:
-        columns = (
-            "idle p50/p99 ms",
-            "one each at once",
-            "busy p99 ms",
-            "tasks/s",
-            "CPU ms/task",
-            "of 50 ms: tasks/s",
-            "MiB each",
-        )
-        print(f"| {' | '.join((options.kind, *columns, 'five beside many', '% of a core'))} |")
-        print(f"|{' --- |' * (len(columns) + 3)}", flush=True)
+        print(f"| {options.kind} | {' | '.join(_COLUMNS)} |\n|{' --- |' * (len(_COLUMNS) + 1)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="stig-fleet-") as folder:
         for agents in options.agents:
             sizes.append(measure(agents, options.kind, options.fan_out, options.chain, Path(folder)))
