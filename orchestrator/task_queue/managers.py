@@ -13,6 +13,8 @@ from orchestrator.task_queue.situation import Situation
 from schemas.backlog import SkillBacklog
 from schemas.replicas import Demand, QueueDemand
 
+_MOST_QUEUES = 500
+
 
 class Managers:
     """This manager among the others of its group.
@@ -57,6 +59,8 @@ class Managers:
 
     def claimed(self, queue: str, priority: int) -> None:
         """Take note that an attempt of a mission at hand was claimed; the others hear of it."""
+        if queue not in self._claimed and len(self._claimed) >= _MOST_QUEUES:
+            self._claimed.clear()  # queues of profiles that have long left; what others missed costs a turn or two
         counts = self._claimed.setdefault(queue, {})
         counts[priority] = counts.get(priority, 0) + 1
 

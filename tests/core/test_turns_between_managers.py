@@ -13,6 +13,7 @@ import pytest
 from events.leadership.group import Group, Hands
 from events.leadership.memory import MemoryKeys
 from events.signals import MemorySignals
+from orchestrator.task_queue import managers
 from orchestrator.task_queue.demand import share_of
 from orchestrator.task_queue.fairness import FairQueue
 from orchestrator.task_queue.managers import Managers
@@ -191,3 +192,17 @@ async def test_managers_hear_how_many_attempts_of_others_were_claimed_with_which
             await asyncio.sleep(0.6)  # said again, and counted once
             assert Counter({9: 2, 5: 1}) == Counter({p: n for _, p, n in heard["b"]})
             assert not heard["a"]
+
+
+async def test_queues_of_workers_that_left_long_ago_are_told_of_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(managers, "_MOST_QUEUES", 2)
+    keys, signals = MemoryKeys(), MemorySignals()
+    heard: list[tuple[str, int, int]] = []
+    async with manager("a", keys, signals, []) as a, manager("b", keys, signals, heard) as b, asyncio.timeout(10):
+        while not (a._peers.said and b._peers.said):
+            await asyncio.sleep(0.01)
+        for profile in range(7):
+            a.claimed(f"{QUEUE}@{profile}", 5)
+        while (f"{QUEUE}@6", 5, 1) not in heard:
+            await asyncio.sleep(0.01)
+        assert all(len(said.claimed) <= 2 for said in b._peers.said)
