@@ -21,10 +21,10 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 
 from schemas.errors import InvalidInput, LimitExceeded, Refused, StigmergyError, TimedOut, Unavailable
+from schemas.headers import END, ERROR, OK
 from schemas.ids import token
 
 _log = logging.getLogger(__name__)
-_END, _OK, _ERROR = "Stig-End", "ok", "error"
 _NO_RESPONDERS = "503"
 _TRIES, _AGAIN_S = 4, 0.1
 PART_BYTES = 512 * 1024
@@ -90,8 +90,8 @@ class NatsServices:
                     await asyncio.sleep(_AGAIN_S)  # whoever serves it may be changing its connection just now
                     await self._nc.publish(subject_of(tenant, service), question, reply=inbox)
                     continue
-                end = headers.get(_END)
-                if end == _OK:
+                end = headers.get(END)
+                if end == OK:
                     return
                 if end is not None:
                     raise _raised(part.data)
@@ -113,17 +113,17 @@ class NatsServices:
         if not msg.reply:
             return
         tenant = msg.subject.split(".", 2)[1]
-        end, said = _OK, b""
+        end, said = OK, b""
         try:
             async for part in answer(tenant, msg.data):
                 await self._nc.publish(msg.reply, part)
         except StigmergyError as error:
-            end, said = _ERROR, _said(error)
+            end, said = ERROR, _said(error)
         except Exception as error:  # noqa: BLE001 - whoever asked must hear of it, and the service must go on
             _log.exception("a question to %s could not be answered", msg.subject)
-            end = _ERROR
+            end = ERROR
             said = _said(StigmergyError(f"the question could not be answered: {error}", hint="its log says why"))
-        await self._nc.publish(msg.reply, said, headers={_END: end})
+        await self._nc.publish(msg.reply, said, headers={END: end})
 
 
 async def _next(next_msg: Callable[..., object], service: str, timeout_s: float) -> Msg:

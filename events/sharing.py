@@ -106,7 +106,7 @@ class SharedLog:
     # following
 
     async def follow(self, window: Window, *, batch: int = _BATCH, wants: Wants = everything) -> AsyncGenerator[Batch]:
-        if window.since is not None or not all(self._reads(each) for each in window.filters):
+        if not self._is_shared(window):
             async for found in self._log.follow(window, batch=batch, wants=wants):
                 yield found
             return
@@ -122,7 +122,7 @@ class SharedLog:
 
     async def attend(self, window: Window, take: Callable[[Batch], None], wants: Wants = everything) -> None:
         """See :func:`attend`."""
-        if window.since is not None or not all(self._reads(each) for each in window.filters):
+        if not self._is_shared(window):
             async for found in self._log.follow(window, wants=wants):
                 take(found)
             return
@@ -143,8 +143,9 @@ class SharedLog:
             yield Batch(tuple(events), upto)
             first = upto + 1
 
-    def _reads(self, pattern: str) -> bool:
-        return any(_covers(own, pattern) for own in self._filters)
+    def _is_shared(self, window: Window) -> bool:
+        """Whether the shared reader comes by all of it."""
+        return window.since is None and all(any(_covers(own, each) for own in self._filters) for each in window.filters)
 
     def _join(self, follower: _Follower, first: int) -> bool:
         """Take part from ``first`` on; False if the reader is beyond that already."""

@@ -10,8 +10,6 @@ from typing import Protocol
 from orchestrator.core.facts import Fact
 from schemas.events import Payload
 
-ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
-
 
 class Rules[S](Protocol):
     """What one role does with missions; implementations are pure."""
@@ -109,9 +107,3 @@ class Everything:
 def newest_of(seen: dict[str, int], passed_over: dict[str, int]) -> dict[str, int]:
     """What a decision knows: noun to its newest message, read or passed over."""
     return seen | {noun: max(number, seen.get(noun, 0)) for noun, number in passed_over.items()}
-
-
-def is_open(types: dict[str, int]) -> bool:
-    """Whether a mission is open, by how many events it has of each type."""
-    begun = types.get("mission.submitted", 0) + types.get("mission.reopened", 0)
-    return begun > sum(types.get(end, 0) for end in ENDS)

@@ -24,11 +24,12 @@ from events.port import Batch, Log, Wants, Window, everything
 from events.sharing import SharedLog, attend
 from orchestrator import parsing
 from orchestrator.core.facts import Fact
-from orchestrator.desk import ENDS, Desk, Everything, News, Reach, Rules, is_open, newest_of
+from orchestrator.desk import Desk, Everything, News, Reach, Rules, newest_of
 from orchestrator.recording import Clock, Recorder, filters_for
 from schemas.envelope import Event
 from schemas.errors import Conflict, InvalidEvent, LogUnavailable, StigmergyError
 from schemas.events import Payload
+from schemas.events.mission import BEGINNINGS, ENDS, is_open
 from schemas.subjects import guard_filter
 
 __all__ = ["Desk", "Desks", "Rules"]
@@ -74,7 +75,7 @@ class Desks[S]:
     async def load_open(self, among: Callable[[str, str], bool] = lambda _tenant, _mission: True) -> None:
         """Fold every open mission from the log that is not at hand, of those within reach that are ``among``."""
         await self.begin()
-        counts = await self._log_port.missions(("mission.submitted", "mission.reopened", *ENDS))
+        counts = await self._log_port.missions((*BEGINNINGS, *ENDS))
         still_open = [
             key for key, types in sorted(counts.items()) if key not in self._desks and among(*key) and is_open(types)
         ]

@@ -179,11 +179,6 @@ def parse_command(raw: bytes) -> Command:
         ) from error
 
 
-def command_adapter() -> TypeAdapter[Command]:
-    """For whoever generates schemas from the commands."""
-    return _ADAPTER
-
-
 class CommandReply(BaseModel):
     """The answer to a command: accepted, or refused with the reason.
 

@@ -15,14 +15,13 @@ from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.ballot import BallotCast, BallotDecided, BallotLapsed, BallotOpened, BallotRefused
+from schemas.events.mission import ENDS
 from schemas.events.registry import explain
 from schemas.ids import process_name, uuid7
 from schemas.subjects import noun_filter
 
 if TYPE_CHECKING:
     from stigmergy.client import Client
-
-_ENDS = ("mission.completed", "mission.failed", "mission.cancelled")
 
 
 class _View(BaseModel):
@@ -76,7 +75,7 @@ def ballots_of(events: Iterable[Event]) -> list[BallotView]:
     """The ballots that events of one mission tell of, in the order of their opening; other events are passed over."""
     found: dict[tuple[str, int], BallotView] = {}
     for event in events:
-        if event.type in _ENDS:
+        if event.type in ENDS:
             found = {key: _closed(ballot, moment_of(event)) for key, ballot in found.items()}
         elif event.type.startswith("ballot."):
             try:

@@ -20,12 +20,12 @@ from events.jetstream.quick_client import QuickClient
 from events.jetstream.reader import patiently
 from schemas.commands import Command, CommandReply, command_json, parse_command
 from schemas.errors import InvalidCommand, LimitExceeded, StigmergyError
+from schemas.headers import ANSWER_TO
 from schemas.subjects import COMMANDS, of_command
 
 _log = logging.getLogger(__name__)
 _CONSUMER = "orchestrator"
 _SECOND = 1_000_000_000
-_ANSWER_TO = "Stigmergy-Answer-To"
 _AT_ONCE = 64
 _MOST_TRIES = 30
 
@@ -53,7 +53,7 @@ class JetStreamCommands:
                 command_json(command),
                 command.id,
                 "application/json",
-                extra=((_ANSWER_TO, inbox),),
+                extra=((ANSWER_TO, inbox),),
             )
             [stored] = await self._publisher.store([message])
             if isinstance(stored, StigmergyError):
@@ -128,7 +128,7 @@ class JetStreamCommands:
             await self._nc.publish(msg.reply, b'-NAK {"delay": 1000000000}')
             return
         await self._nc.publish(msg.reply, b"+ACK")
-        inbox = (msg.headers or {}).get(_ANSWER_TO)
+        inbox = (msg.headers or {}).get(ANSWER_TO)
         if inbox:
             try:
                 await self._nc.publish(inbox, reply.model_dump_json().encode())

@@ -15,6 +15,7 @@ from events.jetstream.publisher import Message, Publisher
 from events.jetstream.reader import Reader
 from events.port import DeadLetter, Guard, Stored, Window
 from schemas.errors import Conflict, InvalidEvent, InvalidInput, StigmergyError
+from schemas.headers import CODE, CONSUMER, REASON, SEQUENCE, SUBJECT
 from schemas.subjects import DEAD_LETTERS
 
 _READABLE = " !\"#$&'()*+,/:;<=>?@[]^`{|}"
@@ -39,11 +40,11 @@ class DeadLetters:
         """
         sequence = stored.sequence
         extra = (
-            ("Stigmergy-Subject", _header(stored.subject)),
-            ("Stigmergy-Sequence", str(sequence)),
-            ("Stigmergy-Code", error.code),
-            ("Stigmergy-Consumer", consumer),
-            ("Stigmergy-Reason", _header(error.message[:2000])),
+            (SUBJECT, _header(stored.subject)),
+            (SEQUENCE, str(sequence)),
+            (CODE, error.code),
+            (CONSUMER, consumer),
+            (REASON, _header(error.message[:2000])),
         )
         subject = f"dead.{consumer}.{sequence}"
         message = Message(subject, stored.raw, f"dead:{consumer}:{sequence}", guard=Guard(subject, 0), extra=extra)
@@ -85,18 +86,18 @@ class DeadLetters:
                 ) from error
             raise
         headers = _header_lines(base64.b64decode(found.get("hdrs", "")))
-        return unquote(headers.get("Stigmergy-Subject", "")), base64.b64decode(found.get("data", ""))
+        return unquote(headers.get(SUBJECT, "")), base64.b64decode(found.get("data", ""))
 
 
 def _letter(place: Place, msg: Msg) -> DeadLetter:
     headers = msg.headers or {}
     return DeadLetter(
         sequence=place.sequence,
-        subject=unquote(headers.get("Stigmergy-Subject", "")),
-        reason=unquote(headers.get("Stigmergy-Reason", "")),
-        code=headers.get("Stigmergy-Code", ""),
-        consumer=headers.get("Stigmergy-Consumer", ""),
-        original_sequence=int(headers.get("Stigmergy-Sequence", "0")),
+        subject=unquote(headers.get(SUBJECT, "")),
+        reason=unquote(headers.get(REASON, "")),
+        code=headers.get(CODE, ""),
+        consumer=headers.get(CONSUMER, ""),
+        original_sequence=int(headers.get(SEQUENCE, "0")),
         raw=msg.data,
     )
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from projections.analytics.rows import Message
 from projections.facts import DEFAULTS, KINDS, read, shape_of
-from projections.frames import Frame, constant, counted
+from projections.frames import Frame, constant, counted, repeated
 from schemas.envelope import Event
 from schemas.ids import instant_of
 
@@ -170,8 +170,8 @@ def _table(group: Group) -> Any:
         "idx": _numbers(pa.uint16(), "H", group.indexes),
         "id": _texts([row.id for row in rows]),
         "time": _times(rows, defects),
-        "tenant": _same_or_texts(group.tenants),
-        "mission": _same_or_texts(group.missions),
+        "tenant": repeated(group.tenants),
+        "mission": repeated(group.missions),
         "noun": pa.repeat(group.type.partition(".")[0], many),
         "type": pa.repeat(group.type, many),
         "source": _texts([row.source for row in rows]),
@@ -211,12 +211,6 @@ def _texts(values: list[str]) -> Any:
 def _numbers(kind: Any, code: str, values: Sequence[int]) -> Any:
     numbers = values if isinstance(values, array) else array(code, values)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
-
-
-def _same_or_texts(values: list[str]) -> Any:
-    if values.count(values[0]) == len(values):
-        return pa.repeat(values[0], len(values))
-    return _texts(values)
 
 
 def _joined(parts: Sequence[Any]) -> Any:

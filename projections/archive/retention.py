@@ -24,6 +24,7 @@ from projections.archive.places import Place
 from projections.archive.repairing import repair
 from schemas.envelope import NO_MISSION
 from schemas.errors import StigmergyError
+from schemas.events.mission import BEGINNINGS, ENDS, is_open
 from schemas.stops import StopRecord
 from schemas.subjects import noun_filter
 
@@ -34,8 +35,6 @@ restart of the server, followers are a moment behind, and a late word should mee
 MARKS = "retention.json"
 """In the archive: how far each read model was when it last answered. Positions only grow, so that one which is away
 now needs nothing older."""
-_BEGUN = ("mission.submitted", "mission.reopened")
-_ENDED = ("mission.completed", "mission.failed", "mission.cancelled")
 
 
 class Stream(Protocol):
@@ -168,10 +167,10 @@ class Retention:
 
     async def _oldest_mission(self, young: datetime) -> tuple[str, int] | None:
         """The mission submitted first of those that are open, or have begun or ended since ``young``."""
-        counts = await self._log.missions((*_BEGUN, *_ENDED))
-        needed = {key for key, types in counts.items() if _sum(types, _BEGUN) > _sum(types, _ENDED)}
+        counts = await self._log.missions((*BEGINNINGS, *ENDS))
+        needed = {key for key, types in counts.items() if is_open(types)}
         async for event in self._log.read(
-            Window(tuple(f"events.*.*.{one}" for one in (*_BEGUN, *_ENDED)), since=young)
+            Window(tuple(f"events.*.*.{one}" for one in (*BEGINNINGS, *ENDS)), since=young)
         ):
             needed.add((event.tenant, event.mission))
         if not needed:
@@ -229,7 +228,3 @@ def forget(place: Place, name: str) -> bool:
         return False
     place.write(MARKS, msgspec.json.encode({other: need for other, need in known.items() if other != name}))
     return True
-
-
-def _sum(types: Mapping[str, int], names: tuple[str, ...]) -> int:
-    return sum(types.get(name, 0) for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -99,3 +100,12 @@ class MissionCancelled(Payload):
 
     TYPE: ClassVar[str] = "mission.cancelled"
     reason: str = ""
+
+
+BEGINNINGS = (MissionSubmitted.TYPE, MissionReopened.TYPE)
+ENDS = (MissionCompleted.TYPE, MissionFailed.TYPE, MissionCancelled.TYPE)
+
+
+def is_open(types: Mapping[str, int]) -> bool:
+    """Whether a mission is open, by how many events it has of each of :data:`BEGINNINGS` and :data:`ENDS`."""
+    return sum(types.get(each, 0) for each in BEGINNINGS) > sum(types.get(each, 0) for each in ENDS)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from schemas.export.channels import ANSWER_TO, PARAMETERS, REPLY, Channel, channels
+from schemas.export.channels import PARAMETERS, REPLY, Channel, channels
 from schemas.export.messages import messages, schemas
 from schemas.export.shapes import Schema
 from schemas.export.signals import Signal, signals
+from schemas.headers import ANSWER_TO
 
 INTERFACE_VERSION = "1.0.0"
 """Version of the subjects and the envelope. Not the release's: most releases change neither. Types count their own."""

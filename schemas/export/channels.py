@@ -10,16 +10,13 @@ from schemas.events.registry import payload_types
 from schemas.export.documents import command_types
 from schemas.export.shapes import Schema
 from schemas.export.signals import Signal
+from schemas.headers import END, ERROR, OK
 from schemas.ownership import UNFRAMED, Role, owner_of
 from schemas.subjects import FRAMED
 
 CLIENT = "client"
 ANYONE = "anyone"
 REPLY = "commands.reply"
-ANSWER_TO = "Stigmergy-Answer-To"
-"""Header with the inbox for the answer. The reply subject is taken: JetStream acknowledges the command there."""
-END, OK, ERROR = "Stig-End", "ok", "error"
-"""Header of the last message of an answer to a question, and what it says."""
 
 PARAMETERS: dict[str, str] = {
     "tenant": "The isolation border: 1 to 128 letters, digits, '-', '_', ':', '@' or '~'.",

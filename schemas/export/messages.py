@@ -16,16 +16,16 @@ from schemas.attempts import AttemptOrder
 from schemas.commands import CommandReply
 from schemas.envelope import FRAME, SINGLE
 from schemas.events.registry import payload_types
-from schemas.export.channels import ANSWER_TO, REPLY, nouns
+from schemas.export.channels import REPLY, nouns
 from schemas.export.documents import ENVELOPE, command_types, put_beside
 from schemas.export.envelopes import envelope_schema, event_schema
 from schemas.export.shapes import Schema, definitions, of_structs, require
-from schemas.export.signals import BYTES, Described, Signal, structs_of
+from schemas.export.signals import BYTES, JSON, Described, Signal, structs_of
+from schemas.headers import ANSWER_TO
 from schemas.ownership import UNFRAMED
 from schemas.subjects import FRAMED
 
 PLACE = "#/components/schemas"
-JSON = "application/json"
 ORDER = "attempt.order"
 
 

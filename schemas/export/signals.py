@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from pydantic import BaseModel
 
+from schemas import headers
 from schemas.attempts import AttemptOrder
 from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.leaders import BUCKET, MEMBER, PART, SHAPE, Member, Part, Shape
@@ -165,7 +166,7 @@ def _of_deciders() -> list[Signal]:
 def _kept() -> list[Signal]:
     key = f"$KV.{BUCKET}.{{group}}"
     about = "Key of the bucket of leaders, written only if it is as it was when the writer read it: "
-    names = ("Subject", "Sequence", "Code", "Consumer", "Reason")
+    told = (headers.SUBJECT, headers.SEQUENCE, headers.CODE, headers.CONSUMER, headers.REASON)
     return [
         Signal(
             "leaders.shape", f"{key}.{SHAPE}", (Shape,), _LEADING, _LEADING, f"{about}how many partitions a group has."
@@ -182,7 +183,7 @@ def _kept() -> list[Signal]:
             (Role.CLIENT,),
             "What cannot be read, byte for byte as it was; the headers say from where and why.",
             form=BYTES,
-            headers={"type": "object", "properties": {f"Stigmergy-{name}": {"type": "string"} for name in names}},
+            headers={"type": "object", "properties": {name: {"type": "string"} for name in told}},
         ),
     ]
 

@@ -14,9 +14,10 @@ from events import services
 from projections.analytics.queries.port import Batch, Column, Ending, Heading, Question
 from projections.hosting import ProjectionStatus, RebuildStep, RebuildWish
 from projections.world.remote import Asked
+from schemas import headers
 from schemas.attempts import Action, AttemptOrder
 from schemas.backlog import SkillBacklog
-from schemas.export import asyncapi, channels
+from schemas.export import asyncapi
 from schemas.export.signals import ARCHIVE, READ_MODELS, Signal, signals, structs_of
 from schemas.leaders import Member, Part, Shape
 from schemas.ownership import Role
@@ -121,7 +122,7 @@ def test_addresses_are_the_subjects_of_the_code() -> None:
     assert addresses["peers"].format(tenant="acme", topic="sql", agent="_") == ask_subject("acme", "sql")
     assert addresses["answers"].format(tenant="acme", worker="w", request="r") == answer_subject("acme", "w", "r")
     assert addresses["ask.world.query"].format(tenant="acme") == services.subject_of("acme", "world.query")
-    assert (channels.END, channels.OK, channels.ERROR) == (services._END, services._OK, services._ERROR)
+    assert (headers.END, headers.OK, headers.ERROR) == ("Stig-End", "ok", "error")
 
 
 RUNNING = Running("acme", "m", "t", 2)
