@@ -38,10 +38,9 @@ from schemas.expectations import (
 )
 from schemas.handoff import NOT_ACCEPTED, HandOff, HandOffRule
 from schemas.plan import Plan, RecoveryRule, RetryPolicy, TaskSpec
+from tests.core.handing_play import TREE, hand_on
 from tests.core.mission_play import BEGIN, Play
 from workers.handing import checked_notes
-
-TREE = {"tree": "a" * 40}
 
 
 def begin(**spec: Any) -> Play:
@@ -52,19 +51,7 @@ def begin(**spec: Any) -> Play:
 
 
 def offer(play: Play, to: str, *, confirmed: bool = True) -> None:
-    attempt = play.state.tasks["a"].attempt
-    said = HandOff(to=to, why=f"because of {attempt}", notes={"n": attempt})
-    play.put(
-        AttemptFinished(
-            task="a",
-            attempt=attempt,
-            worker=f"w{attempt}",
-            agent="x",
-            outcome="handed_off",
-            hand_off=said,
-            product=TREE,
-        )
-    )
+    attempt = hand_on(play, "a", to, f"because of {play.state.tasks['a'].attempt}")
     if confirmed:
         play.put(WorldConfirmed(task="a", attempt=attempt))
         play.advance(cut=False)

@@ -19,11 +19,11 @@ from schemas.events.attempt import AttemptFinished
 from schemas.events.task import TaskFailed, TaskHandedBack, TaskHandedOver, TaskReady, TaskStuck, TaskSucceeded
 from schemas.events.world import WorldConfirmed, WorldViolated
 from schemas.expectations import Violation
-from schemas.handoff import NOT_ACCEPTED, HandOff, HandOffRule
+from schemas.handoff import NOT_ACCEPTED, HandOffRule
 from schemas.plan import Plan, RecoveryRule, RetryPolicy, TaskSpec
+from tests.core.handing_play import TREE, hand_on
 from tests.core.mission_play import Play
 
-TREE = {"tree": "a" * 40}
 ONE, TWO = TaskSpec(id="one", skill="s"), TaskSpec(id="two", skill="s", needs=("one",))
 
 
@@ -41,19 +41,7 @@ def begin(*rules: RecoveryRule, **spec: Any) -> Play:
 
 
 def offer(made: Play, to: str, name: str = "a", *, verdict: Payload | None = None) -> None:
-    attempt = made.state.tasks[name].attempt
-    said = HandOff(to=to, why="you know better", notes={"n": attempt})
-    made.put(
-        AttemptFinished(
-            task=name,
-            attempt=attempt,
-            worker=f"w{attempt}",
-            agent="x",
-            outcome="handed_off",
-            hand_off=said,
-            product=TREE,
-        )
-    )
+    attempt = hand_on(made, name, to, "you know better")
     made.put(verdict or WorldConfirmed(task=name, attempt=attempt))
     made.advance(cut=False)
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from nats.aio.client import Client
 
 from events.jetstream import connect
+from schemas.errors import ToolMissing
 from stigmergy.deploy.nats_permissions import Grant, grants, render, tenant_grant
+from stigmergy.deploy.prepare import prepare
+from stigmergy.local.binaries import nats_binary
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "infra" / "nats"
@@ -41,8 +46,33 @@ class Connected:
     refused: list[str]
 
 
-def started(
-    binary: Path, folder: Path, port: int, *, tenants: tuple[str, ...] = (), blobs: bool = False
+def program() -> Path:
+    """The server's program; a missing one fails in CI and skips elsewhere."""
+    try:
+        return nats_binary()
+    except ToolMissing as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"{error}: {error.hint}")
+
+
+@contextmanager
+def serving(folder: Path, *, tenants: tuple[str, ...] = (), blobs: bool = False) -> Iterator[Guarded]:
+    """A server with its streams, on a free port, for the block."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = _started(program(), folder, port, tenants, blobs=blobs)
+    try:
+        asyncio.run(prepare(Guarded(port).url("orchestrator")))
+        yield Guarded(port)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _started(
+    binary: Path, folder: Path, port: int, tenants: tuple[str, ...], *, blobs: bool
 ) -> subprocess.Popen[bytes]:
     """The committed configuration, with ``tenants`` one with users for them; only its addresses and its folder are this
     machine's."""

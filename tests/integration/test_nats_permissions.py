@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -25,7 +23,7 @@ from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.commands import CancelMission, Command, CommandReply
 from schemas.envelope import Event, rfc3339
-from schemas.errors import LogUnavailable, ToolMissing
+from schemas.errors import LogUnavailable
 from schemas.ids import uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.signals import REFLEX
@@ -33,8 +31,7 @@ from schemas.subjects import COMMANDS, EVENTS, of_event
 from stigmergy.deploy import nats_permissions
 from stigmergy.deploy.nats_permissions import BLOBS, grants, render
 from stigmergy.deploy.prepare import prepare
-from stigmergy.local.binaries import nats_binary
-from tests.integration.guarded import CONFIG, PASSWORD, ROOT, Guarded, may_publish, role, started, variables
+from tests.integration.guarded import CONFIG, PASSWORD, ROOT, Guarded, may_publish, program, role, serving, variables
 
 pytestmark = pytest.mark.timeout(60)
 USERS = [grant.user for grant in grants()]
@@ -48,29 +45,9 @@ USER_OF = {
 
 
 @pytest.fixture(scope="module")
-def binary() -> Path:
-    """The server's program; a missing one fails in CI and skips elsewhere."""
-    try:
-        return nats_binary()
-    except ToolMissing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"{error}: {error.hint}")
-
-
-@pytest.fixture(scope="module")
-def server(binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    folder = tmp_path_factory.mktemp("guarded")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = started(binary, folder, port)
-    try:
-        asyncio.run(prepare(Guarded(port).url("orchestrator")))
-        yield Guarded(port)
-    finally:
-        process.kill()
-        process.wait()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    with serving(tmp_path_factory.mktemp("guarded")) as made:
+        yield made
 
 
 def event(type_: str, mission: str = "m1", data: bytes = b"{}") -> Event:
@@ -104,9 +81,9 @@ def test_every_writer_has_a_user() -> None:
 
 
 @pytest.mark.parametrize("missing", [grant.password_variable for grant in grants()])
-def test_the_server_does_not_start_without_a_password(missing: str, binary: Path) -> None:
+def test_the_server_does_not_start_without_a_password(missing: str) -> None:
     env = {name: value for name, value in variables(PASSWORD).items() if name != missing}
-    done = subprocess.run([binary, "--config", CONFIG / "nats.conf", "-t"], env=env, capture_output=True, text=True)
+    done = subprocess.run([program(), "--config", CONFIG / "nats.conf", "-t"], env=env, capture_output=True, text=True)
     assert done.returncode != 0
     assert missing in done.stderr
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,16 +19,14 @@ from events.port import Window
 from events.services import NatsServices
 from orchestrator.service import Orchestrator
 from schemas.commands import CancelMission, Command, CommandReply
-from schemas.errors import InvalidInput, StigmergyError, ToolMissing
+from schemas.errors import InvalidInput, StigmergyError
 from schemas.ids import uuid7
 from schemas.plan import Plan, TaskSpec
 from schemas.subjects import EVENTS
 from stigmergy import Client
 from stigmergy.deploy.nats_permissions import main, render, tenant_grant
-from stigmergy.deploy.prepare import prepare
-from stigmergy.local.binaries import nats_binary
 from stigmergy.settings import Settings
-from tests.integration.guarded import Guarded, may_publish, role, started
+from tests.integration.guarded import Guarded, may_publish, role, serving
 from tests.integration.test_nats_permissions import event
 from tests.simulation.fleet import NoPlanner
 from tests.simulation.virtual_time import wall_clock
@@ -47,22 +44,8 @@ def blobs(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="module")
 def server(blobs: bool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    try:
-        binary = nats_binary()
-    except ToolMissing as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(f"{error}: {error.hint}")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = started(binary, tmp_path_factory.mktemp("tenants"), port, tenants=TENANTS, blobs=blobs)
-    try:
-        asyncio.run(prepare(Guarded(port).url("orchestrator")))
-        yield Guarded(port)
-    finally:
-        process.kill()
-        process.wait()
+    with serving(tmp_path_factory.mktemp("tenants"), tenants=TENANTS, blobs=blobs) as made:
+        yield made
 
 
 @asynccontextmanager

@@ -13,9 +13,9 @@ from projections.world.queries import WorldView
 from projections.world.remote import RemoteWorld
 from projections.world.role import WorldRole
 from schemas.errors import Unavailable
-from tests.integration.test_nats_permissions import Guarded, binary, role, server
+from tests.integration.test_nats_permissions import Guarded, role, server
 
-__all__ = ["binary", "server"]
+__all__ = ["server"]
 pytestmark = pytest.mark.timeout(60)
 
 
