@@ -28,6 +28,7 @@ from projections.archive.following import ArchiveRole, Limits
 from projections.archive.messages import decode as archive_decode
 from projections.archive.parquet import encoded
 from projections.archive.places import FolderPlace
+from projections.cutting import make_ready
 from projections.frames import frame_of
 
 _BLOCK = 1_000_000
@@ -54,6 +55,7 @@ def engine(folder: Path, many: int) -> Figures:
 
 def stages(folder: Path, many: int) -> Figures:
     """Processor time of each stage by itself, in µs an event."""
+    make_ready()
     made = [Stored(n + 1, each.subject, each.payload) for n, each in enumerate(messages(many))]
     found: dict[str, float] = {}
     table_of(parts_of([decode(Stored(1, each.subject, each.payload)) for each in messages(8 * FRAME)]))  # to warm up
@@ -84,6 +86,7 @@ async def follow(url: str, folder: Path, last: int, models: tuple[str, ...]) -> 
 
     Every commit is a line on standard output: the model, and the sequence it has reached.
     """
+    make_ready()
     log = await JetStreamLog.open(await connect(url, name="benchmark"))
     begun: dict[str, float] = {}
     reached = {model: asyncio.Event() for model in models}

@@ -43,7 +43,7 @@ class _Violation(msgspec.Struct, gc=False):
     kind: _Name = ""
 
 
-_FIELDS: dict[str, tuple[Any, Any]] = {
+FIELDS: dict[str, tuple[Any, Any]] = {
     "task": (str | None, ""),
     "attempt": (Annotated[int, Meta(ge=0, le=65_535)] | None, 0),
     "agent": (_Name, ""),
@@ -67,7 +67,7 @@ _FIELDS: dict[str, tuple[Any, Any]] = {
 
 Lists = Callable[[Sequence[Any]], list[Any]]
 # Written out, one for each: a comprehension that always reads one field is twice as quick as one that is told which.
-_COLUMNS: dict[str, tuple[str, Lists]] = {
+COLUMNS: dict[str, tuple[str, Lists]] = {
     "task": ("task", lambda facts: [each.task for each in facts]),
     "attempt": ("attempt", lambda facts: [each.attempt for each in facts]),
     "agent": ("agent", lambda facts: [each.agent for each in facts]),
@@ -90,7 +90,7 @@ _COLUMNS: dict[str, tuple[str, Lists]] = {
 """The column that a field fills, and its values. Several may fill one: what a later one has goes before."""
 
 DEFAULTS: dict[str, Any] = {
-    column: empty for name, (_, empty) in _FIELDS.items() if (column := _COLUMNS[name][0]) == name or name == "cost_usd"
+    column: empty for name, (_, empty) in FIELDS.items() if (column := COLUMNS[name][0]) == name or name == "cost_usd"
 }
 """The columns that are made of payloads, and what they hold where there is nothing."""
 _COST = pa.decimal128(18, 9)
@@ -114,12 +114,10 @@ class Shape:
 
     Attributes:
         decoder: gives an object with the fields of ``reads`` as attributes.
-        among_numbers: the same for a list of payloads, with numbers among them.
         reads: names of fields.
     """
 
     decoder: msgspec.json.Decoder[Any]
-    among_numbers: msgspec.json.Decoder[list[Any]]
     kind: Callable[..., Any]
     reads: tuple[str, ...]
 
@@ -127,13 +125,13 @@ class Shape:
         """The columns of :data:`DEFAULTS`."""
         filled = self._lists(facts)
         many = len(facts)
-        return {name: _column(name, filled[name]) if name in filled else _blank(name, many) for name in DEFAULTS}
+        return {name: _column(name, filled[name]) if name in filled else blank(name, many) for name in DEFAULTS}
 
     def _lists(self, facts: Sequence[Any]) -> dict[str, list[Any]]:
         """The columns that this type fills, as lists; None stands for nothing."""
         made: dict[str, list[Any]] = {}
         for name in self.reads:
-            column, listed = _COLUMNS[name]
+            column, listed = COLUMNS[name]
             values = listed(facts)
             if column in made:
                 before = made[column]
@@ -152,11 +150,11 @@ def shape_of(type_name: str) -> Shape:
     try:
         present = set(type_named(type_name).model_fields)
     except UnknownType:
-        present = set(_FIELDS)
-    reads = tuple(name for name in _FIELDS if name in present)
-    fields = [(name, *_FIELDS[name]) for name in reads]
+        present = set(FIELDS)
+    reads = tuple(name for name in FIELDS if name in present)
+    fields = [(name, *FIELDS[name]) for name in reads]
     kind = msgspec.defstruct("Facts", fields, gc=False)
-    return Shape(msgspec.json.Decoder(kind), msgspec.json.Decoder(list[kind | int]), kind, reads)  # type: ignore[valid-type]
+    return Shape(msgspec.json.Decoder(kind), kind, reads)
 
 
 def read(shape: Shape, data: bytes | msgspec.Raw) -> tuple[Any, list[str]]:
@@ -173,7 +171,7 @@ def read(shape: Shape, data: bytes | msgspec.Raw) -> tuple[Any, list[str]]:
         if name not in found:
             continue
         try:
-            values[name] = msgspec.convert(found[name], _FIELDS[name][0])
+            values[name] = msgspec.convert(found[name], FIELDS[name][0])
         except (msgspec.ValidationError, OverflowError):
             values[name] = _nearest(found[name], name)
             defects.append(name)
@@ -182,29 +180,29 @@ def read(shape: Shape, data: bytes | msgspec.Raw) -> tuple[Any, list[str]]:
 
 def _nearest(value: Any, name: str) -> Any:
     """What of a value can be used: the beginning of a text, else nothing."""
-    empty = _FIELDS[name][1]
+    empty = FIELDS[name][1]
     return value[:LONGEST_NAME] if isinstance(empty, str) and isinstance(value, str) else empty
 
 
-def _costs(values: Sequence[float | None]) -> Any:
-    """Decimals with nine places, by way of whole billionths: sums of them are exact, whatever the order."""
-    costs = pc.fill_null(pa.array(values, pa.float64()), 0.0)
+def costs_of(costs: Any) -> Any:
+    """Of floats: decimals with nine places, by way of whole billionths: sums of them are exact, whatever the order."""
     billionths = (
         pc.round(pc.multiply(costs, 1e9), round_mode="half_to_even").cast(pa.int64()).cast(pa.decimal128(19, 0))
     )
-    return pa.Array.from_buffers(_COST, len(values), [None, billionths.buffers()[1]])
+    return pa.Array.from_buffers(_COST, len(costs), [None, billionths.buffers()[1]])
 
 
 def _column(name: str, values: list[Any]) -> Any:
     if name == "cost":
-        return _costs(values)
+        return costs_of(pc.fill_null(pa.array(values, pa.float64()), 0.0))
     kind, first = KINDS.get(name, pa.string()), values[0]
     if first == values[-1] and values.count(first) == len(values):
-        return _blank(name, len(values)) if first is None else pa.repeat(pa.scalar(first, kind), len(values))
+        return blank(name, len(values)) if first is None else pa.repeat(pa.scalar(first, kind), len(values))
     made = pa.array(values, kind)
     return pc.fill_null(made, DEFAULTS[name]) if made.null_count else made
 
 
 @lru_cache(maxsize=256)
-def _blank(name: str, many: int) -> Any:
+def blank(name: str, many: int) -> Any:
+    """A column of :data:`DEFAULTS` that holds nothing."""
     return pa.repeat(_EMPTY[name], many)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from events.codec import check_place
 from events.port import Stored
-from projections.cutting import VARYING, Cut, cut, ends_of
+from projections.cutting import VARYING, Cut, cut
 
 LEAST = 64
 """Messages with fewer events are not worth columns of their own."""
@@ -67,12 +67,9 @@ def _made(made: Cut, stored: Stored) -> Frame | None:
     odd = first.dataref is not None or first.datacontenttype != "application/json"
     if odd or many < LEAST or not 0 <= first.dataversion <= _LARGEST_VERSION:
         return None
-    times = times_in(cuts["time"].buffers()[2].to_pybytes(), many)
-    if times is None:
-        return None
     check_place([first], stored.subject, stored.sequence)  # all say the same
     columns = {name: cuts[name] if name in cuts else constant(getattr(first, name), many) for name in VARYING}
-    columns |= {"time": times, "data": cuts["data"]}
+    columns["data"] = cuts["data"]
     return Frame(first.type, first.tenant, first.mission, many, first.dataversion, columns, made.facts)
 
 
@@ -97,16 +94,12 @@ def counted(many: int) -> Any:
 
 def times_of(texts: Sequence[str]) -> Any:
     """A column of :data:`TIME`; None unless all are written as :func:`schemas.envelope.rfc3339` writes them."""
-    return times_in("".join(texts).encode(), len(texts)) if set(map(len, texts)) == {_WRITTEN} else None
-
-
-def times_in(joined: bytes, many: int) -> Any:
-    """The same of texts one after another."""
+    joined, many = "".join(texts), len(texts)
     # ``2026-01-31T12:00:00.000000Z``: what Arrow can read has no other form of this length that ends so.
-    if len(joined) != many * _WRITTEN or joined[10::_WRITTEN] != b"T" * many or joined[26::_WRITTEN] != b"Z" * many:
+    same_length = set(map(len, texts)) == {_WRITTEN}
+    if not same_length or joined[10::_WRITTEN] != "T" * many or joined[26::_WRITTEN] != "Z" * many:
         return None
-    ends = pa.py_buffer(ends_of(many, _WRITTEN))
     try:
-        return pa.Array.from_buffers(pa.string(), many, [None, ends, pa.py_buffer(joined)]).cast(TIME)
+        return pa.array(texts, pa.string()).cast(TIME)
     except pa.ArrowInvalid:
         return None
