@@ -177,6 +177,8 @@ class _QuickParser(Parser):
         unread: the bytes of the connection's stream that nats-py has still to read.
         behind: whether nats-py has still something to read, or is in the middle of a message: then what comes is for
             it as well.
+        missing: how many bytes have to come until the message at which :meth:`read` stopped is all there; 0 if it is
+            not known, or not for us.
     """
 
     def __init__(self, nc: Client, direct: dict[int, Delivered]) -> None:
@@ -184,6 +186,7 @@ class _QuickParser(Parser):
         self._direct = direct
         self.unread: bytearray | None = None
         self.behind = True
+        self.missing = 0
 
     async def parse(self, data: bytes = b"") -> None:
         self.behind = True
@@ -203,17 +206,19 @@ class _QuickParser(Parser):
 
     def read(self, data: bytes) -> int:
         """Hand over the direct messages at the beginning; how many bytes they took."""
-        at = 0
+        at = self.missing = 0
         while (kind := data[at : at + 4]) in (b"MSG ", b"HMSG"):
             line = data.find(b"\r\n", at)
             end = self._hand_over(kind, data, at, line) if line > 0 else 0
-            if not end:
+            if end <= 0:
+                self.missing = -end
                 break
             at = end
         return at
 
     def _hand_over(self, kind: bytes, data: bytes, at: int, line: int) -> int:
-        """Hand over the message whose first line is ``data[at:line]``; where it ends, or 0 if it is not for us.
+        """Hand over the message whose first line is ``data[at:line]``; where it ends, 0 if it is not for us, or below
+        zero how many bytes of it are missing.
 
         ``MSG subject number [reply] size``, ``HMSG subject number [reply] size-of-headers size``:
         https://docs.nats.io/reference/reference-protocols/nats-protocol
@@ -223,11 +228,11 @@ class _QuickParser(Parser):
             return 0
         start = line + 2
         end = start + int(rest[-1])
-        if len(data) < end + 2:
-            return 0  # it is not all there
         delivered, with_headers = self._direct.get(int(number)), kind == b"HMSG"
         if delivered is None or len(rest) not in (1 + with_headers, 2 + with_headers):
             return 0
+        if len(data) < end + 2:
+            return len(data) - end - 2
         body = start + int(rest[-2]) if with_headers else start
         reply = rest[0] if len(rest) == 2 + with_headers else b""
         delivered(subject, reply, data[body:end], data[start:body])
@@ -237,15 +242,32 @@ class _QuickParser(Parser):
 
 
 class _Incoming(asyncio.Protocol):
-    """Between the transport and the stream from which nats-py reads: direct messages do not go through the stream."""
+    """Between the transport and the stream from which nats-py reads: direct messages do not go through the stream.
+
+    One that comes in pieces is put together here: by way of the stream, 32 KiB at a time, a large one would be copied five
+    times and wake up nats-py for each.
+    """
 
     def __init__(self, stream: asyncio.StreamReaderProtocol, parser: _QuickParser) -> None:
         self._stream = stream
         self._parser = parser
+        self._pieces: list[bytes] = []
+        self._missing = 0
 
     def data_received(self, data: bytes) -> None:
+        if self._pieces:
+            self._pieces.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._pieces)
+            self._pieces.clear()
         if not self._parser.behind:
             data = data[self._parser.read(data) :]
+            self._missing = self._parser.missing
+            if self._missing > 0:
+                self._pieces.append(data)
+                return
         if data:
             self._parser.behind = True
             self._stream.data_received(data)

@@ -116,6 +116,21 @@ async def test_messages_are_heard_in_order_whether_they_go_through_the_stream_or
     assert client.notes[len(expected) :] == [("quick", b"a.b", b"x")]
 
 
+async def test_a_large_message_that_comes_in_pieces_does_not_go_through_the_stream() -> None:
+    client, reader = Heard(), asyncio.StreamReader()
+    parser = client._quick
+    parser.unread = cast("Any", reader)._buffer
+    incoming = _Incoming(asyncio.StreamReaderProtocol(reader), parser)
+    await parser.parse()
+    large = random.Random(1).randbytes(500_000)
+    raw = b"MSG a.b %d %d\r\n%b\r\n" % (QUICK, len(large), large)
+    raw += raw + b"PONG\r\n"
+    for at in range(0, len(raw), 65_536):
+        incoming.data_received(raw[at : at + 65_536])
+    assert client.notes == [("quick", b"a.b", large)] * 2
+    assert bytes(parser.unread) == b"PONG\r\n"
+
+
 async def test_what_is_sent_in_one_turn_of_the_loop_is_written_together(
     nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
