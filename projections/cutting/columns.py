@@ -39,8 +39,10 @@ def columns_of(raw: bytes, first: Event, names: Sequence[str]) -> Cut | None:
     most = len(raw) // int(bounds[-1]) + 1
     places = np.empty((len(names) + 1 + len(plan.columns), 2, most), np.int32)
     numbers = np.empty((len(plan.columns), most))
-    texts = np.frombuffer(b"".join(shared), np.uint8)
-    many = finding.find(frame, texts, bounds, plan.table, plan.names, places.reshape(-1), numbers.reshape(-1), most)
+    texts, kept = np.frombuffer(b"".join(shared), np.uint8), np.full(finding.KEPT, -1)
+    many = finding.find(
+        frame, texts, bounds, plan.table, plan.names, places.reshape(-1), numbers.reshape(-1), kept, most
+    )
     if many < 2:
         return None
     try:

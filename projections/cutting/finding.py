@@ -26,6 +26,8 @@ _OPEN, _CLOSE, _FIRST, _LAST, _E = 123, 125, 91, 93, 101
 _NULL, _TRUE, _FALSE = 110, 116, 102
 _DEEPEST = 60
 _KEYS, _KNOWN = 32, 3
+_RANKS = _KEYS * _KNOWN
+KEPT = _RANKS + 64
 _NONE = -1
 _LONGEST_WHOLE = 15
 MOST_EXACT = 10**15
@@ -310,11 +312,11 @@ def _which(raw: Array, key: int, end: int, fields: Array, many: int, names: Arra
 @compiled
 def _payload(
     raw: Array, at: int, fields: Array, many: int, names: Array, known: Array, places: Array, first: int, width: int,
-    numbers: Array, ranks: Array, columns: int, event: int,
+    numbers: Array, columns: int, event: int,
 ) -> int:  # fmt: skip
     """The fields of a payload, into the columns of its facts; an empty one is as none, and a later one goes before."""
     for column in range(columns):
-        ranks[column] = _NONE
+        known[_RANKS + column] = _NONE
         places[(first + column) * 2 * width + event] = places[((first + column) * 2 + 1) * width + event] = 0
         numbers[column * width + event] = 0.0
     if raw[at] != _OPEN:
@@ -337,8 +339,8 @@ def _payload(
             seen |= 1 << which
             at, start, stop, number = _field(raw, at, fields, which * WIDTH, names)
             column = fields[which * WIDTH + COLUMN]
-            if (stop > start or number != 0.0) and which > ranks[column]:
-                ranks[column], numbers[column * width + event] = which, number
+            if (stop > start or number != 0.0) and which > known[_RANKS + column]:
+                known[_RANKS + column], numbers[column * width + event] = which, number
                 places[(first + column) * 2 * width + event] = start
                 places[((first + column) * 2 + 1) * width + event] = stop
         if at < 0:
@@ -374,8 +376,9 @@ def _envelope(
 
 @compiled
 def find(
-    frame: Array, texts: Array, bounds: Array, table: Array, names: Array, found: Array, measured: Array, most: int
-) -> int:
+    frame: Array, texts: Array, bounds: Array, table: Array, names: Array,
+    found: Array, measured: Array, kept: Array, most: int,
+) -> int:  # fmt: skip
     """Where everything is in a frame; how many events it has, or -1.
 
     Args:
@@ -385,6 +388,7 @@ def find(
         table, names: a row of ``WIDTH`` for each field of the payload, and the names that it speaks of.
         found: begins and ends, in turn, of what varies, of payloads, and of each column of facts.
         measured: of each column of facts. -1 stands for a number whose text is where ``found`` says.
+        kept: ``KEPT`` numbers, -1, for itself.
         most: events for which there is room.
     """
     raw, shared, edges, fields, keys = (
@@ -394,10 +398,8 @@ def find(
         begin_of(table),
         begin_of(names),
     )
-    places, numbers, size = begin_of(found), begin_of(measured), len(frame) - 1
+    places, numbers, known, size = begin_of(found), begin_of(measured), begin_of(kept), len(frame) - 1
     pieces, columns, many = len(bounds) - 2, len(measured) // most, len(table) // WIDTH
-    kept, order = np.full(_KEYS * _KNOWN, _NONE), np.empty(columns, np.int64)
-    known, ranks = begin_of(kept), begin_of(order)
     end = (pieces * 2 + 1) * most
     at = 1
     for event in range(most):
@@ -405,7 +407,7 @@ def find(
         if at < 0:
             return _NONE
         places[end - most + event] = at
-        at = _payload(raw, at, fields, many, keys, known, places, pieces + 1, most, numbers, ranks, columns, event)
+        at = _payload(raw, at, fields, many, keys, known, places, pieces + 1, most, numbers, columns, event)
         if at < 0 or raw[at] != _CLOSE:
             return _NONE
         places[end + event] = at
