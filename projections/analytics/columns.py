@@ -86,7 +86,7 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
 
 
 def table_of(parts: Sequence[Part]) -> Any:
-    """One table with :data:`SCHEMA`, of many pieces: joining them would take the memory a second time."""
+    """One table with :data:`SCHEMA`, of many pieces."""
     return pa.concat_tables([part.table for part in sorted(parts)]) if parts else SCHEMA.empty_table()
 
 

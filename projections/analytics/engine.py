@@ -164,8 +164,9 @@ class ChdbEngine:
         clause = ", ".join(f"{name} = {_literal(value)}" for name, value in settings.items())
         with self._lock, explained(self.name, "take rows"):
             self._connected()
-            # The engine finds what it reads by the name of this variable.
-            arrow_rows = rows  # noqa: F841
+            # The engine finds what it reads by the name of this variable. Joining the pieces takes 0.1 µs a row; from
+            # hundreds of pieces the engine reads half a microsecond longer.
+            arrow_rows = rows.combine_chunks()  # noqa: F841
             self._handle.query(  # the values are ours: names of columns, numbers and tokens
                 f"INSERT INTO {table} ({columns}) SELECT {columns} FROM Python(arrow_rows) SETTINGS {clause}"  # noqa: S608
             )

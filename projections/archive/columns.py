@@ -40,6 +40,7 @@ _decoder = msgspec.json.Decoder(Event)
 _restamp = msgspec.structs.force_setattr
 _raw = msgspec.Raw
 _AT_ONCE = 16_384
+_DAY = 86_400_000_000
 _READ = (
     "id", "source", "type", "time", "tenant", "mission", "subject", "dataversion", "causationid", "correlationid",
     "traceparent", "sequence", "index", "data",
@@ -137,6 +138,15 @@ def days_of(table: Any) -> Any:
     """Column of dates in UTC, ``2026-01-31``; 1970-01-01 where there is no time."""
     text = table.column("time").cast(pa.timestamp("us")).cast(pa.string())
     return pc.fill_null(pc.utf8_slice_codeunits(text, 0, 10), "1970-01-01")
+
+
+def day_of(table: Any) -> str | None:
+    """The date of all rows, if they have the same one and it is not before 1970: much cheaper than :func:`days_of`."""
+    times = table.column("time")
+    bounds = pc.min_max(times.cast(pa.int64())).as_py() if times.null_count == 0 else {"min": None}
+    if bounds["min"] is None or bounds["min"] < 0 or bounds["min"] // _DAY != bounds["max"] // _DAY:
+        return None
+    return datetime.fromtimestamp(bounds["min"] // 1_000_000, UTC).strftime("%Y-%m-%d")
 
 
 def _each(values: list[Any], sizes: list[int], kind: Any) -> Any:

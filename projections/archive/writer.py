@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pyarrow.compute as pc
 
-from projections.archive.columns import days_of, table_of
+from projections.archive.columns import day_of, days_of, table_of
 from projections.archive.commits import REPAIR, ArchiveFile, Commit, Manifest, first_name, manifest, opened
 from projections.archive.messages import Message
 from projections.archive.parquet import encoded
@@ -159,17 +159,22 @@ def _files(messages: Sequence[Message], writer: str) -> Iterator[tuple[ArchiveFi
     ordered = sorted(messages, key=attrgetter("order"))
     for tenant, together in groupby(ordered, key=lambda message: message.order[0]):
         table = table_of(list(together))
-        days = _possible_days(table)
-        found = pc.unique(days).to_pylist()
-        for day in sorted(found):
-            yield files_of(table if len(found) == 1 else table.filter(pc.equal(days, day)), tenant, day, writer)
+        for day, rows in _by_day(table):
+            yield files_of(rows, tenant, day, writer)
 
 
-def _possible_days(table: Any) -> Any:
+def _by_day(table: Any) -> Iterator[tuple[str, Any]]:
     """A day that is still to come is a wrong clock: its folder would never be closed."""
-    days = days_of(table)
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
-    return pc.if_else(pc.greater(days, tomorrow), NO_DAY, days)
+    same = day_of(table)
+    if same is not None:
+        yield NO_DAY if same > tomorrow else same, table
+        return
+    days = days_of(table)
+    days = pc.if_else(pc.greater(days, tomorrow), NO_DAY, days)
+    found = pc.unique(days).to_pylist()
+    for day in sorted(found):
+        yield day, table if len(found) == 1 else table.filter(pc.equal(days, day))
 
 
 def _two_writers(place: Place, first: int) -> Conflict:

@@ -24,6 +24,8 @@ KIND, COLUMN, MOST, NULLABLE, NAME, NAME_END, INNER_NAME, INNER_NAME_END, INNER_
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _DOT, _ZERO, _SPACE = 34, 92, 44, 58, 45, 46, 48, 32
 _OPEN, _CLOSE, _FIRST, _LAST, _E = 123, 125, 91, 93, 101
 _NULL, _TRUE, _FALSE = 110, 116, 102
+_SPECIAL = np.array([byte < _SPACE or byte in (_QUOTE, _BACKSLASH) for byte in range(256)])
+"""What a text ends at, or has to be looked at."""
 _DEEPEST = 60
 _KEYS, _KNOWN = 32, 3
 _RANKS = _KEYS * _KNOWN
@@ -42,11 +44,9 @@ _TENS = tuple(10.0**power for power in range(23))
 @compiled
 def _plain(raw: Array, at: int) -> int:
     """The quote that ends a text without escapes."""
-    while raw[at] != _QUOTE:
-        if raw[at] < _SPACE or raw[at] == _BACKSLASH:
-            return _NONE
+    while not _SPECIAL[raw[at]]:
         at += 1
-    return at
+    return at if raw[at] == _QUOTE else _NONE
 
 
 @compiled
@@ -70,16 +70,14 @@ def _escape(raw: Array, at: int) -> int:
 @compiled
 def _text(raw: Array, at: int) -> int:
     """The quote that ends a text."""
-    while raw[at] != _QUOTE:
-        if raw[at] < _SPACE:
-            return _NONE
-        if raw[at] == _BACKSLASH:
-            at = _escape(raw, at)
-            if at < 0:
-                return _NONE
-        else:
+    while True:
+        while not _SPECIAL[raw[at]]:
             at += 1
-    return at
+        if raw[at] == _QUOTE:
+            return at
+        at = _escape(raw, at) if raw[at] == _BACKSLASH else _NONE
+        if at < 0:
+            return _NONE
 
 
 @compiled
