@@ -127,7 +127,7 @@ class TestStreams:
         (streams_folder(tmp_path) / "EVENTS").touch()
         nc = await connect(server.url, name="test")
         try:
-            with pytest.raises(LogUnavailable, match="stream EVENTS cannot be made: .*error creating store") as caught:
+            with pytest.raises(LogUnavailable, match=r"stream EVENTS cannot be made: .*error creating store") as caught:
                 await ensure_streams(nc)
             assert "disk" in caught.value.hint
         finally:

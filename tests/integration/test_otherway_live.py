@@ -32,6 +32,8 @@ from tests.integration.test_two_orchestrators import SKILL, Worker, completed, s
 from tests.simulation.fleet import NoPlanner
 from tests.simulation.virtual_time import wall_clock
 
+LEASE_S = 3.0
+"""Long enough that a machine which stands still for a moment does not end it."""
 PLAN = Plan(
     tasks=(
         TaskSpec(
@@ -141,7 +143,7 @@ class Leaders:
         self.planners = [Slow("x"), Slow("y")]
         self.keys = [Cut(nats), Cut(nats)]
         self.groups = [
-            Group(keys, "orchestrator", f"o{number}", partitions=4, lease_s=1.2)
+            Group(keys, "orchestrator", f"o{number}", partitions=4, lease_s=LEASE_S)
             for number, keys in enumerate(self.keys)
         ]
         self._made = [
@@ -183,7 +185,7 @@ async def test_the_successor_of_a_leader_that_waits_for_its_planner_asks_its_own
         submit = SubmitMission(id=uuid7(), mission=mission, objective="another way", plan=PLAN)
         assert (await leaders.commands.send(submit)).accepted
         await asyncio.wait_for(first.asked.wait(), 30)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(LEASE_S)
         assert not second.asked.is_set(), "one leader is asked, while it lives"
         if how == "it dies":
             dead = running.pop(2)
