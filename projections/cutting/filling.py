@@ -19,13 +19,8 @@ _DAYS = (0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 @compiled
 def texts(frame: Array, begins: Array, ends: Array, offsets: Array, held: Array) -> None:
     """Texts one after another, and where each begins. There has to be room."""
-    raw, starts, stops, borders, target = (
-        begin_of(frame),
-        begin_of(begins),
-        begin_of(ends),
-        begin_of(offsets),
-        begin_of(held),
-    )
+    raw, starts, stops = begin_of(frame), begin_of(begins), begin_of(ends)
+    borders, target = begin_of(offsets), begin_of(held)
     at = 0
     for event in range(len(begins)):
         borders[event] = at

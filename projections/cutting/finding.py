@@ -22,8 +22,7 @@ TEXT, WHOLE, NUMBER, INNER, LIST = range(5)
 KIND, COLUMN, MOST, NULLABLE, NAME, NAME_END, INNER_NAME, INNER_NAME_END, INNER_KIND, INNER_NULLABLE, WIDTH = range(11)
 """Columns of the table of fields. ``MOST``: the longest text in bytes, or the greatest number."""
 _QUOTE, _BACKSLASH, _COMMA, _COLON, _MINUS, _DOT, _ZERO, _SPACE = 34, 92, 44, 58, 45, 46, 48, 32
-_OPEN, _CLOSE, _FIRST, _LAST, _E = 123, 125, 91, 93, 101
-_NULL, _TRUE, _FALSE = 110, 116, 102
+_OPEN, _CLOSE, _FIRST, _LAST, _E, _NULL, _TRUE, _FALSE = 123, 125, 91, 93, 101, 110, 116, 102
 _SPECIAL = np.array([byte < _SPACE or byte in (_QUOTE, _BACKSLASH) for byte in range(256)])
 """What a text ends at, or has to be looked at."""
 _DEEPEST = 60
@@ -55,16 +54,10 @@ def _escape(raw: Array, at: int) -> int:
     byte = raw[at + 1]
     if byte != 117:  # u
         return at + 2 if byte in (34, 92, 47, 98, 102, 110, 114, 116) else _NONE
-    code = 0
     for place in range(at + 2, at + 6):
-        byte = raw[place]
-        if 48 <= byte <= 57:
-            code = code * 16 + byte - 48
-        elif 97 <= (byte | 32) <= 102:
-            code = code * 16 + (byte | 32) - 87
-        else:
+        if not (48 <= raw[place] <= 57 or 97 <= raw[place] | 32 <= 102):
             return _NONE
-    return _NONE if 0xD800 <= code <= 0xDFFF else at + 6
+    return _NONE if raw[at + 2] | 32 == 100 and raw[at + 3] > 55 else at + 6  # d8 to df
 
 
 @compiled
@@ -114,11 +107,6 @@ def _number(raw: Array, at: int) -> int:
 
 
 @compiled
-def _null(raw: Array, at: int) -> int:
-    return at + 4 if raw[at + 1] == 117 and raw[at + 2] == 108 and raw[at + 3] == 108 else _NONE
-
-
-@compiled
 def _leaf(raw: Array, at: int) -> int:
     """Behind a value that holds no others."""
     byte = raw[at]
@@ -126,7 +114,7 @@ def _leaf(raw: Array, at: int) -> int:
         at = _text(raw, at + 1)
         return at + 1 if at >= 0 else _NONE
     if byte == _NULL:
-        return _null(raw, at)
+        return at + 4 if raw[at + 1] == 117 and raw[at + 2] == 108 and raw[at + 3] == 108 else _NONE
     if byte == _TRUE:
         return at + 4 if raw[at + 1] == 114 and raw[at + 2] == 117 and raw[at + 3] == _E else _NONE
     if byte == _FALSE:
@@ -224,7 +212,7 @@ def _measure(raw: Array, at: int, most: int) -> Found:
 def _read(raw: Array, at: int, kind: int, most: int, nullable: int) -> Found:
     """A field that holds no others."""
     if raw[at] == _NULL:
-        return (_null(raw, at) if nullable else _NONE), 0, 0, 0.0
+        return (_leaf(raw, at) if nullable else _NONE), 0, 0, 0.0
     if kind == TEXT:
         end = _plain(raw, at + 1) if raw[at] == _QUOTE else _NONE
         return (end + 1 if end >= 0 and end - at - 1 <= most else _NONE), at + 1, end, 0.0
@@ -389,14 +377,9 @@ def find(
         kept: ``KEPT`` numbers, -1, for itself.
         most: events for which there is room.
     """
-    raw, shared, edges, fields, keys = (
-        begin_of(frame),
-        begin_of(texts),
-        begin_of(bounds),
-        begin_of(table),
-        begin_of(names),
-    )
-    places, numbers, known, size = begin_of(found), begin_of(measured), begin_of(kept), len(frame) - 1
+    raw, shared, edges, size = begin_of(frame), begin_of(texts), begin_of(bounds), len(frame) - 1
+    fields, keys, places, numbers = begin_of(table), begin_of(names), begin_of(found), begin_of(measured)
+    known = begin_of(kept)
     pieces, columns, many = len(bounds) - 2, len(measured) // most, len(table) // WIDTH
     end = (pieces * 2 + 1) * most
     at = 1
