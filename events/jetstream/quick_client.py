@@ -244,8 +244,8 @@ class _QuickParser(Parser):
 class _Incoming(asyncio.Protocol):
     """Between the transport and the stream from which nats-py reads: direct messages do not go through the stream.
 
-    One that comes in pieces is put together here: by way of the stream, 32 KiB at a time, a large one would be copied five
-    times and wake up nats-py for each.
+    One that comes in pieces is put together here: by way of the stream, 32 KiB at a time, a large one would be copied
+    five times, and nats-py be woken up for each piece.
     """
 
     def __init__(self, stream: asyncio.StreamReaderProtocol, parser: _QuickParser) -> None:

@@ -19,12 +19,14 @@ from events.codec import encode
 from events.port import Stored
 from projections.analytics.columns import SCHEMA, parts_of, table_of
 from projections.analytics.rows import MOST_DATA, Message, decode, whole
+from projections.cutting import make_ready
 from projections.frames import LEAST
 from schemas.envelope import Event, rfc3339
 from schemas.errors import InvalidEvent
 from schemas.events import payload_types
 from schemas.ids import instant_of, uuid7
 
+make_ready()
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 

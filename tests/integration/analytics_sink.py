@@ -13,10 +13,12 @@ from events.jetstream import JetStreamLog, connect
 from projections.analytics.engine import open_engine
 from projections.analytics.following import AnalyticsRole
 from projections.analytics.gathering import Limits
+from projections.cutting import make_ready
 from schemas.errors import StigmergyError
 
 
 async def main(url: str, engine: str, rows: int) -> None:
+    make_ready()  # so that frames are cut from the first one on
     log = await JetStreamLog.open(await connect(url, name="analytics"))
     ready = asyncio.Event()
     role = AnalyticsRole(

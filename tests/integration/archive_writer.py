@@ -9,11 +9,13 @@ from pathlib import Path
 from events.jetstream import JetStreamLog, connect
 from projections.archive.following import ArchiveRole, Limits
 from projections.archive.places import FolderPlace
+from projections.cutting import make_ready
 
 LIMITS = Limits(events=300, bytes=2**20, seconds=0.05, retry_s=0.1)
 
 
 async def main(url: str, folder: str) -> None:
+    make_ready()  # so that frames are cut from the first one on
     log = await JetStreamLog.open(await connect(url, name="archive"))
     ready = asyncio.Event()
     running = asyncio.create_task(ArchiveRole(log, FolderPlace(Path(folder)), LIMITS).run(ready))
