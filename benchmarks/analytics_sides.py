@@ -107,10 +107,12 @@ async def follow(url: str, folder: Path, last: int, models: tuple[str, ...]) -> 
 
     running: list[asyncio.Task[None]] = []
     for model in models:  # the sink first: opening the engine takes a second, and the others join it
-        ready = asyncio.Event()
-        running.append(asyncio.create_task(made(model).run(ready)))
+        ready, role = asyncio.Event(), made(model)
+        running.append(asyncio.create_task(role.run(ready)))
         await asyncio.wait({running[-1], asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
         begun[model] = time.perf_counter()
+        # One that was done when the process before this one was killed has nothing more to commit.
+        committed(model)(role.end if isinstance(role, ArchiveRole) else await role.position())
     spent = cpu_s()
     done = asyncio.create_task(_all(reached))
     await asyncio.wait({*running, done}, return_when=asyncio.FIRST_COMPLETED)
