@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -26,6 +27,7 @@ from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.managers import Managers
 from orchestrator.task_queue.recalling import recall
+from orchestrator.task_queue.roll_call import call_the_roll
 from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
@@ -138,19 +140,25 @@ class TaskQueueManager:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
             if self._partitions is not None and self._managers is not None:
-                recalling = recall(self._log, self.situation, upto)
-                beside = (self.stops.follow(), self._tick(), self._managers.run(), recalling)
+                beside = (self.stops.follow(), self._tick(), self._managers.run(), *self._remembering(upto))
                 await self._partitions.lead(self.desks, ready, *beside)
                 return
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
                 group.create_task(self._tick())
-                group.create_task(recall(self._log, self.situation, upto))
+                for remembering in self._remembering(upto):
+                    group.create_task(remembering)
                 if ready is not None:
                     ready.set()
         finally:
             await asyncio.to_thread(self._sender.close)
+
+    def _remembering(self, upto: int) -> tuple[Coroutine[Any, Any, None], ...]:
+        return (
+            recall(self._log, self.situation, upto),
+            call_the_roll(self._log, self.situation, upto, self._record_lost),
+        )
 
     def _spread(self, skill: str, queue: str) -> tuple[float | None, int, float]:
         share = self._managers.share(queue) if self._managers is not None else 1.0
@@ -285,11 +293,15 @@ class TaskQueueManager:
             self.situation.excuse(late_s, monotonic)
 
     async def _note_lost(self, worker: str, silent_s: float) -> None:
-        """Record the loss once, whichever manager notices it first."""
-        payload = FleetLost(worker=worker, silent_s=round(silent_s, 3))
-        event = self._recorder.event(self._tenant, "_", payload, uuid7(), None)
-        await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
+        await self._record_lost(worker, self._tenant, silent_s)
         _log.warning("%s (heard %.1f s ago); its attempts go to others", self.situation.how_lost(worker), silent_s)
+
+    async def _record_lost(self, worker: str, tenant: str, silent_s: float | None = None) -> None:
+        """Record the loss once, whichever manager notices it first."""
+        silence = self._listening_s() if silent_s is None else silent_s
+        payload = FleetLost(worker=worker, silent_s=round(silence, 3))
+        event = self._recorder.event(tenant, "_", payload, uuid7(), None)
+        await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
 
     async def _resend(self, desk: Desk[Floor], monotonic: float) -> None:
         """Send again what nobody claims although somebody is idle: the queue has lost it, or a manager died in between.
