@@ -172,10 +172,8 @@ class WorkerProcess:
         if not standby_s:
             self._attempts.make(read)
             return
-        with self._standby.serving():
-            self._attempts.make(read)
-            for order in self._standby.orders(standby_s, lambda: self._board.draining):
-                self._attempts.make_given(order)
+        draining = lambda: self._board.draining  # noqa: E731
+        self._standby.serve(lambda: self._attempts.make(read), self._attempts.make_given, standby_s, draining)
 
     def _given(self, raw: bytes) -> None:
         """An order that has come directly; called in the thread of the bus."""

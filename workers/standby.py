@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import Protocol
 
 from schemas.attempts import AttemptOrder, spelled
 from schemas.celery_wire import GIVEN_WITHIN_S, STANDBY_LONGEST_S, STANDBY_ORDERS
@@ -22,6 +22,19 @@ type Given = tuple[AttemptOrder, float]
 """An order, and the monotonic instant after which it may not be begun."""
 
 
+class Box(Protocol):
+    """Where orders wait for the thread that makes attempts: a :class:`queue.SimpleQueue`, for instance."""
+
+    def put(self, item: Given) -> None:
+        """Never waits."""
+
+    def get(self, *, timeout: float) -> Given:
+        """Raises :class:`queue.Empty` if nothing comes in so many seconds."""
+
+    def get_nowait(self) -> Given:
+        """Raises :class:`queue.Empty` if there is nothing."""
+
+
 class Standby:
     """Orders that were given to this worker itself.
 
@@ -29,14 +42,14 @@ class Standby:
         take: has an attempt in hand from now on, or says False if it must not. Called in the thread of the bus, must
             be quick.
         refuse: gives an attempt back; called in any thread, must not wait.
-        came: where orders wait for the thread that makes attempts.
+        came: from the thread of the bus to the one that makes attempts.
     """
 
     def __init__(
         self,
         take: Callable[[AttemptOrder], bool],
         refuse: Callable[[AttemptOrder], None],
-        came: queue.SimpleQueue[Given] | None = None,
+        came: Box | None = None,
     ) -> None:
         self._take = take
         self._refuse = refuse
@@ -47,14 +60,25 @@ class Standby:
         self._until = 0.0
         self._known: dict[str, None] = {}
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """The time of the block is that of a message whose worker stands by afterwards. What was taken and not begun
-        at its end, because an error ended it, is given back."""
+    def serve(
+        self,
+        first: Callable[[], None],
+        make: Callable[[AttemptOrder], None],
+        wait_s: float,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Do ``first``, which makes what a message says, then ``make`` what is given for as long as the next one comes
+        within ``wait_s`` seconds and it is not ``enough``.
+
+        After many of them, or some seconds, Celery gets its process back; :mod:`schemas.celery_wire` says when and why.
+        What was taken is made before, or given back if something is raised.
+        """
         with self._lock:
             self._serves = True
         try:
-            yield
+            first()
+            for order in self._orders(wait_s, enough):
+                make(order)
         finally:
             while (given := self._last()) is not None:
                 self._refuse(given[0])
@@ -83,12 +107,7 @@ class Standby:
         if not taken:
             self._refuse(order)
 
-    def orders(self, wait_s: float, enough: Callable[[], bool] = lambda: False) -> Iterator[AttemptOrder]:
-        """What comes, for as long as the next order comes within ``wait_s`` seconds and it is not ``enough``.
-
-        After many of them, or some seconds, Celery gets its process back; :mod:`schemas.celery_wire` says when and why.
-        What was taken is made before.
-        """
+    def _orders(self, wait_s: float, enough: Callable[[], bool]) -> Iterator[AttemptOrder]:
         begun, made, over = time.monotonic(), 0, False
         while (given := self._last() if over else self._next(wait_s)) is not None:
             order, until = given
