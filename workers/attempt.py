@@ -127,7 +127,7 @@ class Attempts:
             outcome="cancelled",
             failure=_failure(NotBegun(message)),
         )
-        self._reporter.emit(order, told)
+        self._reporter.emit(order, told, hurry=True)
 
     def _make_claimed(self, agent: Agent | None, orders: Sequence[AttemptOrder]) -> None:
         endings: list[tuple[AttemptOrder, AttemptFinished]] = []

@@ -56,8 +56,8 @@ class WorkerBus:
     def append(self, events: Sequence[Event]) -> None:
         self._wait(self._append_after_posted(events))
 
-    def post(self, event: Event) -> None:
-        self._loop.call_soon_threadsafe(self._take, event)
+    def post(self, event: Event, *, hurry: bool = False) -> None:
+        self._loop.call_soon_threadsafe(self._take, event, hurry)
 
     def read(self, filters: tuple[str, ...]) -> list[Event]:
         async def collect() -> list[Event]:
@@ -142,12 +142,14 @@ class WorkerBus:
 
     # in the loop's thread
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, hurry: bool) -> None:
         if len(self._posted) >= _MOST_POSTED:
             _log.error("the log is away and %d steps wait already; dropped %s", _MOST_POSTED, event.type)
             return
         self._posted.append(event)
-        if self._lingering is None:
+        if hurry:
+            self._spawn(self._flush)
+        elif self._lingering is None:
             self._lingering = self._loop.call_later(_LINGER_S, self._lingered)
 
     def _lingered(self) -> None:

@@ -28,8 +28,8 @@ class Bus(Protocol):
     def append(self, events: Sequence[Event]) -> None:
         """Append events and wait; raises what the log refuses."""
 
-    def post(self, event: Event) -> None:
-        """Append an event soon, in order with everything else, without waiting."""
+    def post(self, event: Event, *, hurry: bool = False) -> None:
+        """Append an event soon, in order with everything else, without waiting; at once if there is a hurry."""
 
     def read(self, filters: tuple[str, ...]) -> list[Event]:
         """All events of these subjects so far."""
@@ -73,9 +73,9 @@ class Reporter:
             waited_s=_waited_s(order),
         )
 
-    def emit(self, order: AttemptOrder, payload: Payload) -> None:
-        """Record a step on the way; it arrives in order, but nobody waits for it."""
-        self._bus.post(self.event(order, payload))
+    def emit(self, order: AttemptOrder, payload: Payload, *, hurry: bool = False) -> None:
+        """Record a step on the way; it arrives in order, but nobody here waits for it."""
+        self._bus.post(self.event(order, payload), hurry=hurry)
 
     def report(self, endings: Sequence[tuple[AttemptOrder, Payload]]) -> None:
         """Record how attempts ended, and wait until the log has it."""

@@ -136,7 +136,7 @@ class ThreadBus:
 
         self._steps.wait(go)
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Event, *, hurry: bool = False) -> None:
         self._posted.append(event)
 
     def read(self, filters: tuple[str, ...]) -> list[Event]:
