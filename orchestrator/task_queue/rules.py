@@ -270,11 +270,13 @@ def _why_over(
     given = opened.stage is Stage.GIVEN
     if given and situation.has_left(worker):
         return _not_begun(f"worker {worker} has left without it")
+    if given and age_s <= GIVEN_WITHIN_S and not situation.has_ended(worker):
+        return None  # however short the lease: it may still begin
     if situation.is_lost(worker, monotonic):
         # Also of one that was given it and has not said that it has it: it may have died of its first words.
         return Failure(code="worker_lost", message=situation.how_lost(worker), retryable=True)
     if situation.has_dropped(running(state, opened), worker, monotonic):
-        if given and age_s > GIVEN_WITHIN_S:
+        if given:
             return _not_begun(f"worker {worker} was given the attempt and does not have it")
         message = f"worker {worker} no longer has the attempt in hand, and its report has not come"
         return Failure(code="report_lost", message=message, retryable=True)

@@ -16,6 +16,7 @@ from orchestrator.task_queue.rules import DispatchRules, expired, given, unclaim
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from schemas.attempts import Failure, Given
+from schemas.celery_wire import GIVEN_WITHIN_S
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptFinished, AttemptStarted
@@ -141,9 +142,20 @@ def test_a_worker_that_has_left_has_not_begun_it() -> None:
 @pytest.mark.parametrize("how", ["silent", "dead"])
 def test_a_worker_that_is_lost_may_have_died_of_it(how: str) -> None:
     bench = Bench()
+    assert bench.why_over() == []  # the manager's first look, from which it counts
     bench.now = 0.2 if how == "dead" else 3.2
     if how == "dead":
         bench.beat(leaving=True, gone=True)
+    assert bench.why_over() == ["worker_lost"]
+
+
+def test_however_short_the_lease_nothing_ends_that_may_still_begin() -> None:
+    bench = Bench()
+    bench.situation.lease_s = 0.1
+    assert bench.why_over() == []
+    bench.now = GIVEN_WITHIN_S
+    assert bench.why_over() == []
+    bench.now += 0.01
     assert bench.why_over() == ["worker_lost"]
 
 
