@@ -24,8 +24,10 @@ from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue import rules
 from orchestrator.task_queue import service as managing
+from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.sightings import Sightings
-from schemas.attempts import Failure
+from orchestrator.task_queue.standby import StandbySender
+from schemas.attempts import AttemptOrder, Failure
 from schemas.barriers import Barrier
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
@@ -33,6 +35,7 @@ from tests.simulation.drawing import make_scenario
 from tests.simulation.features import FEATURES
 from tests.simulation.play import Outcome, play
 from tests.simulation.scenario import Scenario, Wish
+from workers.standby import Standby
 
 Mutant = Callable[[], Any]
 
@@ -176,7 +179,28 @@ def _barriers_let_pass_too_early() -> Any:
     return patch.object(barriers, "holds", holds)
 
 
+def _given_and_sent_as_well() -> Any:
+    sound = StandbySender.send
+
+    def send(self: StandbySender, dispatch: Dispatch) -> None:
+        sound(self, dispatch)
+        if dispatch.order.given is not None:
+            self._queues.send(dispatch)
+
+    return patch.object(StandbySender, "send", send)
+
+
+def _given_for_any_moment() -> Any:
+    def hear(self: Standby, order: AttemptOrder) -> None:
+        self._take(order)
+        self._came.put((order, float("inf")))
+
+    return patch.object(Standby, "hear", hear)
+
+
 MUTANTS: dict[str, Mutant] = {
+    "what is given is sent to the queue as well": _given_and_sent_as_well,
+    "what is given is begun at any moment": _given_for_any_moment,
     "guards are ignored": _guards_ignored,
     "late words count": _late_words_count,
     "leases never end": _leases_never_end,
