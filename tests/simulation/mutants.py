@@ -35,6 +35,7 @@ from tests.simulation.drawing import make_scenario
 from tests.simulation.features import FEATURES
 from tests.simulation.play import Outcome, play
 from tests.simulation.scenario import Scenario, Wish
+from workers import standby as standing_by
 from workers.standby import Standby
 
 Mutant = Callable[[], Any]
@@ -198,7 +199,12 @@ def _given_for_any_moment() -> Any:
     return patch.object(Standby, "hear", hear)
 
 
+def _given_for_ever() -> Any:
+    return patch.object(standing_by, "GIVEN_WITHIN_S", 1e9)
+
+
 MUTANTS: dict[str, Mutant] = {
+    "what is given is begun however late": _given_for_ever,
     "what is given is sent to the queue as well": _given_and_sent_as_well,
     "what is given is begun at any moment": _given_for_any_moment,
     "guards are ignored": _guards_ignored,
@@ -236,7 +242,12 @@ def _paused_at_last(scenario: Scenario) -> Scenario:
     return replace(scenario, scripts=(script,), rough_s=0.9, orchestrators=2)
 
 
+def _frozen_while_it_stands_by(scenario: Scenario) -> Scenario:
+    return replace(scenario, rates={"worker_frozen": 0.5, "signal_lost": 0.02}, workers=3, rough_s=25.0)
+
+
 SHARPER: dict[str, Callable[[Scenario], Scenario]] = {
+    "what is given is begun however late": _frozen_while_it_stands_by,
     "cancellations are answered too early": _cancelled_among_crashes,
     "answers come from stale state": _paused_at_last,
     **{name: sharper for feature in FEATURES.values() for name, sharper in feature.sharper.items()},
