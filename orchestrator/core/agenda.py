@@ -29,7 +29,7 @@ def put(mission: Mission, kind: str, ids: Iterable[str]) -> Mission:
         if (kind, identifier) not in agenda:
             tickets += 1
             agenda = agenda.set((kind, identifier), tickets)
-    return replace(mission, agenda=agenda, tickets=tickets)
+    return mission if tickets == mission.tickets else replace(mission, agenda=agenda, tickets=tickets)
 
 
 def take(mission: Mission, kind: str, identifier: str) -> Mission:

@@ -30,7 +30,6 @@ from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
 from schemas.attempts import Failure
-from schemas.envelope import Event
 from schemas.errors import Stopped
 from schemas.events import Payload
 from schemas.events import attempt as attempts
@@ -46,11 +45,12 @@ GUARDED_NOUNS = ("mission", "task", "goal", "ballot")
 
 def evolve(mission: Mission, fact: Fact) -> Mission:
     """The mission after ``fact``. Facts that say nothing about it, or come too late to count, leave it as it is."""
-    noun = fact.payload.TYPE.partition(".")[0]
+    payload = fact.payload
+    noun = payload.TYPE.partition(".")[0]
     if fact.sequence and noun in GUARDED_NOUNS:
         mission = replace(mission, seen=mission.seen.set(noun, fact.sequence))
-    fold = _FOLDS.get(type(fact.payload))
-    return fold(mission, fact, fact.payload) if fold is not None and _known(mission, fact.payload) else mission
+    fold = _FOLDS.get(type(payload))
+    return fold(mission, fact, payload) if fold is not None and _known(mission, payload) else mission
 
 
 def _known(mission: Mission, payload: Payload) -> bool:
@@ -384,13 +384,3 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     **BALLOTS,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))
-_FOLDED = frozenset(FOLDED_TYPES)
-
-
-def evolved(mission: Mission, event: Event) -> Mission:
-    """The mission after one more event; one of a type that says nothing of it is not even parsed.
-
-    Raises:
-        InvalidEvent: this release cannot read it.
-    """
-    return evolve(mission, Fact.of(event)) if event.type in _FOLDED else mission
