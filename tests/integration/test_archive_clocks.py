@@ -49,7 +49,7 @@ class Calendar:
 
 
 class Jumping(FolderPlace):
-    """A folder whose machine's calendar jumps after some changes; then somebody sweeps.
+    """A folder whose machine's calendar jumps after some changes; from then on somebody sweeps.
 
     A file's age is its date before the present: what was written before the jump is made as much older.
     """
@@ -70,12 +70,12 @@ class Jumping(FolderPlace):
 
     def _jump(self) -> None:
         self._left -= 1
-        if self._left:
-            return
-        self._calendar.ahead_s += self._by
-        for file in self.list(""):
-            os.utime(self.folder / file.path, times=(file.changed - self._by,) * 2)
-        sweep(FolderPlace(self.folder))
+        if self._left == 0:
+            self._calendar.ahead_s += self._by
+            for file in self.list(""):
+                os.utime(self.folder / file.path, times=(file.changed - self._by,) * 2)
+        if self._left <= 0:
+            sweep(FolderPlace(self.folder))
 
 
 JUMPS = [timedelta(days=1), timedelta(hours=-1), timedelta(days=-365 * 30), timedelta(days=365 * 30)]
