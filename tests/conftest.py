@@ -37,12 +37,14 @@ def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def nats(nats_url: str) -> AsyncIterator[Client]:
     """A connection to the shared server, whose streams are new and empty. Not for two tests at once."""
     nc = await connect(nats_url, name="test")
-    answer = await call(nc, "STREAM.NAMES")
-    for name in answer.get("streams") or []:
-        await call(nc, f"STREAM.DELETE.{name}")
-    await ensure_streams(nc)
-    yield nc
-    await nc.close()
+    try:
+        answer = await call(nc, "STREAM.NAMES")
+        for name in answer.get("streams") or []:
+            await call(nc, f"STREAM.DELETE.{name}")
+        await ensure_streams(nc)
+        yield nc
+    finally:
+        await nc.close()
 
 
 def _url(server: AbstractContextManager[ThrowAwayServer]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from nats.aio.client import Client
@@ -17,6 +18,10 @@ from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
 _SECOND = 1_000_000_000
 _DAY = 24 * 3600 * _SECOND
 _MESSAGE_LIMIT = 1024 * 1024
+_EXISTS, _STORE_FAILED = 10058, 10049
+STORE_PAUSES_S = (0.02, 0.1, 0.5)
+"""A server that has just deleted its last stream takes the empty folder above it away in the background, and may do so
+while a new stream's folder is made in it (nats-server 2.15, ``stream.stop``). A moment later it succeeds."""
 OLDEST = (2, 11)
 """Older servers ignore ``Nats-Expected-Last-Subject-Sequence-Subject``, by which decisions are guarded: missions are
 accepted there and then stand still, with no error anywhere (seen with 2.10.27)."""
@@ -117,8 +122,17 @@ async def _ensure(nc: Client, config: dict[str, Any], migrate: bool) -> None:
 
 
 async def _create(nc: Client, config: dict[str, Any]) -> None:
-    try:
-        await call(nc, f"STREAM.CREATE.{config['name']}", config)
-    except ApiRefused as error:
-        if error.number != 10058:  # somebody else created it in this very moment
-            raise
+    for pause_s in (*STORE_PAUSES_S, None):
+        try:
+            await call(nc, f"STREAM.CREATE.{config['name']}", config)
+        except ApiRefused as error:
+            if error.number == _EXISTS:  # somebody else created it in this very moment
+                return
+            if error.number != _STORE_FAILED:
+                raise
+            if pause_s is None:
+                hint = "the log of the NATS server names the cause: its disk may be full, or its folder not be writable"
+                raise LogUnavailable(f"stream {config['name']} cannot be made: {error.message}", hint=hint) from error
+            await asyncio.sleep(pause_s)
+        else:
+            return

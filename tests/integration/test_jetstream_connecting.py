@@ -60,6 +60,13 @@ async def opened(url: str) -> JetStreamLog:
     return await JetStreamLog.open(nc)
 
 
+def streams_folder(tmp_path: Path) -> Path:
+    """Where the server below ``tmp_path`` will make its streams."""
+    folder = next(tmp_path.glob("servers-*/nats")) / "jetstream" / "jetstream" / "$G" / "streams"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def subscribing(log: JetStreamLog, subscription: Subscription) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
     return aclosing(log.subscribe(subscription))  # type: ignore[type-var]
 
@@ -105,6 +112,26 @@ class TestStreams:
         with pytest.raises(LogUnavailable, match="stream COMMANDS exists with another configuration") as caught:
             await ensure_streams(nats)
         assert caught.value.hint
+
+    async def test_a_store_that_could_not_be_made_is_tried_again(self, server: ThrowAwayServer, tmp_path: Path) -> None:
+        """The server takes the file away when it has refused, as it leaves other ruins of its own to the next try."""
+        (streams_folder(tmp_path) / "EVENTS").touch()
+        log = await opened(server.url)
+        assert await log.append([event()]) == 1
+        await log.close()
+
+    async def test_a_store_that_cannot_be_made_is_named(
+        self, server: ThrowAwayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("events.jetstream.streams.STORE_PAUSES_S", ())
+        (streams_folder(tmp_path) / "EVENTS").touch()
+        nc = await connect(server.url, name="test")
+        try:
+            with pytest.raises(LogUnavailable, match=r"stream EVENTS cannot be made: .*error creating store") as caught:
+                await ensure_streams(nc)
+            assert "disk" in caught.value.hint
+        finally:
+            await nc.close()
 
 
 class TestConnecting:

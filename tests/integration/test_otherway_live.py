@@ -32,6 +32,8 @@ from tests.integration.test_two_orchestrators import SKILL, Worker, completed, s
 from tests.simulation.fleet import NoPlanner
 from tests.simulation.virtual_time import wall_clock
 
+PARTS, LEASE_S = 4, 3.0
+"""The lease is long enough that a machine which stands still for a moment does not end it."""
 PLAN = Plan(
     tasks=(
         TaskSpec(
@@ -141,7 +143,7 @@ class Leaders:
         self.planners = [Slow("x"), Slow("y")]
         self.keys = [Cut(nats), Cut(nats)]
         self.groups = [
-            Group(keys, "orchestrator", f"o{number}", partitions=4, lease_s=1.2)
+            Group(keys, "orchestrator", f"o{number}", partitions=PARTS, lease_s=LEASE_S)
             for number, keys in enumerate(self.keys)
         ]
         self._made = [
@@ -161,13 +163,11 @@ class Leaders:
         return [await started(made.run) for made in self._made]
 
     async def mission_of(self, number: int) -> str:
-        """The name of a mission that this one leads."""
+        """The name of a mission that this one leads, once both have their share: until then some move."""
         async with asyncio.timeout(30):
-            while True:
-                for name in (f"m{n}" for n in range(50)):
-                    if self.groups[number].holds(part_of("default", name, 4)) and self.groups[1 - number].others():
-                        return name
+            while [sum(group.holds(part) for part in range(PARTS)) for group in self.groups] != [PARTS // 2] * 2:
                 await asyncio.sleep(0.02)
+        return next(name for n in range(50) if self.groups[number].holds(part_of("default", name := f"m{n}", PARTS)))
 
 
 @pytest.mark.parametrize("how", ["it dies", "it is cut off, and answers last", "it is cut off, and answers first"])
@@ -183,7 +183,7 @@ async def test_the_successor_of_a_leader_that_waits_for_its_planner_asks_its_own
         submit = SubmitMission(id=uuid7(), mission=mission, objective="another way", plan=PLAN)
         assert (await leaders.commands.send(submit)).accepted
         await asyncio.wait_for(first.asked.wait(), 30)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(LEASE_S)
         assert not second.asked.is_set(), "one leader is asked, while it lives"
         if how == "it dies":
             dead = running.pop(2)
@@ -192,7 +192,7 @@ async def test_the_successor_of_a_leader_that_waits_for_its_planner_asks_its_own
         leaders.keys[0].cut = True
         if how == "it is cut off, and answers first":
             async with asyncio.timeout(30):
-                while leaders.groups[0].holds(part_of("default", mission, 4)):
+                while leaders.groups[0].holds(part_of("default", mission, PARTS)):
                     await asyncio.sleep(0.01)
             first.go.set()  # it leads nothing now, and nobody has taken over yet: nothing may come of it
         await asyncio.wait_for(second.asked.wait(), 30)
