@@ -48,7 +48,7 @@ def evolve(mission: Mission, fact: Fact) -> Mission:
     payload = fact.payload
     noun = payload.TYPE.partition(".")[0]
     if fact.sequence and noun in GUARDED_NOUNS:
-        mission = replace(mission, seen=mission.seen.set(noun, fact.sequence))
+        mission = replace(mission, seen={**mission.seen, noun: fact.sequence})
     fold = _FOLDS.get(type(payload))
     return fold(mission, fact, payload) if fold is not None and _known(mission, payload) else mission
 
@@ -220,9 +220,6 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
     fresh = task.status in (TaskStatus.WAITING, TaskStatus.RETRYING) and event.attempt > task.attempt
     if not fresh or task.spec.settle is not None or not _open(mission):
         return mission  # said before, or too late: another replica has just recorded the end
-    mission = agenda.take(mission, agenda.FREE, event.task)
-    mission = agenda.drop_timer(mission, agenda.FREE, event.task)
-    mission = agenda.drop_timer(mission, agenda.BARRIER, event.task)
     first = task.started_at is None
     task = replace(
         task,
@@ -232,7 +229,8 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
         finished=None,
         started_at=task.started_at or fact.at,
     )
-    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    after = mission.tasks.set(event.task, task)
+    mission = agenda.forget(mission, (agenda.FREE,), (agenda.FREE, agenda.BARRIER), event.task, tasks=after)
     mission = touch_goal(mission, task.spec.goal, fact.at)
     return stop_rest(count_begin(mission, event.task, fact.at), event.task) if first else mission
 

@@ -16,6 +16,9 @@ from orchestrator.core.mission import GoalState, GoalStatus, GroupState, Mission
 from orchestrator.core.parts import part_ended, stop_parts
 from schemas.attempts import Failure
 
+_ITEMS_OF_TASKS = (agenda.JUDGED, agenda.FREE, agenda.REPLAN, agenda.STOP)
+_TIMERS_OF_TASKS = (agenda.FREE, agenda.BARRIER)
+
 
 def end_task(
     mission: Mission,
@@ -30,13 +33,10 @@ def end_task(
     task = mission.tasks[identifier]
     if task.status.ended:
         return mission
-    for kind in (agenda.JUDGED, agenda.FREE, agenda.REPLAN, agenda.STOP):
-        mission = agenda.take(mission, kind, identifier)
-    for kind in (agenda.FREE, agenda.BARRIER):
-        mission = agenda.drop_timer(mission, kind, identifier)
     reason = reason or (failure.message if failure else "")
     ended = replace(task, status=status, failure=failure, reason=reason, ended_at=at)
-    mission = replace(mission, tasks=mission.tasks.set(identifier, ended))
+    after = mission.tasks.set(identifier, ended)
+    mission = agenda.forget(mission, _ITEMS_OF_TASKS, _TIMERS_OF_TASKS, identifier, tasks=after)
     mission = stop_parts(mission, ended) if ended.end else mission
     mission = _count(mission, ended) if identifier not in mission.part_of else mission
     succeeded = status is TaskStatus.SUCCEEDED
