@@ -21,7 +21,6 @@ from pydantic.fields import FieldInfo
 from schemas.envelope import Event
 from schemas.events.base import Payload
 from schemas.events.registry import LARGE, check_readable, parse
-from schemas.json_depth import may_nest_deeper
 
 _PLAIN = (str, int, bool, float, NoneType)
 _LONGEST_NUMBER = 4300  # digits: Python itself refuses longer ones
@@ -34,8 +33,8 @@ class _Object(msgspec.Struct):
 def outline(event: Event) -> Payload:
     """The payload with nothing but the fields that every one of its type has; the others have their defaults.
 
-    Only of use for types whose required fields are texts and numbers. Raises as :func:`schemas.events.parse`, and for
-    the same events.
+    Only of use for types that deciders write, and whose required fields are texts and numbers. Raises as
+    :func:`schemas.events.parse`, and for the same events.
     """
     kind = check_readable(event)
     raw = bytes(event.data)
@@ -50,9 +49,9 @@ def outline(event: Event) -> Payload:
 
 
 def _is_odd(raw: bytes) -> bool:
-    """Whether it may hold what msgspec passes over and nobody can read: no UTF-8, endless numbers, endless nesting."""
+    """Whether it may hold what msgspec passes over and nobody can read: no UTF-8, endless numbers."""
     now_and_then = raw[::_LONGEST_NUMBER]
-    if len(now_and_then.translate(None, b"0123456789")) < len(now_and_then) or may_nest_deeper(raw):
+    if len(now_and_then.translate(None, b"0123456789")) < len(now_and_then):
         return True
     if raw.isascii():
         return False

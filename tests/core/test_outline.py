@@ -103,8 +103,8 @@ def test_what_does_not_fit_is_refused_alike(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "odd",
-    [b'{"x":"\xff"}', b'{"\xff":1}', b'{"x":%s}' % (b"1" * 5000), b"[" * 300 + b"]" * 300, b"[" * 31000 + b"]" * 31000],
-    ids=["text", "name", "number", "deep", "deeper than the stack"],
+    [b'{"x":"\xff"}', b'{"\xff":1}', b'{"x":%s}' % (b"1" * 5000), b"[" * 31000 + b"]" * 31000],
+    ids=["text", "name", "number", "deeper than the stack"],
 )
 def test_what_nobody_can_read_is_not_passed_over(odd: bytes) -> None:
     raw = said(inputs={"odd": "HERE"}).replace(b'"HERE"', odd)
