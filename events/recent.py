@@ -22,10 +22,11 @@ class Recent:
         log: where to look.
         seconds: how far back, by the log's clock and a minute more; None for all that the log has. One id takes about
             130 bytes.
+        first: the first sequence to look at; the oldest one that there is if left out.
     """
 
-    def __init__(self, log: Log, seconds: float | None = None) -> None:
-        self._log = log
+    def __init__(self, log: Log, seconds: float | None = None, *, first: int = 1) -> None:
+        self._log, self._first = log, first
         self._since = None if seconds is None else datetime.now(UTC) - timedelta(seconds=seconds) - _SKEW
         self._known: dict[tuple[str, str], set[str]] = {}
 
@@ -50,7 +51,7 @@ class Recent:
 
     async def _read(self, event: Event) -> set[str]:
         tenant, noun = _place(event)
-        window = Window((noun_filter(noun, tenant=tenant),), since=self._since)
+        window = Window((noun_filter(noun, tenant=tenant),), self._first, since=self._since)
         return {found.id async for found in self._log.read(window)}
 
 

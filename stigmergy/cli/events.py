@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,22 +46,28 @@ def tail(
 @app.command()
 def publish(
     file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="A file, or - for standard input.")] = "-",
+    progress: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep there how far it is; given again, go on there and double nothing."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Publish events: CloudEvents in JSON, or lines of {"type": …, "data": {…}, "mission": …}.
 
     A line that is refused is told with its number and its error; the others go on. Exit code 2 if any was refused.
-    CloudEvents that the log got in the last ten minutes are not doubled: a file can be published again.
+    CloudEvents that the log got in the last ten minutes are not doubled: a file can be published again. With --progress
+    nothing is, whenever and however an earlier try ended, and a file that has grown goes on at its new lines.
 
     \b
     Examples:
       echo '{"type": "note.posted", "data": {"text": "deployed 1.4"}}' | stig events publish
       stig events publish events.ndjson
+      stig events publish years.ndjson --progress years.progress
     """
     from stigmergy.cli.endings import BAD_INPUT
     from stigmergy.cli.publishing import publish as publish_all
 
-    outcome = asyncio.run(publish_all(file))
+    outcome = asyncio.run(publish_all(file, progress))
     if as_json:
         screen.print_json(
             {
@@ -69,12 +76,15 @@ def publish(
                 "counts": {
                     "published": outcome.count,
                     "duplicates": outcome.duplicates,
+                    "lines_done_before": outcome.passed,
                     "errors": len(outcome.errors),
                 },
             }
         )
     else:
         typer.echo(f"published {screen.counted(outcome.count, 'event')}")
+        if outcome.passed:
+            typer.echo(f"an earlier try had done {screen.counted(outcome.passed, 'line')}", err=True)
         if outcome.duplicates:
             typer.echo(f"the log had {outcome.duplicates:,} of them already", err=True)
     if outcome.errors:

@@ -6,8 +6,9 @@ import json
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from schemas.envelope import NO_MISSION, Event
 from schemas.errors import Cancelled, InvalidEvent, InvalidInput, LogUnavailable, StigmergyError, Unavailable
 from stigmergy.cli.lines import Lines
+from stigmergy.cli.publishing_progress import Progress, kept_in
 
 if TYPE_CHECKING:
     from events.buffered import BufferedPublisher
@@ -25,6 +27,7 @@ _LARGEST_DOCUMENT = 64 * 2**20
 _SHORT_FORM = {"type", "data", "mission", "subject"}
 _AGAIN_S = 600.0
 _TELL_LINES, _TELL_S = 10_000, 2.0
+_KEEP_LINES = 20_000
 
 
 @dataclass
@@ -34,11 +37,13 @@ class Outcome:
     Attributes:
         errors: line and message of what was not published, in the order in which it turned out.
         duplicates: events that the log had already.
+        passed: lines that an earlier try did.
         lost: the log did not answer any more.
     """
 
     errors: list[tuple[int, str]] = field(default_factory=list)
     duplicates: int = 0
+    passed: int = 0
     lost: Unavailable | None = None
     _lines: dict[str, int] = field(default_factory=dict)
 
@@ -69,15 +74,20 @@ class Outcome:
             self.refused(number, error)
 
 
-async def publish(name: str) -> Outcome:
+async def publish(name: str, progress_file: Path | None = None) -> Outcome:
     """Publish what the file holds. Errors are told at once on standard error.
 
     Events that come with an id are not published again if the log got them in the last ten minutes, in whichever
     message they were: a file can be published again, also after it has grown.
 
+    Args:
+        progress_file: where to keep how far it is, or where an earlier try has: then its lines are passed over, and no
+            event is doubled, whether it came with an id or not, and however long ago that was.
+
     Raises:
-        InvalidInput: the file cannot be read.
-        Unavailable: the log does not answer any more; what was published is on it.
+        InvalidInput: the file cannot be read, or the progress is not that of this file.
+        Conflict: somebody else publishes with this progress.
+        Unavailable: the log does not answer any more, or the progress cannot be kept; what was published is on the log.
     """
     from events.buffered import BufferedPublisher
     from events.recent import Recent
@@ -86,15 +96,21 @@ async def publish(name: str) -> Outcome:
     outcome = Outcome()
     file = _opened(name)
     try:
-        async with Client(name="cli") as client:
-            recent = Recent(client.bus.log, _AGAIN_S)
+        async with Client(name="cli") as client, AsyncExitStack() as kept:
+            log, progress = client.bus.log, None
+            recent = Recent(log, _AGAIN_S)
+            if progress_file is not None:
+                progress = kept.enter_context(kept_in(progress_file, await log.last_sequence()))
+                if progress.resumed:
+                    recent = Recent(log, first=progress.mark.sequence + 1)
+                outcome.passed = progress.mark.lines
 
             def failed(event: Event, error: StigmergyError) -> None:
                 recent.forget(event)
                 outcome.failed(event, error)
 
-            async with BufferedPublisher(client.bus.log, on_failure=failed) as publisher:
-                await _publish_all(_Publishing(client, publisher, recent, outcome), file)
+            async with BufferedPublisher(log, on_failure=failed) as publisher:
+                await _publish_all(_Publishing(client, publisher, recent, outcome, progress), file)
     finally:
         if name != "-":  # whoever closes standard input waits until the thread that reads it has a line
             file.close()
@@ -110,12 +126,22 @@ class _Publishing:
     publisher: BufferedPublisher
     recent: Recent
     outcome: Outcome
+    progress: Progress | None
+
+    async def all_arrived(self) -> bool:
+        """Whether all that was taken is on the log or refused; waits until that is known."""
+        await self.publisher.flush()
+        return self.outcome.lost is None
 
 
 async def _publish_all(to: _Publishing, file: TextIO) -> None:
     told, told_at = 0, time.monotonic()
-    async with aclosing(documents(file)) as found:
+    kept, log = to.outcome.passed, to.client.bus.log
+    async with aclosing(documents(file, to.progress)) as found:
         async for number, value in found:
+            if to.progress and number > kept + _KEEP_LINES and await to.all_arrived():
+                to.progress.save(await log.last_sequence())
+                kept = number
             try:
                 await _publish_one(to, number, value)
             except Unavailable:
@@ -128,19 +154,23 @@ async def _publish_all(to: _Publishing, file: TextIO) -> None:
                 told, told_at = number, time.monotonic()
                 done = to.outcome.count - to.publisher.waiting
                 print(f"{number:,} lines, {done:,} events published", file=sys.stderr)
+    if to.progress and await to.all_arrived():
+        to.progress.finish(await log.last_sequence())
 
 
-async def documents(file: TextIO) -> AsyncGenerator[tuple[int, Any]]:
+async def documents(file: TextIO, progress: Progress | None = None) -> AsyncGenerator[tuple[int, Any]]:
     """Line number, and JSON value or the :class:`InvalidEvent` for a line that is none.
 
     Each line is a document; so that a pretty-printed one is understood too, a first line that opens an object or a
-    list without closing it makes the whole file one document.
+    list without closing it makes the whole file one document. Lines that are done, as ``progress`` says, are left out.
     """
     lines = Lines(file)
     try:
         async for number, line in _numbered(lines):
-            if not line.strip():
+            if (progress and progress.done(number, line)) or not line.strip():
                 continue
+            if progress and _opens_a_whole(number, line):
+                raise InvalidInput("one document over several lines has no progress to keep", hint="write one a line")
             for one in await _values(number, line, lines):
                 yield number, one
     finally:
@@ -158,10 +188,14 @@ async def _values(number: int, line: str, lines: Lines) -> list[Any]:
     try:
         value = json.loads(line)
     except ValueError as error:
-        if number == 1 and line.strip() in ("{", "["):
+        if _opens_a_whole(number, line):
             return _whole(line + await lines.rest(_LARGEST_DOCUMENT))
         return [InvalidEvent(f"not JSON: {error}")]
     return value if isinstance(value, list) else [value]
+
+
+def _opens_a_whole(number: int, line: str) -> bool:
+    return number == 1 and line.strip() in ("{", "[")
 
 
 def _whole(text: str) -> list[Any]:
@@ -174,9 +208,11 @@ def _whole(text: str) -> list[Any]:
 
 async def _publish_one(to: _Publishing, number: int, value: Any) -> None:
     event = _event(to.client, value)
-    to.client.check(event)
     given = "specversion" in value
-    if given and await to.recent.seen(event):
+    if to.progress and not given:
+        event = msgspec.structs.replace(event, id=to.progress.identify())
+    to.client.check(event)
+    if (given or to.progress) and await to.recent.seen(event):
         to.outcome.duplicates += 1
     else:
         try:

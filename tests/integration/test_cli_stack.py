@@ -218,7 +218,7 @@ def test_events_are_published_line_by_line(stack: Path) -> None:
     with (stack / "notes.ndjson").open("a") as file:
         file.write('{"type": "note.posted", "data": {"text": "three"}}\n')
     out, _ = stig(stack, "events", "publish", "notes.ndjson", "--json")
-    assert json.loads(out)["counts"] == {"published": 3, "duplicates": 2, "errors": 0}
+    assert json.loads(out)["counts"] == {"published": 3, "duplicates": 2, "lines_done_before": 0, "errors": 0}
     shown_again = stig(stack, "events", "tail", "--type", "note", "--no-follow", "--json")[0]
     assert shown_again.startswith(shown)
     assert len(shown_again.splitlines()) == 3, "a file that has grown adds what is new"
