@@ -30,7 +30,7 @@ from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
 from schemas.attempts import Failure
-from schemas.errors import Stopped
+from schemas.errors import UNCOUNTED
 from schemas.events import Payload
 from schemas.events import attempt as attempts
 from schemas.events import goal as goals
@@ -245,7 +245,7 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         verdict=None,
         failure=event.failure,
         # A rule bounds by itself how often it is followed.
-        forgiven=task.forgiven + (event.failure.code == Stopped.code or bool(event.recovery)),
+        forgiven=task.forgiven + (event.failure.code in UNCOUNTED or bool(event.recovery)),
         recovered=(*task.recovered, event.rule) if event.recovery else task.recovered,
         feedback=event.feedback,
         advice="",
