@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from schemas.attempts import AttemptOrder, Failure
 from schemas.errors import Cancelled, NotBegun, Permanent, StigmergyError, Stopped, TimedOut
 from schemas.events.attempt import AttemptFinished
@@ -20,6 +18,7 @@ from workers.agents.base import Agent
 from workers.bench import Bench
 from workers.context import Context, Learn
 from workers.handing import HandingOff
+from workers.output import plain_output
 from workers.parsing import unreadable_files
 from workers.registry import Registry
 from workers.reporting import Reporter
@@ -247,27 +246,12 @@ def _work(agent: Agent | None, context: Context) -> Callable[[], dict[str, Any]]
             )
         context.prepare()
         try:
-            return _as_json(agent.run(context))
+            return plain_output(agent.run(context))
         except HandingOff as leaving:
             context.offer = leaving.offer.model_copy(update={"onto": _merged_before(context)})
             return {}
 
     return run
-
-
-def _as_json(output: Any) -> dict[str, Any]:
-    """The output as plain JSON values. Raises :class:`StigmergyError` if it is none."""
-    if output is None:
-        return {}
-    if not isinstance(output, dict):
-        raise StigmergyError(
-            f"an agent's output must be a dict or None, not {type(output).__name__}", hint="return {'result': …}"
-        )
-    try:
-        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(output))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StigmergyError(f"the agent's output is no JSON: {error}") from error
-    return plain
 
 
 def _product(context: Context) -> tuple[dict[str, Any] | None, tuple[Change, ...] | None]:
