@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console
 
@@ -91,6 +92,21 @@ def tables(shapes: Sequence[Shape], found: Rounds) -> list[Table]:
     ]
 
 
+def notes(shapes: Sequence[Shape], found: Rounds) -> list[str]:
+    """What has to be known of figures: processes of a side that ended while it did all that it should."""
+    made = []
+    for shape in shapes:
+        for name, rounds in found[shape.name].items():
+            ended = [process for one in rounds for process in one.ended]
+            if ended:
+                what = ", ".join(f"{ended.count(each)} × {each}" for each in dict.fromkeys(ended))
+                made.append(
+                    f"{name}, {shape.title}: processes of its own ended while it was measured ({what}); every task ran "
+                    "once, and what they had used is counted."
+                )
+    return made
+
+
 def _shown(name: str) -> str:
     durable = {peer.name: peer.durable for peer in PEERS} | {"ours": "every transition", "celery": "messages, results"}
     return f"{name} ({durable[name]})"
@@ -122,7 +138,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    made = tables(shapes, found)
+    made, noted = tables(shapes, found), notes(shapes, found)
     command = shlex.join(["python", "-m", "benchmarks.field", *(a for a in sys.argv[1:] if a != "--markdown")])
     load = about["load_before"]
     caption = (
@@ -133,18 +149,20 @@ def main() -> int:
         plain = {s: {n: [vars_of(r) for r in rounds] for n, rounds in sides.items()} for s, sides in found.items()}
         print(json.dumps({"about": about, "rounds": plain}, indent=2))
     elif options.markdown:
-        print("\n\n".join([caption, *(marked(table) for table in made)]))
+        print("\n\n".join([caption, *(marked(table) for table in made), *noted]))
     else:
         console = Console()
         for table in made:
             console.print(drawn(table))
-        console.print(caption, soft_wrap=True)
+        for line in (*noted, caption):
+            console.print(line, soft_wrap=True)
     return 0
 
 
-def vars_of(done: Round) -> dict[str, float]:
-    """A round in plain numbers."""
-    return {"tasks_per_s": round(done.tasks_per_s, 1), "cpu_ms": round(done.cpu_ms, 3), "seconds": done.seconds}
+def vars_of(done: Round) -> dict[str, Any]:
+    """A round in plain numbers, and which processes ended in it."""
+    plain = {"tasks_per_s": round(done.tasks_per_s, 1), "cpu_ms": round(done.cpu_ms, 3), "seconds": done.seconds}
+    return {**plain, "ended": done.ended} if done.ended else plain
 
 
 def _chosen_shapes(options: argparse.Namespace) -> list[Shape]:

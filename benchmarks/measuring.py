@@ -17,7 +17,7 @@ SETTLE_S = 0.3
 """Processor time is read so long after the end was seen: acknowledgements and results are still being written then."""
 
 SUBMITTER = "submitter"
-Reading = Mapping[str, Mapping[tuple[int, float], float]]
+_READINGS = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Round:
         dispatch: from ready (published) until a worker had it.
         begin: from ready (published) until the agent's code ran; only for chains, see the sides.
         step: from one start to the next; only for chains.
+        ended: processes of the side that ended while it was measured; their time is in ``cpu_s``.
     """
 
     tasks: int
@@ -66,6 +67,7 @@ class Round:
     dispatch: Latency | None
     begin: Latency | None = None
     step: Latency | None = None
+    ended: tuple[str, ...] = ()
 
     @property
     def tasks_per_s(self) -> float:
@@ -77,52 +79,86 @@ class Round:
         return sum(self.cpu_s.values()) / self.tasks * 1e3
 
 
+@dataclass(frozen=True)
+class Account:
+    """What a process has used: its own processor time and that of the children it has waited for."""
+
+    seconds: float
+    name: str
+    parent: int
+
+
+Tree = Mapping[tuple[int, float], Account]
+"""The processes of a part, by id and birth."""
+Reading = Mapping[str, Tree]
+
+
 class CpuMeter:
     """Processor time of process trees, and of this process as the submitter.
 
-    The kernel counts in ticks of 10 ms a process, so a round should take tenths of a second at least.
+    The kernel counts in ticks of 10 ms a process, so a round should take tenths of a second at least. It adds what an
+    ended process had used to its parent's account, once that has waited for it; so the sum over a tree stays right as
+    long as those above live.
 
     Args:
         roots: the root process of each part.
+        children_may_end: some systems let workers come and go; a root that ends has failed in any case.
     """
 
-    def __init__(self, roots: Mapping[str, int]) -> None:
+    def __init__(self, roots: Mapping[str, int], *, children_may_end: bool = False) -> None:
         self._roots = dict(roots)
+        self._children_may_end = children_may_end
         self._before: Reading = {}
+        self.ended: tuple[str, ...] = ()
+        """Processes that ended between :meth:`start` and :meth:`spent`."""
 
     def start(self) -> None:
         """Measure from now on."""
         self._before = self._read()
+        self.ended = ()
 
     def spent(self) -> dict[str, float]:
-        """Seconds since :meth:`start` by part. Raises :class:`Unavailable` if a process has ended since."""
+        """Seconds since :meth:`start` by part. Raises :class:`Unavailable` if a process ended that may not."""
         now = self._read()
-        return {part: _difference(part, self._before[part], now[part]) for part in now}
+        return {part: self._difference(part, self._before[part], now[part]) for part in now}
 
     def _read(self) -> Reading:
-        reading = {part: _tree(part, root) for part, root in self._roots.items()}
-        reading[SUBMITTER] = {(os.getpid(), 0.0): time.process_time()}
+        reading = {part: self._tree(part, root) for part, root in self._roots.items()}
+        reading[SUBMITTER] = {(os.getpid(), 0.0): Account(time.process_time(), "submitter", 0)}
         return reading
 
+    def _tree(self, part: str, root: int) -> Tree:
+        for attempt in range(_READINGS):
+            try:
+                return _tree(root)
+            except psutil.NoSuchProcess as error:
+                if not self._children_may_end or error.pid == root or attempt == _READINGS - 1:
+                    raise _lost(part, error.pid) from error
+        raise AssertionError
 
-def _tree(part: str, root: int) -> dict[tuple[int, float], float]:
-    try:
-        first = psutil.Process(root)
-        found = {}
-        for process in (first, *first.children(recursive=True)):
-            with process.oneshot():
-                times = process.cpu_times()
-                found[process.pid, process.create_time()] = times.user + times.system
-    except psutil.NoSuchProcess as error:
-        raise _lost(part, error.pid) from error
+    def _difference(self, part: str, before: Tree, now: Tree) -> float:
+        gone = [process for process in before if process not in now]
+        for process in gone:
+            # What it used is on the account of its parent, unless that has ended as well and never waited for it.
+            heir = any(pid == before[process].parent for pid, _ in now)
+            if not self._children_may_end or process[0] == self._roots.get(part) or not heir:
+                raise _lost(part, process[0])
+        spent = sum(one.seconds for one in now.values()) - sum(one.seconds for one in before.values())
+        if gone and spent < 0:
+            raise _lost(part, gone[0][0])
+        self.ended += tuple(before[process].name for process in gone)
+        return spent
+
+
+def _tree(root: int) -> Tree:
+    first = psutil.Process(root)
+    found = {}
+    for process in (first, *first.children(recursive=True)):
+        with process.oneshot():
+            times = process.cpu_times()
+            seconds = times.user + times.system + times.children_user + times.children_system
+            found[process.pid, process.create_time()] = Account(seconds, process.name(), process.ppid())
     return found
-
-
-def _difference(part: str, before: Mapping[tuple[int, float], float], now: Mapping[tuple[int, float], float]) -> float:
-    for pid, birth in before:
-        if (pid, birth) not in now:
-            raise _lost(part, pid)
-    return sum(spent - before.get(process, 0.0) for process, spent in now.items())
 
 
 def _lost(part: str, pid: int) -> Unavailable:

@@ -16,7 +16,7 @@ from benchmarks.servers import servers
 from benchmarks.shapes import Shape
 from benchmarks.verifying import Execution, NotTheSameWork, check
 from schemas.envelope import Event, moment_of
-from schemas.errors import Unavailable
+from schemas.errors import NotBegun, Unavailable
 from schemas.events import parse
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.task import TaskReady
@@ -111,7 +111,7 @@ async def read_executions(mission: MissionHandle) -> list[Execution]:
                 ready[payload.task, payload.attempt] = _seconds(event)
             case AttemptStarted():
                 started[payload.task, payload.attempt] = event
-            case AttemptFinished():
+            case AttemptFinished() if payload.failure is None or payload.failure.code != NotBegun.code:
                 key = payload.task, payload.attempt
                 executions.append(_execution(ready[key], started[key], event, payload))
     if len(executions) != len(started):

@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 
 from events.replay import HistoryFile, Slice
-from orchestrator.core.evolve import FOLDED_TYPES, evolved
+from orchestrator.core.evolve import FOLDED_TYPES
+from orchestrator.core.folding import evolved
 from orchestrator.core.mission import Mission
 from projections.archive.history import ArchiveHistory
 from projections.archive.messages import messages_of

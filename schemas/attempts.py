@@ -24,6 +24,19 @@ class Action(Shape):
     )
 
 
+class Given(Shape):
+    """To whom an attempt is given by its dispatch, so that nobody need claim it.
+
+    Attributes:
+        worker: who alone may make it.
+        after: the attempt after whose report it stands by for this, as :func:`spelled` has it: at no other moment
+            may it begin.
+    """
+
+    worker: str
+    after: str
+
+
 class AttemptOrder(Shape):
     """The order to make one attempt at a task; it is complete, a worker needs nothing else to begin."""
 
@@ -46,8 +59,14 @@ class AttemptOrder(Shape):
     handed: Handed | None = None
     safety: Safety = Safety()
     cause: str = Field(default="", description="id of the event that dispatched it")
+    given: Given | None = Field(default=None, description="the worker that has it without a claim")
     correlation: str | None = None
     traceparent: str | None = None
+
+
+def spelled(tenant: str, mission: str, task: str, attempt: int) -> str:
+    """What tells an attempt from all others, in one word."""
+    return f"{tenant}/{mission}/{task}:{attempt}"
 
 
 class Failure(Shape):

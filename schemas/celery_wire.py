@@ -20,6 +20,10 @@ STANDBY_LONGEST_S = 5.0
 its memory, and gives a message to somebody else that is not acknowledged for too long. The sender has to know, or an
 order would go where nobody waits for it."""
 
+GIVEN_WITHIN_S = 0.5
+"""An attempt that was given to a worker by its dispatch is begun within so many seconds of the report that it follows,
+by the worker's own clock, or never. So nobody begins what a lease has ended meanwhile: leases are longer."""
+
 VISIBILITY_S = 3600
 """How long Celery waits before it hands a message to somebody else. Leases on the log decide long before that, so this
 only says when Celery itself clears up after a lost worker."""

@@ -32,6 +32,7 @@
     │       └── Forbidden            a safety constraint of the mission forbids it
     └── Cancelled                    somebody asked for the work to stop
         └── Stopped                  the reflex: the same work may go on once the stop is lifted
+            └── NotBegun             given to a worker that did not begin: the next attempt is made at once
 
 The class of an error chooses the next step: ``retryable`` says whether trying the same thing again may help, and
 ``hint`` says to a person what would mend it.
@@ -248,3 +249,13 @@ class Stopped(Cancelled):
 
     code = "stopped"
     retryable = True
+
+
+class NotBegun(Stopped):
+    """A worker was given the attempt and did not begin it. It is not counted."""
+
+    code = "not_begun"
+
+
+UNCOUNTED = frozenset({Stopped.code, NotBegun.code})
+"""Codes of failures that say nothing about the task: the next attempt is made as if this one had not been."""

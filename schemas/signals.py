@@ -3,8 +3,8 @@
 ``heartbeats.<worker>``, ``reflex.<tenant>.<mission>`` for a stop, ``reflex.standing`` for all stops in force,
 ``acknowledged.<stop>`` for the answers of workers, ``pools.<tenant>``, and ``orders.<worker>`` for the next attempt of
 a worker that stands by. Losing one is harmless: heartbeats and the stops in force repeat, a stop is said again for as
-long as the attempt is seen running, who calls a pool looks at its heartbeats, and an order that is not claimed goes to
-a queue.
+long as the attempt is seen running, who calls a pool looks at its heartbeats, and an order is sent again until its
+worker has answered it on the log.
 """
 
 from __future__ import annotations

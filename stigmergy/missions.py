@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from events.port import Log, Window
-from orchestrator.core.evolve import evolved
+from orchestrator.core.folding import evolved
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
 from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from events.replay.cursor import Cursor
 from orchestrator.core.evolve import FOLDED_TYPES, evolve
 from orchestrator.core.facts import Fact
+from orchestrator.core.folding import fact_to_fold
 from orchestrator.core.mission import Mission
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent
@@ -121,7 +122,7 @@ def fold(scene: Scene, event: Event) -> Scene:
     if event.type not in _TOLD:
         return scene
     try:
-        fact = Fact.of(event)
+        fact = fact_to_fold(event)
     except InvalidEvent:
         return scene
     mission = evolve(scene.mission, fact)

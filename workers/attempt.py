@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from schemas.attempts import AttemptOrder, Failure
-from schemas.errors import Cancelled, Permanent, StigmergyError, Stopped, TimedOut
+from schemas.errors import Cancelled, NotBegun, Permanent, StigmergyError, Stopped, TimedOut
 from schemas.events.attempt import AttemptFinished
 from schemas.expectations import Observation
 from schemas.handoff import Earlier
@@ -20,6 +18,7 @@ from workers.agents.base import Agent
 from workers.bench import Bench
 from workers.context import Context, Learn
 from workers.handing import HandingOff
+from workers.output import plain_output
 from workers.parsing import unreadable_files
 from workers.registry import Registry
 from workers.reporting import Reporter
@@ -39,16 +38,24 @@ class Attempts:
         reporter: where to say what happens.
         watch: knows what is in hand, and stops it when it is told to or when its time is up.
         learn: takes note of skills that agents learn; without it they cannot.
+        reporting: told which attempt is about to be reported, the last if they are several.
     """
 
     def __init__(
-        self, registry: Registry, bench: Bench, reporter: Reporter, watch: Watch, learn: Learn | None = None
+        self,
+        registry: Registry,
+        bench: Bench,
+        reporter: Reporter,
+        watch: Watch,
+        learn: Learn | None = None,
+        reporting: Callable[[AttemptOrder], None] = lambda _: None,
     ) -> None:
         self._registry = registry
         self._bench = bench
         self._reporter = reporter
         self._watch = watch
         self._learn = learn
+        self._reporting = reporting
         self._in_hand: dict[Running, AttemptOrder] = {}
         self._done = self._failed = 0
 
@@ -89,27 +96,37 @@ class Attempts:
             ours = [order for order, won in zip(free, claimed, strict=True) if won]
             self._make_claimed(agent, ours)
 
-    def claim_ahead(self, order: AttemptOrder, then: Callable[[Callable[[], None]], None]) -> None:
-        """Claim one attempt from the thread of the bus, without waiting there.
+    def take(self, order: AttemptOrder) -> bool:
+        """Have an attempt in hand that was given to this worker; called in the thread of the bus, before it is made.
 
-        Calls ``then`` with what is left to do, which is for the thread that makes attempts: to make it, if it is ours.
+        False if an emergency stop in force forbids to begin it.
         """
         [(agent, _)] = self._by_skill([order])
         name = agent.name if agent is not None else "none"
-
-        def answered(claimed: bool | StigmergyError) -> None:
-            def go_on() -> None:
-                if isinstance(claimed, StigmergyError):
-                    raise claimed
-                if claimed:
-                    self._make_claimed(agent, [order])
-
-            then(go_on)
-
         if self._watch.covers(order.tenant, order.mission, name):
-            then(lambda: self.make([order]))  # there it may wait for the stop to be lifted
-        else:
-            self._reporter.claim_ahead(order, name, answered)
+            return False
+        self._watch.hold([running(order)], name)
+        self._reporter.emit(order, self._reporter.started(order, name))
+        return True
+
+    def make_given(self, order: AttemptOrder) -> None:
+        """Make an attempt that was taken, and report. Raises only what the log refuses."""
+        [(agent, orders)] = self._by_skill([order])
+        self._make_claimed(agent, orders)
+
+    def give_back(self, order: AttemptOrder) -> None:
+        """Say that an attempt which was given to this worker is not made here; without waiting, from any thread."""
+        self._watch.done([running(order)])
+        message = "its worker did not stand by any more when the order came"
+        told = AttemptFinished(
+            task=order.task,
+            attempt=order.attempt,
+            worker=self._reporter.worker,
+            skill=order.skill,
+            outcome="cancelled",
+            failure=_failure(NotBegun(message)),
+        )
+        self._reporter.emit(order, told, hurry=True)
 
     def _make_claimed(self, agent: Agent | None, orders: Sequence[AttemptOrder]) -> None:
         endings: list[tuple[AttemptOrder, AttemptFinished]] = []
@@ -132,6 +149,7 @@ class Attempts:
 
     def _report(self, endings: Sequence[tuple[AttemptOrder, AttemptFinished]]) -> None:
         """Report; an ending that the log will never take is reported as a failure, without what made it too large."""
+        self._reporting(endings[-1][0])
         try:
             self._reporter.report(endings)
         except StigmergyError as error:
@@ -228,27 +246,12 @@ def _work(agent: Agent | None, context: Context) -> Callable[[], dict[str, Any]]
             )
         context.prepare()
         try:
-            return _as_json(agent.run(context))
+            return plain_output(agent.run(context))
         except HandingOff as leaving:
             context.offer = leaving.offer.model_copy(update={"onto": _merged_before(context)})
             return {}
 
     return run
-
-
-def _as_json(output: Any) -> dict[str, Any]:
-    """The output as plain JSON values. Raises :class:`StigmergyError` if it is none."""
-    if output is None:
-        return {}
-    if not isinstance(output, dict):
-        raise StigmergyError(
-            f"an agent's output must be a dict or None, not {type(output).__name__}", hint="return {'result': …}"
-        )
-    try:
-        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(output))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise StigmergyError(f"the agent's output is no JSON: {error}") from error
-    return plain
 
 
 def _product(context: Context) -> tuple[dict[str, Any] | None, tuple[Change, ...] | None]:

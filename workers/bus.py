@@ -41,7 +41,8 @@ class WorkerBus:
         self._thread = threading.Thread(target=self._loop.run_forever, name="bus", daemon=True)
         self._thread.start()
         self._posted: list[Event] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._lingering: asyncio.TimerHandle | None = None
+        self._in_order = asyncio.Lock()
         self._nc: Client = self._wait(connect(nats_url, name=name))
         self._log: JetStreamLog = self._wait(JetStreamLog.open(self._nc))
         self._signals = NatsSignals(self._nc)
@@ -52,24 +53,11 @@ class WorkerBus:
     def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
         return self._wait(self._after_posted(self._log.write(writes)))
 
-    def write_soon(self, writes: Sequence[Write], then: Callable[[list[Ack | StigmergyError]], None]) -> None:
-        async def write() -> None:
-            try:
-                results = await self._after_posted(self._log.write(writes))
-            except StigmergyError as error:
-                results = [error] * len(writes)
-            except BaseException:
-                then([LogUnavailable("the worker was leaving")] * len(writes))
-                raise
-            then(results)
-
-        self._spawn(write)
-
     def append(self, events: Sequence[Event]) -> None:
-        self._wait(self._after_posted(self._append(events)))
+        self._wait(self._append_after_posted(events))
 
-    def post(self, event: Event) -> None:
-        self._loop.call_soon_threadsafe(self._take, event)
+    def post(self, event: Event, *, hurry: bool = False) -> None:
+        self._loop.call_soon_threadsafe(self._take, event, hurry)
 
     def read(self, filters: tuple[str, ...]) -> list[Event]:
         async def collect() -> list[Event]:
@@ -154,33 +142,52 @@ class WorkerBus:
 
     # in the loop's thread
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event, hurry: bool) -> None:
         if len(self._posted) >= _MOST_POSTED:
             _log.error("the log is away and %d steps wait already; dropped %s", _MOST_POSTED, event.type)
             return
         self._posted.append(event)
-        if self._flushing is None or self._flushing.done():
-            self._flushing = self._loop.create_task(self._linger())
+        if hurry:
+            self._spawn(self._flush)
+        elif self._lingering is None:
+            self._lingering = self._loop.call_later(_LINGER_S, self._lingered)
 
-    async def _linger(self) -> None:
-        await asyncio.sleep(_LINGER_S)
-        await self._flush()
+    def _lingered(self) -> None:
+        self._lingering = None
+        if self._posted:
+            self._spawn(self._flush)
 
     async def _flush(self) -> None:
-        while self._posted:
-            events, self._posted = self._posted, []
-            try:
-                await self._append(events)
-            except StigmergyError as error:
-                _log.error("%d steps of attempts could not be recorded: %s", len(events), error)
+        """Return once everything that was posted until now is on the log, or refused."""
+        async with self._in_order:
+            while self._posted:
+                events, self._posted = self._posted, []
+                try:
+                    await self._append(events)
+                except StigmergyError as error:
+                    _log.error("%d steps of attempts could not be recorded: %s", len(events), error)
 
     async def _after_posted[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Do ``work`` once everything that was posted before it is on the log."""
-        if self._flushing is not None and not self._flushing.done() and not self._posted:
-            await self._flushing
-        if self._posted:
+        if self._posted or self._in_order.locked():
             await self._flush()
         return await work
+
+    async def _append_after_posted(self, events: Sequence[Event]) -> None:
+        """Append events once everything that was posted before is on the log; together with it, in one message, where
+        that is possible."""
+        posted = self._posted
+        if not posted or self._in_order.locked() or len(frames([*posted, *events])) > 1:
+            await self._after_posted(self._append(events))
+            return
+        self._posted = []
+        try:
+            await self._append([*posted, *events])
+        except StigmergyError as error:
+            if error.retryable:
+                raise
+            self._posted = [*posted, *self._posted]  # what was refused of the one need not be refused of the other
+            await self._after_posted(self._append(events))
 
     async def _append(self, events: Sequence[Event]) -> None:
         for result in await self._log.write([Write(frame) for frame in frames(events)]):

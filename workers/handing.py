@@ -8,6 +8,8 @@ import msgspec
 
 from schemas.errors import InvalidInput, LimitExceeded
 from schemas.handoff import NOTES_BYTES, HandOff
+from schemas.json_depth import nests_deeper
+from workers.output import DEEPEST
 
 WHY_CHARACTERS = 2000
 
@@ -25,7 +27,7 @@ def checked_notes(notes: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         InvalidInput: they are no JSON.
-        LimitExceeded: they are larger than 256 KiB.
+        LimitExceeded: they are larger than 256 KiB, or nest deeper than 100.
     """
     try:
         encoded = msgspec.json.encode(notes)
@@ -37,4 +39,6 @@ def checked_notes(notes: dict[str, Any]) -> dict[str, Any]:
             hint="leave what is large in the workspace: it is handed over with them",
         )
     plain: dict[str, Any] = msgspec.json.decode(encoded)
+    if nests_deeper(plain, DEEPEST):
+        raise LimitExceeded(f"the notes of a hand-off nest deeper than {DEEPEST}", hint="make them flatter")
     return plain

@@ -48,7 +48,7 @@ from workers.peers.asked import Desk
 from workers.peers.asking import Asking
 from workers.registry import Registry
 from workers.reporting import Reporter
-from workers.standby import Standby, Work
+from workers.standby import Standby
 from workers.vouching import ROUNDED_S, Vouching, still_right, told
 from workers.watch import Watch
 
@@ -121,11 +121,13 @@ class WorkerProcess:
         desk = Desk(self.name, self._bus, blobs, self._reporter.record, self._reporter.mention, asking)
         registry = self.registry
         self._answering = Answering(desk, registry.answers, registry.answers_at_once, self._held_back)
-        self._attempts = Attempts(self.registry, bench, self._reporter, self._watch, self._learn)
+        self._standby = Standby(lambda order: self._attempts.take(order), lambda order: self._attempts.give_back(order))
+        self._attempts = Attempts(
+            self.registry, bench, self._reporter, self._watch, self._learn, self._standby.reporting
+        )
         self._process = psutil.Process()
         self._board = board or Board()
         self._vouching = vouching
-        self._standby = Standby(lambda order: self._make([order]), self._claim)
         self._told = threading.Lock()
         self._vouched_until = 0.0
         self._leaving = False
@@ -158,30 +160,25 @@ class WorkerProcess:
         )
         self._bus.listen(pool_subject(self._settings.tenant), self._called)
         self._answering.open()
-        self._bus.listen(orders_subject(self.name), self._standby.hear)
+        self._bus.listen(orders_subject(self.name), self._given)
         self._beat = self._bus.pulse(heartbeat_subject(self.name), self._heartbeat, self._settings.heartbeat_s)
 
     def make(self, orders: Iterable[str], standby_s: float = 0.0) -> None:
-        """Make the attempts of one Celery message, and then what comes while the worker stands by, if it shall.
+        """Make the attempts of one Celery message, and then what it is given while it stands by, if it shall.
 
         An order that cannot be read is logged and left to the manager.
         """
-        self._standby.forget()
-        self._make(orders)
-        if standby_s:
-            for work in self._standby.orders(standby_s, lambda: self._board.draining):
-                work()
+        read = [order for raw in orders if (order := _read(raw)) is not None]
+        if not standby_s:
+            self._attempts.make(read)
+            return
+        draining = lambda: self._board.draining  # noqa: E731
+        self._standby.serve(lambda: self._attempts.make(read), self._attempts.make_given, standby_s, draining)
 
-    def _make(self, orders: Iterable[str | bytes]) -> None:
-        self._attempts.make([order for raw in orders if (order := _read(raw)) is not None])
-
-    def _claim(self, raw: bytes, then: Callable[[Work], None]) -> None:
-        """Claim an order that has come directly; called in the thread of the bus."""
-        order = _read(raw)
-        if order is None:
-            then(lambda: None)
-        else:
-            self._attempts.claim_ahead(order, then)
+    def _given(self, raw: bytes) -> None:
+        """An order that has come directly; called in the thread of the bus."""
+        if (order := _read(raw)) is not None:
+            self._standby.hear(order)
 
     def leave(self, reason: str) -> None:
         """Say goodbye and let go. What cannot be said any more is left to the lease."""

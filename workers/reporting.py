@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -25,14 +25,11 @@ class Bus(Protocol):
     def write(self, writes: Sequence[Write]) -> list[Ack | StigmergyError]:
         """Append and wait for the acknowledgements."""
 
-    def write_soon(self, writes: Sequence[Write], then: Callable[[list[Ack | StigmergyError]], None]) -> None:
-        """The same from the thread of the bus, which calls ``then`` with the answers; it must be quick."""
-
     def append(self, events: Sequence[Event]) -> None:
         """Append events and wait; raises what the log refuses."""
 
-    def post(self, event: Event) -> None:
-        """Append an event soon, in order with everything else, without waiting."""
+    def post(self, event: Event, *, hurry: bool = False) -> None:
+        """Append an event soon, in order with everything else, without waiting; at once if there is a hurry."""
 
     def read(self, filters: tuple[str, ...]) -> list[Event]:
         """All events of these subjects so far."""
@@ -54,18 +51,20 @@ class Reporter:
         """
         results = self._bus.write([self._claim(order, agent) for order in orders])
         claimed = []
-        for won in map(_won, results):
-            if isinstance(won, StigmergyError):
-                raise won
-            claimed.append(won)
+        for result in results:
+            if isinstance(result, StigmergyError) and not isinstance(result, Conflict):
+                raise result
+            claimed.append(isinstance(result, Ack))
         return claimed
 
-    def claim_ahead(self, order: AttemptOrder, agent: str, answered: Callable[[bool | StigmergyError], None]) -> None:
-        """The same for one attempt, from the thread of the bus: ``answered`` is called there with what came of it."""
-        self._bus.write_soon([self._claim(order, agent)], lambda results: answered(_won(results[0])))
-
     def _claim(self, order: AttemptOrder, agent: str) -> Write:
-        payload = AttemptStarted(
+        payload = self.started(order, agent)
+        event = self.event(order, payload)
+        return Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())
+
+    def started(self, order: AttemptOrder, agent: str) -> AttemptStarted:
+        """That this worker has the attempt."""
+        return AttemptStarted(
             task=order.task,
             attempt=order.attempt,
             worker=self.worker,
@@ -73,12 +72,10 @@ class Reporter:
             skill=order.skill,
             waited_s=_waited_s(order),
         )
-        event = self.event(order, payload)
-        return Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())
 
-    def emit(self, order: AttemptOrder, payload: Payload) -> None:
-        """Record a step on the way; it arrives in order, but nobody waits for it."""
-        self._bus.post(self.event(order, payload))
+    def emit(self, order: AttemptOrder, payload: Payload, *, hurry: bool = False) -> None:
+        """Record a step on the way; it arrives in order, but nobody here waits for it."""
+        self._bus.post(self.event(order, payload), hurry=hurry)
 
     def report(self, endings: Sequence[tuple[AttemptOrder, Payload]]) -> None:
         """Record how attempts ended, and wait until the log has it."""
@@ -124,13 +121,6 @@ class Reporter:
             correlation=order.correlation,
             traceparent=order.traceparent,
         )
-
-
-def _won(result: Ack | StigmergyError) -> bool | StigmergyError:
-    """Whether a claim was; else what kept the log from saying so."""
-    return (
-        result if isinstance(result, StigmergyError) and not isinstance(result, Conflict) else isinstance(result, Ack)
-    )
 
 
 def _waited_s(order: AttemptOrder) -> float | None:

@@ -1,7 +1,9 @@
-"""What comes to a worker directly while it stands by: see :mod:`schemas.celery_wire`, ``STANDBY_S``.
+"""What is given to a worker while it stands by: see :mod:`schemas.celery_wire`, ``STANDBY_S``.
 
-An order that comes while the worker waits for it is claimed in the thread of the bus, where it has come. To go to the
-thread that makes attempts, back to the bus with the claim and there again with the answer takes two wake-ups more.
+An attempt that is given is nobody else's to make, so its worker answers for one of two things: it begins at once, or
+gives the attempt back, and never begins it afterwards. It is given for the moment after a report. Begun is only what
+comes within half a second of that report, by the worker's own clock, so a process that was stopped for a while, or
+heard nothing for a while, does not begin what a lease has ended meanwhile.
 """
 
 from __future__ import annotations
@@ -10,71 +12,123 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
-from schemas.celery_wire import STANDBY_LONGEST_S, STANDBY_ORDERS
+from schemas.attempts import AttemptOrder, spelled
+from schemas.celery_wire import GIVEN_WITHIN_S, STANDBY_LONGEST_S, STANDBY_ORDERS
 
-Work = Callable[[], None]
-"""What is to be done about an order, in the thread that makes attempts. It may raise what the log refuses."""
+_MOST_KNOWN = 1000
+type Given = tuple[AttemptOrder, float]
+"""An order, and the monotonic instant after which it may not be begun."""
+
+
+class Box(Protocol):
+    """Where orders wait for the thread that makes attempts: a :class:`queue.SimpleQueue`, for instance."""
+
+    def put(self, item: Given) -> None:
+        """Never waits."""
+
+    def get(self, *, timeout: float) -> Given:
+        """Raises :class:`queue.Empty` if nothing comes in so many seconds."""
+
+    def get_nowait(self) -> Given:
+        """Raises :class:`queue.Empty` if there is nothing."""
 
 
 class Standby:
-    """Orders that were sent to this worker itself.
+    """Orders that were given to this worker itself.
 
     Args:
-        make: claims and makes an order, if it is ours.
-        claim: called in the thread of the bus, must be quick. It claims an order and calls what it is given once it is
-            known whether it is ours, with what is left to do; always, whatever happens.
+        take: has an attempt in hand from now on, or says False if it must not. Called in the thread of the bus, must
+            be quick.
+        refuse: gives an attempt back; called in any thread, must not wait.
+        came: from the thread of the bus to the one that makes attempts.
     """
 
-    def __init__(self, make: Callable[[bytes], None], claim: Callable[[bytes, Callable[[Work], None]], None]) -> None:
-        self._make = make
-        self._claim = claim
+    def __init__(
+        self,
+        take: Callable[[AttemptOrder], bool],
+        refuse: Callable[[AttemptOrder], None],
+        came: Box | None = None,
+    ) -> None:
+        self._take = take
+        self._refuse = refuse
+        self._came = came or queue.SimpleQueue[Given]()
         self._lock = threading.Lock()
-        self._came: queue.SimpleQueue[tuple[Work, bool]] = queue.SimpleQueue()
-        self._waits = False
-        self._owed = 0  # claims that were begun and whose work was not handed out
+        self._serves = False
+        self._moment = ""
+        self._until = 0.0
+        self._known: dict[str, None] = {}
 
-    def hear(self, order: bytes) -> None:
-        """Called in the thread of the bus."""
-        with self._lock:
-            if not self._waits:
-                self._came.put((lambda: self._make(order), False))
-                return
-            self._waits, self._owed = False, self._owed + 1
-        self._claim(order, lambda work: self._came.put((work, True)))
-
-    def orders(self, wait_s: float, enough: Callable[[], bool] = lambda: False) -> Iterator[Work]:
-        """What comes, for as long as the next order comes within ``wait_s`` seconds and it is not ``enough``.
+    def serve(
+        self,
+        first: Callable[[], None],
+        make: Callable[[AttemptOrder], None],
+        wait_s: float,
+        enough: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Do ``first``, which makes what a message says, then ``make`` what is given for as long as the next one comes
+        within ``wait_s`` seconds and it is not ``enough``.
 
         After many of them, or some seconds, Celery gets its process back; :mod:`schemas.celery_wire` says when and why.
-        What was claimed is made before.
+        What was taken is made before, or given back if something is raised.
         """
-        begun, made = time.monotonic(), 0
-        while (work := self._next(wait_s)) is not None:
-            yield work
-            made += 1
-            over = made >= STANDBY_ORDERS or time.monotonic() - begun > STANDBY_LONGEST_S or enough()
-            if over and not self._owed:
-                return
-
-    def _next(self, wait_s: float) -> Work | None:
         with self._lock:
-            self._waits = self._came.empty() and not self._owed
-            wanted = wait_s if self._waits else None
+            self._serves = True
         try:
-            work, claimed = self._came.get(timeout=wanted)
-        except queue.Empty:
-            with self._lock:
-                self._waits = False
-                if not self._owed:
-                    return None
-            work, claimed = self._came.get()  # it came at the last moment, and may be ours by now
-        with self._lock:
-            self._waits = False
-            self._owed -= claimed
-        return work
+            first()
+            for order in self._orders(wait_s, enough):
+                make(order)
+        finally:
+            while (given := self._last()) is not None:
+                self._refuse(given[0])
 
-    def forget(self) -> None:
-        """What came when nobody waited for it has gone to a queue meanwhile."""
-        while not self._came.empty():
-            self._came.get_nowait()
+    def reporting(self, order: AttemptOrder) -> None:
+        """The report of this attempt is about to be sent: from now on an order may come that answers it."""
+        with self._lock:
+            if self._serves:
+                self._moment = spelled(order.tenant, order.mission, order.task, order.attempt)
+                self._until = time.monotonic() + GIVEN_WITHIN_S
+
+    def hear(self, order: AttemptOrder) -> None:
+        """Take an order or give it back; what was heard before is not heard again. Called in the thread of the bus."""
+        name = spelled(order.tenant, order.mission, order.task, order.attempt)
+        with self._lock:
+            if name in self._known or order.given is None:
+                return
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[name] = None
+            meant = order.given.after == self._moment and time.monotonic() <= self._until
+            taken = meant and self._take(order)
+            if taken:
+                self._moment = ""
+                self._came.put((order, self._until))
+        if not taken:
+            self._refuse(order)
+
+    def _orders(self, wait_s: float, enough: Callable[[], bool]) -> Iterator[AttemptOrder]:
+        begun, made, over = time.monotonic(), 0, False
+        while (given := self._last() if over else self._next(wait_s)) is not None:
+            order, until = given
+            if time.monotonic() > until:
+                self._refuse(order)
+                return
+            yield order
+            made += 1
+            over = over or made >= STANDBY_ORDERS or time.monotonic() - begun > STANDBY_LONGEST_S or enough()
+
+    def _next(self, wait_s: float) -> Given | None:
+        try:
+            return self._came.get(timeout=wait_s)
+        except queue.Empty:
+            return self._last()  # something may have come at the last moment
+
+    def _last(self) -> Given | None:
+        """What was taken and is not begun yet, after which nothing more is taken."""
+        with self._lock:
+            self._serves, self._moment = False, ""
+            try:
+                return self._came.get_nowait()
+            except queue.Empty:
+                return None

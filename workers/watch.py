@@ -83,14 +83,18 @@ class Watch:
     @contextmanager
     def holding(self, attempts: Sequence[Running], agent: str = "") -> Iterator[None]:
         """Have these attempts in the hands of this agent for the time of the block."""
-        with self._lock:
-            self._held.update(dict.fromkeys(attempts, agent))
-            for stop in self._stops.in_force(time.monotonic()):
-                self._apply(stop)  # it came between the claim and here
+        self.hold(attempts, agent)
         try:
             yield
         finally:
             self.done(attempts)
+
+    def hold(self, attempts: Sequence[Running], agent: str) -> None:
+        """Have these in the hands of this agent until they are done."""
+        with self._lock:
+            self._held.update(dict.fromkeys(attempts, agent))
+            for stop in self._stops.in_force(time.monotonic()):
+                self._apply(stop)  # it came between the claim and here
 
     def done(self, attempts: Sequence[Running]) -> None:
         """Have these in hand no longer."""

@@ -29,7 +29,7 @@ class ScriptedSide:
     def __init__(self, peer: Peer, driver: subprocess.Popen[str], place: Place, record: Path) -> None:
         self.name = peer.name
         self._driver, self._record, self._log = driver, record, place.folder / "driver.log"
-        self._meter = CpuMeter({"driver": driver.pid, **place.roots})
+        self._meter = CpuMeter({"driver": driver.pid, **place.roots}, children_may_end=True)
 
     def run(self, shape: Shape, timeout_s: float) -> Round:
         """Play the shape once, verified. Raises NotTheSameWork, Unavailable."""
@@ -48,6 +48,7 @@ class ScriptedSide:
             cpu_s=cpu_s,
             dispatch=None,
             step=_steps_of(executions) if shape.kind == "chain" else None,
+            ended=self._meter.ended,
         )
 
     def _ask(self, words: dict[str, object]) -> dict[str, float]:

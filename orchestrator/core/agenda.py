@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -29,7 +30,7 @@ def put(mission: Mission, kind: str, ids: Iterable[str]) -> Mission:
         if (kind, identifier) not in agenda:
             tickets += 1
             agenda = agenda.set((kind, identifier), tickets)
-    return replace(mission, agenda=agenda, tickets=tickets)
+    return mission if tickets == mission.tickets else replace(mission, agenda=agenda, tickets=tickets)
 
 
 def take(mission: Mission, kind: str, identifier: str) -> Mission:
@@ -37,6 +38,18 @@ def take(mission: Mission, kind: str, identifier: str) -> Mission:
     if (kind, identifier) not in mission.agenda:
         return mission
     return replace(mission, agenda=mission.agenda.delete((kind, identifier)))
+
+
+def forget(mission: Mission, kinds: Iterable[str], timers: Iterable[str], identifier: str, **changes: Any) -> Mission:
+    """Remove the items and the timers of these kinds that are there, with other changes of the mission in one go."""
+    items, due = mission.agenda, mission.timers
+    for kind in kinds:
+        if (kind, identifier) in items:
+            items = items.delete((kind, identifier))
+    for kind in timers:
+        if (kind, identifier) in due:
+            due = due.delete((kind, identifier))
+    return replace(mission, agenda=items, timers=due, **changes)
 
 
 def in_order(mission: Mission) -> list[tuple[str, str]]:

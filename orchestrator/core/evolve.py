@@ -30,8 +30,7 @@ from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
 from schemas.attempts import Failure
-from schemas.envelope import Event
-from schemas.errors import Stopped
+from schemas.errors import UNCOUNTED
 from schemas.events import Payload
 from schemas.events import attempt as attempts
 from schemas.events import goal as goals
@@ -46,11 +45,12 @@ GUARDED_NOUNS = ("mission", "task", "goal", "ballot")
 
 def evolve(mission: Mission, fact: Fact) -> Mission:
     """The mission after ``fact``. Facts that say nothing about it, or come too late to count, leave it as it is."""
-    noun = fact.payload.TYPE.partition(".")[0]
+    payload = fact.payload
+    noun = payload.TYPE.partition(".")[0]
     if fact.sequence and noun in GUARDED_NOUNS:
-        mission = replace(mission, seen=mission.seen.set(noun, fact.sequence))
-    fold = _FOLDS.get(type(fact.payload))
-    return fold(mission, fact, fact.payload) if fold is not None and _known(mission, fact.payload) else mission
+        mission = replace(mission, seen={**mission.seen, noun: fact.sequence})
+    fold = _FOLDS.get(type(payload))
+    return fold(mission, fact, payload) if fold is not None and _known(mission, payload) else mission
 
 
 def _known(mission: Mission, payload: Payload) -> bool:
@@ -220,9 +220,6 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
     fresh = task.status in (TaskStatus.WAITING, TaskStatus.RETRYING) and event.attempt > task.attempt
     if not fresh or task.spec.settle is not None or not _open(mission):
         return mission  # said before, or too late: another replica has just recorded the end
-    mission = agenda.take(mission, agenda.FREE, event.task)
-    mission = agenda.drop_timer(mission, agenda.FREE, event.task)
-    mission = agenda.drop_timer(mission, agenda.BARRIER, event.task)
     first = task.started_at is None
     task = replace(
         task,
@@ -232,7 +229,8 @@ def _ready(mission: Mission, fact: Fact, event: tasks.TaskReady) -> Mission:
         finished=None,
         started_at=task.started_at or fact.at,
     )
-    mission = replace(mission, tasks=mission.tasks.set(event.task, task))
+    after = mission.tasks.set(event.task, task)
+    mission = agenda.forget(mission, (agenda.FREE,), (agenda.FREE, agenda.BARRIER), event.task, tasks=after)
     mission = touch_goal(mission, task.spec.goal, fact.at)
     return stop_rest(count_begin(mission, event.task, fact.at), event.task) if first else mission
 
@@ -247,7 +245,7 @@ def _retried(mission: Mission, fact: Fact, event: tasks.TaskRetried) -> Mission:
         verdict=None,
         failure=event.failure,
         # A rule bounds by itself how often it is followed.
-        forgiven=task.forgiven + (event.failure.code == Stopped.code or bool(event.recovery)),
+        forgiven=task.forgiven + (event.failure.code in UNCOUNTED or bool(event.recovery)),
         recovered=(*task.recovered, event.rule) if event.recovery else task.recovered,
         feedback=event.feedback,
         advice="",
@@ -384,13 +382,3 @@ _FOLDS: dict[type[Payload], Callable[[Mission, Fact, Any], Mission]] = {
     **BALLOTS,
 }
 FOLDED_TYPES = tuple(sorted(kind.TYPE for kind in _FOLDS))
-_FOLDED = frozenset(FOLDED_TYPES)
-
-
-def evolved(mission: Mission, event: Event) -> Mission:
-    """The mission after one more event; one of a type that says nothing of it is not even parsed.
-
-    Raises:
-        InvalidEvent: this release cannot read it.
-    """
-    return evolve(mission, Fact.of(event)) if event.type in _FOLDED else mission

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -21,10 +22,10 @@ class Fact(NamedTuple):
     traceparent: str | None = None
 
     @classmethod
-    def of(cls, event: Event) -> Fact:
+    def of(cls, event: Event, payload: Callable[[Event], Payload] = parse) -> Fact:
         """Parse an event. Raises :class:`~schemas.errors.InvalidEvent` if this release cannot read it."""
         return cls(
-            parse(event),
+            payload(event),
             moment_of(event),
             event.sequence,
             event.id,

@@ -257,7 +257,7 @@ class Mission(Struct, frozen=True):
     agenda: Map[tuple[str, str], int] = Map()
     tickets: int = 0
     timers: Map[tuple[str, str], datetime] = Map()
-    seen: Map[str, int] = Map()
+    seen: dict[str, int] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
     reason: str = ""

@@ -9,7 +9,7 @@ from orchestrator.core.barriers import LONGEST_S
 from orchestrator.core.mission import Mission, TaskState
 from orchestrator.core.parts import MOST_DEEP, may_be_replaced
 from schemas.attempts import Failure
-from schemas.errors import LimitExceeded, Stopped
+from schemas.errors import UNCOUNTED, LimitExceeded, Stopped
 from schemas.events import Payload
 from schemas.events.task import TaskAsked, TaskFailed, TaskRetried, TaskStuck
 from schemas.expectations import Violation
@@ -19,13 +19,15 @@ WORKER_LOST = "worker_lost"
 QUARANTINED = "quarantined"
 NO_RULE = -1
 _A_MOMENT = timedelta(milliseconds=50)
+_NO_TIME = timedelta(milliseconds=1)
 
 
 def after_failure(mission: Mission, task: TaskState, failure: Failure, now: datetime) -> Payload:
     """The fact that follows from a failed verdict of the present attempt."""
     name, attempt = task.spec.id, task.attempt
-    if failure.code == Stopped.code:
-        return TaskRetried(task=name, attempt=attempt + 1, not_before=now + _A_MOMENT, failure=failure)
+    if failure.code in UNCOUNTED:
+        not_before = now + (_A_MOMENT if failure.code == Stopped.code else _NO_TIME)
+        return TaskRetried(task=name, attempt=attempt + 1, not_before=not_before, failure=failure)
     violations = _differences(task, failure)
     found = rule_for(mission, task, violations)
     if found is not None:

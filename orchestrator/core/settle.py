@@ -10,11 +10,14 @@ from msgspec.structs import replace
 from orchestrator.core import agenda
 from orchestrator.core.barriers import LONGEST_S, count_begin, count_end, state_of_branch
 from orchestrator.core.choosing import may_go
-from orchestrator.core.graph import borne, goal_may_end, may_unfold, settled
+from orchestrator.core.graph import BAD, borne, goal_may_end, may_unfold, settled
 from orchestrator.core.members import member_ended
-from orchestrator.core.mission import GoalStatus, GroupState, Mission, TaskState, TaskStatus
+from orchestrator.core.mission import GoalState, GoalStatus, GroupState, Mission, TaskState, TaskStatus
 from orchestrator.core.parts import part_ended, stop_parts
 from schemas.attempts import Failure
+
+_ITEMS_OF_TASKS = (agenda.JUDGED, agenda.FREE, agenda.REPLAN, agenda.STOP)
+_TIMERS_OF_TASKS = (agenda.FREE, agenda.BARRIER)
 
 
 def end_task(
@@ -30,13 +33,10 @@ def end_task(
     task = mission.tasks[identifier]
     if task.status.ended:
         return mission
-    for kind in (agenda.JUDGED, agenda.FREE, agenda.REPLAN, agenda.STOP):
-        mission = agenda.take(mission, kind, identifier)
-    for kind in (agenda.FREE, agenda.BARRIER):
-        mission = agenda.drop_timer(mission, kind, identifier)
     reason = reason or (failure.message if failure else "")
     ended = replace(task, status=status, failure=failure, reason=reason, ended_at=at)
-    mission = replace(mission, tasks=mission.tasks.set(identifier, ended))
+    after = mission.tasks.set(identifier, ended)
+    mission = agenda.forget(mission, _ITEMS_OF_TASKS, _TIMERS_OF_TASKS, identifier, tasks=after)
     mission = stop_parts(mission, ended) if ended.end else mission
     mission = _count(mission, ended) if identifier not in mission.part_of else mission
     succeeded = status is TaskStatus.SUCCEEDED
@@ -61,26 +61,28 @@ def touch_goal(mission: Mission, goal: str, at: datetime) -> Mission:
 
 def report(mission: Mission, goal: str) -> Mission:
     """Put a goal on the agenda if it may have ended."""
-    state = mission.goals[goal]
-    if state.status is GoalStatus.OPEN and goal_may_end(state):
-        return agenda.put(mission, agenda.GOAL, [goal])
-    return mission
+    return agenda.put(mission, agenda.GOAL, [goal] if _may_end(mission.goals[goal]) else [])
+
+
+def _may_end(goal: GoalState) -> bool:
+    return goal.status is GoalStatus.OPEN and goal_may_end(goal)
 
 
 def _count(mission: Mission, task: TaskState) -> Mission:
     succeeded = task.status is TaskStatus.SUCCEEDED
-    bad = task.status in (TaskStatus.FAILED, TaskStatus.SKIPPED) and not borne(mission, task.spec.id)
+    bad = task.status in BAD and not borne(mission, task.spec.id)
+    counted: dict[str, GoalState] = {}
     for depth, name in enumerate(mission.goal_path[task.spec.goal]):
         goal = mission.goals[name]
-        goal = replace(
+        counted[name] = replace(
             goal,
             pending=goal.pending - 1,
             succeeded=goal.succeeded + succeeded,
             failed=goal.failed + (not succeeded),
             failures=goal.failures + (bad and depth == 0 and not task.spec.member_of),
         )
-        mission = report(replace(mission, goals=mission.goals.set(name, goal)), name)
-    return mission
+    mission = replace(mission, goals=mission.goals.update(counted))
+    return agenda.put(mission, agenda.GOAL, [name for name, goal in counted.items() if _may_end(goal)])
 
 
 def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Mission:
@@ -105,7 +107,9 @@ def _release(mission: Mission, node: str, *, succeeded: bool, why: str) -> Missi
             groups = groups.set(name, change)
             if may_unfold(change) and settled(change):
                 unfold.append(name)
-    mission = agenda.put(replace(mission, tasks=tasks, groups=groups), agenda.FREE, free)
+    if tasks is not mission.tasks or groups is not mission.groups:
+        mission = replace(mission, tasks=tasks, groups=groups)
+    mission = agenda.put(mission, agenda.FREE, free)
     return agenda.put(mission, agenda.UNFOLD, unfold)
 
 

@@ -21,7 +21,7 @@ def backlog(floors: Iterable[Floor], situation: Situation, sightings: Sightings)
         for opened in floor.attempts.values():
             skill = opened.ready.skill
             missions.setdefault(skill, set()).add(floor.mission)
-            if opened.stage is Stage.STARTED:
+            if opened.stage in (Stage.GIVEN, Stage.STARTED):
                 running[skill] = running.get(skill, 0) + 1
             elif opened.stage in (Stage.READY, Stage.DISPATCHED):
                 counts = ready if opened.stage is Stage.READY else queued

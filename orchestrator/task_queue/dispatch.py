@@ -19,7 +19,7 @@ from orchestrator.task_queue.celery_message import MessageFactory, list_of
 from orchestrator.task_queue.fairness import PRIORITY_STEP, FairQueue
 from orchestrator.task_queue.rates import Bucket
 from orchestrator.task_queue.sent import AttemptKey, Message, Sent
-from schemas.attempts import AttemptOrder
+from schemas.attempts import AttemptOrder, Given
 from schemas.celery_wire import celery_settings, wire_priority
 
 _log = logging.getLogger(__name__)
@@ -82,8 +82,13 @@ if redis.call('LREM', KEYS[1], -1, ARGV[1]) == 1 then redis.call('RPUSH', KEYS[2
 class Sender(Protocol):
     """Takes attempts that are on the log and brings them to their queues."""
 
+    def give(self, attempt: AttemptKey, queue: str, skill: str) -> Given | None:
+        """The worker that an attempt is given to which would go to this queue, if it is to be anybody's from the
+        beginning. Asked before it is recorded; it may come to nothing."""
+
     def send(self, dispatch: Dispatch) -> None:
-        """Take one; never blocks, never fails: what cannot be sent now is sent later."""
+        """Take one; never blocks, never fails: what cannot be sent now is sent later. To a worker that it was given to
+        it may be sent again and again."""
 
     def again(self, dispatch: Dispatch) -> None:
         """Nobody claims it although somebody is idle: what was sent may be lost."""
@@ -96,6 +101,9 @@ class Sender(Protocol):
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Told that a worker has reported an attempt, and which queues it reads."""
+
+    def returned(self, attempt: AttemptKey) -> None:
+        """Told that a worker was given an attempt and did not begin it."""
 
     def close(self) -> None:
         """Stop. What was not sent yet is sent by whoever finds it unclaimed on the log."""
@@ -158,6 +166,10 @@ class CelerySender:
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
         self._thread.start()
 
+    def give(self, attempt: AttemptKey, queue: str, skill: str) -> Given | None:
+        """To nobody: whoever is free claims it."""
+        return None
+
     def send(self, dispatch: Dispatch) -> None:
         self._news.put(_News("send", key_of(dispatch.order), dispatch))
 
@@ -173,13 +185,16 @@ class CelerySender:
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nothing to do: what counts here is the claim."""
 
-    def quiet(self, dispatch: Dispatch, reads: Callable[[str], bool]) -> bool:
+    def returned(self, attempt: AttemptKey) -> None:
+        """Nothing to do: nobody was given anything."""
+
+    def quiet(self, queue: str, skill: str, reads: Callable[[str], bool]) -> bool:
         """Whether an order could go past this sender to a worker that reads these queues, and pass nobody over."""
-        _, _, share = self._spread(dispatch.order.skill, dispatch.queue)
+        _, _, share = self._spread(skill, queue)
         return (
             share == 1.0  # nor past what other managers want of the queue
             and self._news.empty()
-            and dispatch.order.skill not in self._buckets
+            and skill not in self._buckets
             and not any(reads(name) for name in (*list(self._backlog), *self._sent.queues()))
         )
 

@@ -42,10 +42,12 @@ from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
 
 
 class Stage(StrEnum):
-    """How far an attempt is."""
+    """How far an attempt is. It is dispatched to whoever claims it, or given to a worker, until that one says that it
+    has it."""
 
     READY = "ready"
     DISPATCHED = "dispatched"
+    GIVEN = "given"
     STARTED = "started"
     REPORTED = "reported"
 
@@ -181,7 +183,11 @@ def _dispatch(floor: Floor, event: ActionDispatched, fact: Fact) -> Floor:
     order = event.order.model_copy(update={"cause": fact.id})
     opened = replace(opened, order=order, queue=event.queue, priority=event.priority)
     if opened.stage is Stage.READY:
-        return _put(floor, event.task, replace(opened, stage=Stage.DISPATCHED, since=fact.at), waits=False)
+        if order.given is not None:
+            opened = replace(opened, stage=Stage.GIVEN, since=fact.at, worker=order.given.worker)
+        else:
+            opened = replace(opened, stage=Stage.DISPATCHED, since=fact.at)
+        return _put(floor, event.task, opened, waits=False)
     # A worker was quicker than this record: an attempt never goes back a stage, or its lease would be forgotten.
     return replace(floor, attempts=floor.attempts.set(event.task, opened))
 

@@ -18,7 +18,8 @@ def learn(situation: Situation, before: Floor, fact: Fact) -> None:
     match fact.payload:
         case ActionDispatched() as event:
             opened = before.attempts.get(event.task)
-            if "@" in event.queue and opened is not None and opened.stage is Stage.READY:
+            waits = "@" in event.queue and event.order.given is None
+            if waits and opened is not None and opened.stage is Stage.READY:
                 situation.assign(event.queue, 1)
         case AttemptStarted() | ActionExpired() | TaskCancelled() as event:
             opened = before.attempts.get(event.task)

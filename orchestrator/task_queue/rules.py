@@ -13,18 +13,20 @@ from orchestrator.core.facts import Fact
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.claims import Board, earlier, moved_meanwhile
-from orchestrator.task_queue.dispatch import Dispatch
+from orchestrator.task_queue.dispatch import Dispatch, key_of
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.handing import held_to, lapsed, may_lapse
 from orchestrator.task_queue.intents import Known, action_for
 from orchestrator.task_queue.judging import judge
 from orchestrator.task_queue.learning import learn_of_waiting
 from orchestrator.task_queue.safety import forbidden
+from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from orchestrator.task_queue.trees import since_tested
-from schemas.attempts import AttemptOrder, Failure
-from schemas.errors import InvalidInput, Stopped
+from schemas.attempts import AttemptOrder, Failure, Given
+from schemas.celery_wire import GIVEN_WITHIN_S
+from schemas.errors import InvalidInput, NotBegun, Stopped
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
 from schemas.events.world import WorldConfirmed, WorldViolated
@@ -45,6 +47,7 @@ class DispatchRules:
         sightings: how long attempts have waited here: who has just come has not heard of anybody yet.
         held: the emergency stop, if any, that forbids a mission of a tenant to begin anything.
         forgotten: told of a mission that others lead now.
+        give: asked, of an attempt, its queue and its skill, to whom it is given.
     """
 
     subjects: tuple[str, ...] = (
@@ -52,6 +55,7 @@ class DispatchRules:
         "task.>",
         "action.>",
         "world.>",
+        "attempt.started",
         "attempt.started.>",
         "attempt.finished",
         "attempt._",
@@ -67,6 +71,7 @@ class DispatchRules:
         sightings: Sightings,
         held: Callable[[str, str], object] = lambda _tenant, _mission: None,
         forgotten: Callable[[Floor], None] = lambda _floor: None,
+        give: Callable[[AttemptKey, str, str], Given | None] = lambda _attempt, _queue, _skill: None,
     ) -> None:
         self._situation = situation
         self._send = send
@@ -74,6 +79,7 @@ class DispatchRules:
         self._sightings = sightings
         self._held = held
         self._forgotten = forgotten
+        self._give = give
 
     def fresh(self, tenant: str, mission: str) -> Floor:
         return Floor(tenant=tenant, mission=mission)
@@ -142,10 +148,14 @@ class DispatchRules:
         if isinstance(chosen, Failure):
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
         try:
-            return _order(state, opened, chosen, self._situation.expected_s(ready.skill), now)
+            dispatched = _order(state, opened, chosen, self._situation.expected_s(ready.skill), now)
         except InvalidInput as error:
             failure = Failure(code=error.code, message=error.message, hint=error.hint)
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=failure)
+        given = self._give(key_of(dispatched.order), dispatched.queue, ready.skill)
+        if given is None:
+            return dispatched
+        return dispatched.model_copy(update={"order": dispatched.order.model_copy(update={"given": given})})
 
 
 def _board(state: Floor) -> Board:
@@ -238,7 +248,7 @@ def expired(
     facts: list[Payload] = [] if stopped or state.guard.tripped else [*lapsed(state, sightings)]
     for task in sorted(state.attempts):
         opened = state.attempts[task]
-        if opened.stage is not Stage.STARTED or opened.worker is None:
+        if opened.stage not in (Stage.GIVEN, Stage.STARTED) or opened.worker is None:
             continue
         failure = _why_over(state, opened, opened.worker, situation, sightings, monotonic)
         if failure is None:
@@ -257,12 +267,29 @@ def _why_over(
     margin_s = 0.0 if situation.has_ended(worker) else TIMEOUT_MARGIN_S
     if age_s > timeout_s + margin_s:
         return Failure(code="timed_out", message=f"the attempt ran longer than {timeout_s:g} s", retryable=True)
+    given = opened.stage is Stage.GIVEN
+    if given and situation.has_left(worker):
+        return _not_begun(f"worker {worker} has left without it")
+    if given and age_s <= GIVEN_WITHIN_S and not situation.has_ended(worker):
+        return None  # however short the lease: it may still begin
     if situation.is_lost(worker, monotonic):
+        # Also of one that was given it and has not said that it has it: it may have died of its first words.
         return Failure(code="worker_lost", message=situation.how_lost(worker), retryable=True)
     if situation.has_dropped(running(state, opened), worker, monotonic):
+        if given:
+            return _not_begun(f"worker {worker} was given the attempt and does not have it")
         message = f"worker {worker} no longer has the attempt in hand, and its report has not come"
         return Failure(code="report_lost", message=message, retryable=True)
     return None
+
+
+def _not_begun(message: str) -> Failure:
+    return Failure(code=NotBegun.code, message=message, retryable=True)
+
+
+def given(state: Floor) -> list[OpenAttempt]:
+    """Attempts that were given to workers which have not said that they have them."""
+    return [opened for _, opened in sorted(state.attempts.items()) if opened.stage is Stage.GIVEN]
 
 
 def unclaimed(state: Floor, sightings: Sightings, after_s: float) -> list[OpenAttempt]:
@@ -292,3 +319,15 @@ def unclaimable(state: Floor, task: str, attempt: int, times: int) -> list[Paylo
     hint = "the workers' logs say why: an order they cannot read, or something else on the subject of the claim"
     failure = Failure(code="unclaimable", message=message, hint=hint, retryable=True)
     return [ActionExpired(task=task, attempt=attempt, failure=failure)]
+
+
+def superseded(floor: Floor, running: Running, worker: str) -> bool:
+    """Whether an attempt that a worker has in hand does not count any more."""
+    opened = floor.attempts.get(running.task)
+    if opened is None:
+        # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
+        # never heard of is none of that: whoever sees it running before it has read of it is behind.
+        return floor.newest.get(running.task, 0) >= running.attempt
+    return opened.ready.attempt > running.attempt or (
+        opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 
 from events.leadership.group import Group
-from events.port import Guard, Log, Write
+from events.port import Log
 from events.services import Services
 from events.signals import Signals
 from orchestrator.core.facts import Fact
@@ -26,22 +27,21 @@ from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.managers import Managers
 from orchestrator.task_queue.recalling import recall
-from orchestrator.task_queue.rules import DispatchRules, expired, unclaimable, unclaimed, unread
+from orchestrator.task_queue.roll_call import call_the_roll, record_lost
+from orchestrator.task_queue.rules import DispatchRules, expired, given, superseded, unclaimable, unclaimed, unread
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG, SkillBacklog
-from schemas.events.action import ActionExpired
+from schemas.errors import NotBegun
+from schemas.events.action import ActionDispatched, ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
-from schemas.events.fleet import FleetLost
 from schemas.events.manager import ManagerTookOver
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
 from schemas.events.world import WorldTripped
-from schemas.ids import uuid7
 from schemas.requirements import queue_of
 from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop, reflex_subject
-from schemas.subjects import of_event
 
 _log = logging.getLogger(__name__)
 _TICK_S = 0.25
@@ -102,7 +102,13 @@ class TaskQueueManager:
         self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
         self._sightings = Sightings(monotonic)
         rules = DispatchRules(
-            self.situation, self._sender.send, self._on_fact, self._sightings, self.stops.holds, self._forget
+            self.situation,
+            self._sender.send,
+            self._on_fact,
+            self._sightings,
+            self.stops.holds,
+            self._forget,
+            self._sender.give,
         )
         self._partitions: Partitions[Floor] | None = None
         self._managers: Managers | None = None
@@ -138,19 +144,25 @@ class TaskQueueManager:
             await self._services.serve(BACKLOG, self._answer_backlog)
         try:
             if self._partitions is not None and self._managers is not None:
-                recalling = recall(self._log, self.situation, upto)
-                beside = (self.stops.follow(), self._tick(), self._managers.run(), recalling)
+                beside = (self.stops.follow(), self._tick(), self._managers.run(), *self._remembering(upto))
                 await self._partitions.lead(self.desks, ready, *beside)
                 return
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.desks.follow())
                 group.create_task(self.stops.follow())
                 group.create_task(self._tick())
-                group.create_task(recall(self._log, self.situation, upto))
+                for remembering in self._remembering(upto):
+                    group.create_task(remembering)
                 if ready is not None:
                     ready.set()
         finally:
             await asyncio.to_thread(self._sender.close)
+
+    def _remembering(self, upto: int) -> tuple[Coroutine[Any, Any, None], ...]:
+        return (
+            recall(self._log, self.situation, upto),
+            call_the_roll(self._log, self._recorder, self.situation, upto),
+        )
 
     def _spread(self, skill: str, queue: str) -> tuple[float | None, int, float]:
         share = self._managers.share(queue) if self._managers is not None else 1.0
@@ -196,21 +208,22 @@ class TaskQueueManager:
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
         learn(self.situation, floor, fact)
         match fact.payload:
+            case ActionDispatched() as event if event.order.given is not None:
+                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
+                self.situation.began(event.order.given.worker, running, self._monotonic())
             case AttemptStarted() as event:
                 self._claimed(floor, event)
                 running = Running(floor.tenant, floor.mission, event.task, event.attempt)
                 self.situation.began(event.worker, running, self._monotonic())
             case AttemptFinished() as event:
-                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
-                self.situation.ended(event.worker, running, self._monotonic())
-                key = (floor.tenant, floor.mission, event.task, event.attempt)
-                self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
-                if event.outcome == "succeeded":
-                    self.situation.took(_skill(floor, event.task), event.observation.duration_s)
+                self._reported(floor, event)
             case ActionExpired() as event:
                 # Perhaps nobody has claimed it: then it must not count for ever among what waits for a claim.
-                self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt))
-                self.situation.released(Running(floor.tenant, floor.mission, event.task, event.attempt))
+                key = (floor.tenant, floor.mission, event.task, event.attempt)
+                self._sender.settled(key)
+                if event.failure.code == NotBegun.code:
+                    self._sender.returned(key)
+                self.situation.released(Running(*key))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
                 # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
@@ -231,6 +244,16 @@ class TaskQueueManager:
         if self._managers is not None and queue:
             self._managers.claimed(queue, priority)
         self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
+
+    def _reported(self, floor: Floor, event: AttemptFinished) -> None:
+        key = (floor.tenant, floor.mission, event.task, event.attempt)
+        self.situation.ended(event.worker, Running(*key), self._monotonic())
+        if event.failure is not None and event.failure.code == NotBegun.code:
+            self._sender.returned(key)
+        else:
+            self._sender.finished(key, event.worker, partial(self.situation.takes, event.worker))
+        if event.outcome == "succeeded":
+            self.situation.took(_skill(floor, event.task), event.observation.duration_s)
 
     def _settle(self, floor: Floor, tasks: Sequence[str]) -> None:
         """What was not claimed yet need not be sent any more."""
@@ -285,10 +308,7 @@ class TaskQueueManager:
             self.situation.excuse(late_s, monotonic)
 
     async def _note_lost(self, worker: str, silent_s: float) -> None:
-        """Record the loss once, whichever manager notices it first."""
-        payload = FleetLost(worker=worker, silent_s=round(silent_s, 3))
-        event = self._recorder.event(self._tenant, "_", payload, uuid7(), None)
-        await self._log.write([Write((event,), Guard(of_event(event, payload.key()), 0), payload.key())])
+        await record_lost(self._log, self._recorder, worker, self._tenant, silent_s)
         _log.warning("%s (heard %.1f s ago); its attempts go to others", self.situation.how_lost(worker), silent_s)
 
     async def _resend(self, desk: Desk[Floor], monotonic: float) -> None:
@@ -332,7 +352,7 @@ class TaskQueueManager:
         """
         if self._at_rest(desk):
             return
-        for opened in unclaimed(desk.state, self._sightings, after_s):
+        for opened in (*given(desk.state), *unclaimed(desk.state, self._sightings, after_s)):
             if opened.order is not None:
                 self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
@@ -363,20 +383,9 @@ class TaskQueueManager:
             if floor is not None and floor.guard.tripped:
                 self._stop(Stop(running.tenant, running.mission, reason="safety", forgiven=True))
                 continue
-            if floor is not None and _superseded(floor, running, worker):
+            if floor is not None and superseded(floor, running, worker):
                 stop = Stop(running.tenant, running.mission, running.task, running.attempt, "it no longer counts")
                 self._stop(stop)
-
-
-def _superseded(floor: Floor, running: Running, worker: str) -> bool:
-    opened = floor.attempts.get(running.task)
-    if opened is None:
-        # Judged, cancelled or given up; or it has just ended, then there is nothing left to stop. An attempt that was
-        # never heard of is none of that: whoever sees it running before it has read of it is behind.
-        return floor.newest.get(running.task, 0) >= running.attempt
-    return opened.ready.attempt > running.attempt or (
-        opened.ready.attempt == running.attempt and opened.worker not in (None, worker)
-    )
 
 
 def _skill(floor: Floor, task: str) -> str:

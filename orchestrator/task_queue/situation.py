@@ -118,6 +118,11 @@ class Situation:
         worker = self.workers.get(name)
         return worker is not None and worker.gone
 
+    def has_left(self, name: str) -> bool:
+        """Whether the worker has said goodbye: it has nothing in hand any more."""
+        worker = self.workers.get(name)
+        return worker is not None and worker.beat.leaving and not worker.gone
+
     def how_lost(self, name: str) -> str:
         """In words, for people."""
         worker = self.workers.get(name)

@@ -22,7 +22,8 @@ from projections.archive.errors import ArchiveDamaged
 from projections.archive.parquet import in_file_order, rows
 from projections.archive.places import Place
 from projections.archive.rows import Rows
-from projections.archive.writer import check_in_time, files_of, made_commit, remove
+from projections.archive.sweeping import Clock, Unswept
+from projections.archive.writer import files_of, made_commit, remove
 from schemas.errors import StigmergyError
 
 MOST_EVENTS = 500_000
@@ -38,7 +39,7 @@ class Merged:
     bytes: tuple[int, int]
 
 
-def compact(place: Place, *, today: str | None = None) -> Merged:
+def compact(place: Place, *, today: str | None = None, calendar: Clock = time.time) -> Merged:
     """Merge neighbouring commits whose days are all over, up to 500,000 events or 64 MiB in each.
 
     Args:
@@ -47,11 +48,11 @@ def compact(place: Place, *, today: str | None = None) -> Merged:
 
     Raises:
         ArchiveDamaged: a file that is to be merged is missing or not as committed; it stays as it is.
-        DiskFull, ArchiveUnavailable: what was merged so far is safe.
+        DiskFull, ArchiveUnavailable, TimedOut: what was merged so far is safe.
     """
     before = manifest(place)
-    for run in _runs(before.chain, today or datetime.now(UTC).strftime("%Y-%m-%d")):
-        _merge(place, run)
+    for run in _runs(before.chain, today or datetime.fromtimestamp(calendar(), UTC).strftime("%Y-%m-%d")):
+        _merge(place, run, calendar)
     after = manifest(place)
     return Merged(
         (len(before.chain), len(after.chain)),
@@ -75,18 +76,20 @@ def _runs(chain: Sequence[Commit], today: str) -> Iterator[list[Commit]]:
         yield run
 
 
-def _merge(place: Place, run: list[Commit]) -> None:
-    began = time.monotonic()
+def _merge(place: Place, run: list[Commit], calendar: Clock) -> None:
+    unswept = Unswept(calendar)
     written: list[ArchiveFile] = []
     try:
         for (tenant, day), table in _together(place, run).items():
             file, data = files_of(table, tenant, day, secrets.token_hex(4))
             written.append(file)
             place.write(file.path, data)
+            unswept.check()
             if not _table(place, file).equals(table):
                 raise ArchiveDamaged(f"{file.path} does not read as it was written", hint="check the disk; try again")
-        commit = made_commit(run[0].first, run[-1].last, written, "compact")
-        _check(commit, run, began)
+        commit = made_commit(run[0].first, run[-1].last, written, "compact", calendar)
+        _check(commit, run)
+        unswept.check()
     except StigmergyError:
         remove(place, written)
         raise
@@ -117,12 +120,11 @@ def _table(place: Place, file: ArchiveFile) -> Any:
     return rows(io.BytesIO(data), Rows())
 
 
-def _check(commit: Commit, run: list[Commit], began: float) -> None:
+def _check(commit: Commit, run: list[Commit]) -> None:
     if commit.events != sum(one.events for one in run):
         raise ArchiveDamaged(
             f"merging {commit.first} to {commit.last} would change the number of events", hint="stig archive verify"
         )
-    check_in_time(began)
 
 
 def _drop(place: Place, run: list[Commit]) -> None:

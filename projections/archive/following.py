@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from projections.archive.messages import Message, decode, whole
 from projections.archive.places import Place
 from projections.archive.reader import ArchiveReader
 from projections.archive.repairing import DAMAGED, hole_of, no_way_on, put_absent, set_aside_unreadable
-from projections.archive.sweeping import sweep
+from projections.archive.sweeping import Clock, sweep
 from projections.archive.writer import ArchiveWriter
 from schemas.errors import Conflict, InvalidInput, StigmergyError
 
@@ -69,12 +70,17 @@ class ArchiveRole:
     """
 
     def __init__(
-        self, log: Log, place: Place, limits: Limits | None = None, committed: Callable[[int], None] = lambda _: None
+        self,
+        log: Log,
+        place: Place,
+        limits: Limits | None = None,
+        committed: Callable[[int], None] = lambda _: None,
+        calendar: Clock = time.time,
     ) -> None:
         self._stream = log
         self._place = place
         self._limits = limits or Limits()
-        self._writer = ArchiveWriter(place)
+        self._writer = ArchiveWriter(place, calendar)
         self._committed = committed
         self.end = 0
         self.trouble = ""

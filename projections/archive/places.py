@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from projections.archive.errors import explained
+from projections.archive.errors import ArchiveUnavailable, explained
 
 PART = ".part"
 """How the names of files end that are still being written."""
@@ -110,6 +110,8 @@ class FolderPlace:
                 file.flush()
                 os.fsync(file.fileno())
             put(part, target)
+        except FileNotFoundError as error:  # swept, or its folder removed
+            raise ArchiveUnavailable(f"{path} vanished while it was written", hint="try again") from error
         finally:
             part.unlink(missing_ok=True)
         _sync(target.parent)

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -19,9 +19,9 @@ from projections.archive.commits import REPAIR, ArchiveFile, Commit, Manifest, f
 from projections.archive.messages import Message
 from projections.archive.parquet import encoded
 from projections.archive.places import Place
-from projections.archive.sweeping import GRACE_S
+from projections.archive.sweeping import Clock, Unswept
 from schemas.envelope import rfc3339
-from schemas.errors import Conflict, StigmergyError, TimedOut
+from schemas.errors import Conflict, StigmergyError
 
 NO_DAY = "1970-01-01"
 
@@ -32,8 +32,9 @@ class ArchiveWriter:
     Any number may try on one archive; whoever finds another at work stops with :class:`~schemas.errors.Conflict`.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, calendar: Clock = time.time) -> None:
         self._place = place
+        self._calendar = calendar
         self._name = secrets.token_hex(4)
         self._known: dict[str, Commit] = {}
         self._mine: tuple[Commit, bytes] | None = None
@@ -55,8 +56,8 @@ class ArchiveWriter:
         self._check_alone()
         if self._unsure is not None and (done := self._settle(*self._unsure)) is not None:
             return done
-        files = write_files(self._place, messages, self._name)
-        commit = made_commit(first, last, files, self._name)
+        files = write_files(self._place, messages, self._name, self._calendar)
+        commit = made_commit(first, last, files, self._name, self._calendar)
         sealed = commit.sealed()
         self._unsure = (commit, sealed)
         # If this raises, the commit may be there all the same: its files have to stay.
@@ -93,34 +94,31 @@ class ArchiveWriter:
             return None
 
 
-def write_files(place: Place, messages: Sequence[Message], writer: str) -> list[ArchiveFile]:
-    """Write the events of a range, by tenant and day. Raises what the place raises; nothing is left then."""
-    began = time.monotonic()
+def write_files(
+    place: Place, messages: Sequence[Message], writer: str, calendar: Clock = time.time
+) -> list[ArchiveFile]:
+    """Write the events of a range, by tenant and day.
+
+    Raises what the place raises, or :class:`~schemas.errors.TimedOut`; nothing is left then.
+    """
+    unswept, today = Unswept(calendar), _day_of(calendar)
     files: list[ArchiveFile] = []
     try:
-        for file, data in _files(messages, writer):
+        for file, data in _files(messages, writer, today):
             files.append(file)
             place.write(file.path, data)
-        check_in_time(began)
+        unswept.check()
     except StigmergyError:
         remove(place, files)
         raise
     return files
 
 
-def check_in_time(began: float) -> None:
-    """Files that are not committed are swept after a while. Raises :class:`TimedOut` well before.
-
-    Args:
-        began: when the first of them was written, on the monotonic clock, in seconds.
-    """
-    if time.monotonic() - began > GRACE_S / 2:
-        raise TimedOut("writing took so long that the files may have been swept", hint="try again")
-
-
-def made_commit(first: int, last: int, files: Sequence[ArchiveFile], writer: str) -> Commit:
+def made_commit(
+    first: int, last: int, files: Sequence[ArchiveFile], writer: str, calendar: Clock = time.time
+) -> Commit:
     """A commit written now."""
-    written = rfc3339(datetime.now(UTC))
+    written = rfc3339(datetime.fromtimestamp(calendar(), UTC))
     events = sum(file.rows for file in files)
     return Commit(first=first, last=last, events=events, files=tuple(files), writer=writer, written=written)
 
@@ -154,18 +152,22 @@ def remove(place: Place, files: Sequence[ArchiveFile]) -> None:
             return
 
 
-def _files(messages: Sequence[Message], writer: str) -> Iterator[tuple[ArchiveFile, bytes]]:
+def _day_of(calendar: Clock) -> date:
+    return datetime.fromtimestamp(calendar(), UTC).date()
+
+
+def _files(messages: Sequence[Message], writer: str, today: date) -> Iterator[tuple[ArchiveFile, bytes]]:
     # Messages are sorted, and not rows: a frame has hundreds of them, all of one mission.
     ordered = sorted(messages, key=attrgetter("order"))
     for tenant, together in groupby(ordered, key=lambda message: message.order[0]):
         table = table_of(list(together))
-        for day, rows in _by_day(table):
+        for day, rows in _by_day(table, today):
             yield files_of(rows, tenant, day, writer)
 
 
-def _by_day(table: Any) -> Iterator[tuple[str, Any]]:
+def _by_day(table: Any, today: date) -> Iterator[tuple[str, Any]]:
     """A day that is still to come is a wrong clock: its folder would never be closed."""
-    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
+    tomorrow = (today + timedelta(days=1)).isoformat()
     same = day_of(table)
     if same is not None:
         yield NO_DAY if same > tomorrow else same, table

@@ -12,7 +12,8 @@ from schemas.events.base import AttemptPayload
 
 
 class ActionDispatched(AttemptPayload):
-    """The intent became an action, what it must bring about is on record, and the attempt goes to a queue.
+    """The intent became an action, what it must bring about is on record, and the attempt goes to a queue, or to the
+    worker that it is given to.
 
     The event is written before the message is sent: what is not on the log does not happen.
     """
@@ -24,6 +25,11 @@ class ActionDispatched(AttemptPayload):
     because: str = Field(default="", description="why this queue and this priority")
     candidates: tuple[Candidate, ...] = Field(default=(), description="between whom there was a choice, best first")
     warning: str = Field(default="", description="what somebody should mend, such as a skill that is deprecated")
+
+    def identity(self) -> tuple[str, ...]:
+        """Two managers that give the attempt to different workers say different things: the log takes one of them."""
+        given = self.order.given
+        return (*super().identity(), *((given.worker, given.after) if given is not None else ()))
 
 
 class ActionRefused(AttemptPayload):

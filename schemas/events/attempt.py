@@ -13,7 +13,11 @@ from schemas.handoff import HandOff
 
 
 class AttemptStarted(AttemptPayload):
-    """A worker claimed the attempt. The log accepts one such event per attempt: it is the claim."""
+    """A worker claimed the attempt. The log accepts one such event per attempt: it is the claim.
+
+    Of an attempt that was given to a worker by its dispatch it is only the word that the worker has it: it may come
+    without a key, and together with the report.
+    """
 
     TYPE: ClassVar[str] = "attempt.started"
     KEYED: ClassVar[bool] = True

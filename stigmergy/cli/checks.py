@@ -46,7 +46,7 @@ def check_all() -> list[Check]:
         _git(),
         _sandbox(),
         _installer(),
-        _disk(settings.state_dir),
+        _disk(settings.state_dir, stores=settings.nats_url is None or settings.redis_url is None),
         _program("nats", nats_binary, given=settings.nats_url is not None),
         _program("valkey", valkey_binary, given=settings.redis_url is not None),
         *_stack(settings),
@@ -92,10 +92,13 @@ def _installer() -> Check:
     )
 
 
-def _disk(folder: Path) -> Check:
+def _disk(folder: Path, *, stores: bool) -> Check:
+    """Little space fails where servers of this machine keep their data there (``stores``), and is else a warning."""
     place = next(one for one in (folder, *folder.parents) if one.exists())
     free = shutil.disk_usage(place).free
-    state: Literal["ok", "warn", "fail"] = "fail" if free < _NO_DISK else "warn" if free < _LITTLE_DISK else "ok"
+    state: Literal["ok", "warn", "fail"] = "ok" if free >= _LITTLE_DISK else "warn"
+    if stores and free < _NO_DISK:
+        state = "fail"
     mend = "" if state == "ok" else "free some space, or set STIGMERGY_STATE_DIR to a larger disk"
     return Check(name="disk", state=state, detail=f"{size(free)} free for {folder}", mend=mend)
 

@@ -231,7 +231,11 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     "attempt.voted": lambda d: f"{_task(d)} [dim]votes in[/] {plain(d['ballot'])}",
     "task.skipped": lambda d: f"{_task(d)} skipped: {short(d['reason'])}",
     "task.cancelled": lambda d: f"{_task(d)} cancelled",
-    "action.dispatched": lambda d: f"{_task(d)} sent to {plain(d['queue'])}",
+    "action.dispatched": lambda d: (
+        f"{_task(d)} given to {plain(given['worker'])}"
+        if (given := d.get("order", {}).get("given"))
+        else f"{_task(d)} sent to {plain(d['queue'])}"
+    ),
     "action.refused": lambda d: f"{_task(d)} cannot be dispatched: {_failure(d)}",
     "action.expired": lambda d: f"{_task(d)} lost: {_failure(d)}",
     "attempt.started": lambda d: f"{_task(d)} started [dim]{plain(d['agent'])} on {plain(d['worker'])}[/]",

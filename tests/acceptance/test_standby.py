@@ -19,11 +19,12 @@ _LINKS = 20
 
 
 async def test_a_chain_goes_from_hand_to_hand(shared: Stack, client: Client) -> None:
-    heard: set[tuple[str, str]] = set()
+    heard: dict[tuple[str, str], str] = {}
 
     async def hear(msg: object) -> None:
         order = AttemptOrder.model_validate_json(msg.data)  # type: ignore[attr-defined]
-        heard.add((order.mission, order.task))
+        assert order.given is not None
+        heard[order.mission, order.task] = order.given.worker
 
     nc = await connect(nats_url(shared.settings), name="listener")
     await nc.subscribe(ORDERS, cb=hear)
@@ -33,13 +34,13 @@ async def test_a_chain_goes_from_hand_to_hand(shared: Stack, client: Client) -> 
                 mission = await client.submit("a chain", plan=_chain())
                 view = await mission.outcome(timeout_s=50)
                 assert view.status == "completed"
-                started = [
-                    (event.subject, event.data_as_dict()["attempt"])
-                    async for event in mission.events(follow=False)
-                    if event.type == "attempt.started"
-                ]
-                assert len(started) == len(set(started))
-                assert len({task for task, _ in started}) == _LINKS
+                events = [event async for event in mission.events(follow=False)]
+                started = [event.data_as_dict() for event in events if event.type == "attempt.started"]
+                assert len(started) == len({(one["task"], one["attempt"]) for one in started})
+                assert len({one["task"] for one in started}) == _LINKS
+                given = {one["task"]: one["worker"] for one in started if one["attempt"] == 1}
+                for (_, task), worker in heard.items():
+                    assert given.get(task, worker) == worker  # nobody else makes it
     finally:
         await nc.close()
 

@@ -135,7 +135,7 @@ class Play:
             return
         category = rng.choice(("test_failed", "false_done", "other"))
         violation = Violation(kind="exit_code", message="not so", category=category)
-        lost = Failure(code=rng.choice(("worker_lost", "stopped")), message="gone", retryable=True)
+        lost = Failure(code=rng.choice(("worker_lost", "stopped", "not_begun")), message="gone", retryable=True)
         words: list[Payload] = [
             AttemptFinished(task=name, attempt=attempt, worker="w", outcome="failed", failure=failure),
             AttemptFinished(task=name, attempt=attempt, worker="w", outcome="timed_out"),

@@ -40,6 +40,7 @@ from schemas.handoff import NOT_ACCEPTED, HandOff, HandOffRule
 from schemas.plan import Plan, RecoveryRule, RetryPolicy, TaskSpec
 from tests.core.handing_play import TREE, hand_on
 from tests.core.mission_play import BEGIN, Play
+from tests.core.test_agent_output import nested
 from workers.handing import checked_notes
 
 
@@ -287,3 +288,6 @@ def test_notes_are_json_of_a_bounded_size() -> None:
         checked_notes({"a": object()})
     with pytest.raises(LimitExceeded):
         checked_notes({"a": "x" * 300_000})
+    with pytest.raises(LimitExceeded, match="deeper than 100"):
+        checked_notes(nested(101))
+    assert checked_notes(nested(100)) == nested(100)

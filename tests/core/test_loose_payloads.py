@@ -69,3 +69,18 @@ def test_numbers_beyond_json_are_taken_as_before() -> None:
     assert isinstance(found, AttemptFinished)
     assert found.output["n"] != found.output["n"]
     assert found.output["m"] == 10**30
+
+
+@pytest.mark.parametrize("depth", [250, 300, 31000])
+@pytest.mark.parametrize("padding", [1, 2000])
+def test_what_nests_without_end_is_refused(depth: int, padding: int) -> None:
+    """Written again, in the inputs of the next task, it would bring down whoever decides; deeper still, when read."""
+    output = b'{"x":%s,"padding":"%s"}' % (b"[" * depth + b"]" * depth, b"x" * padding)
+    raw = b'{"task":"t","attempt":1,"worker":"w","outcome":"succeeded","output":%s}' % output
+    with pytest.raises(InvalidEvent, match="recursion limit"):
+        parse(event(raw))
+
+
+def test_brackets_within_texts_do_not_nest() -> None:
+    raw = b'{"task":"t","attempt":1,"worker":"%s","outcome":"failed","output":{"n":[]}}' % (b"[{" * 1000)
+    assert parse(event(raw)) == AttemptFinished.model_validate_json(raw)

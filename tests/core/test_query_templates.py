@@ -52,6 +52,7 @@ def test_every_template_is_documented_and_has_good_defaults(name: str) -> None:
         ("2026-01-02T03:04:05+01:00", "2026-01-02 02:04:05.000000"),
         ("2026-01-02T00:00Z", "2026-01-02 00:00:00.000000"),
         ("999999999d", "1970-01-01 00:00:00.000000"),
+        ("2106-01-01T00:00Z", "2106-01-01 00:00:00.000000"),
         (datetime(2026, 1, 2, tzinfo=UTC), "2026-01-02 00:00:00.000000"),
     ],
 )  # fmt: skip
@@ -72,7 +73,15 @@ def test_buckets(said: str, seconds: int) -> None:
     ("name", "given", "said", "hint"),
     [
         ("trends", {"since": "soon"}, "'soon' does not fit the parameter since", "10m"),
-        ("trends", {"since": "1800-01-01"}, "since", "ISO"),
+        ("trends", {"since": "1800-01-01"}, "since", "from 1970-01-01 to 2106-01-01"),
+        ("trends", {"since": "1969-12-31T23:59:59.999999Z"}, "since", "from 1970-01-01"),
+        ("trends", {"since": "0001-01-01T00:00:00+23:59"}, "since", "from 1970-01-01"),
+        ("agents", {"until": "2106-01-01T00:00:00.000001Z"}, "that the store can hold", "to 2106-01-01"),
+        ("agents", {"until": "2106-02-07T06:28:16Z"}, "until", "to 2106-01-01"),
+        ("agents", {"until": "2150-01-01"}, "'2150-01-01' is no time", "to 2106-01-01"),
+        ("agents", {"until": "9999-12-31T23:59:59-23:59"}, "until", "to 2106-01-01"),
+        ("agents", {"until": "9999-12-31"}, "until", "to 2106-01-01"),
+        ("trends", {"since": "٣d"}, "since", "ISO"),
         ("trends", {"since": "now", "until": "1h"}, "since is not before until", "earlier"),
         ("trends", {"bucket": "1s"}, "bucket", "minute"),
         ("trends", {"bucket": "90s"}, "bucket", "minute"),
@@ -115,6 +124,8 @@ def test_a_header_is_read() -> None:
         HEAD + SQL + " AND {other:String}",
         HEAD + "-- parameter n: whole(9) = 3\n" + SQL,
         HEAD + "-- parameter n: number = 3\n" + SQL + " AND {n:UInt8}",
+        HEAD + "-- parameter n: whole(256) = 3\n" + SQL + " AND {n:UInt8}",
+        HEAD + "-- parameter n: bucket = hour\n" + SQL + " AND {n:UInt16}",
         HEAD + "-- colour: red\n" + SQL,
     ],
 )

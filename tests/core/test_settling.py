@@ -13,10 +13,10 @@ from orchestrator.core.facts import Fact
 from orchestrator.task_queue.dispatch import AttemptKey, Dispatch
 from orchestrator.task_queue.floor import Floor, evolve
 from orchestrator.task_queue.service import TaskQueueManager
-from schemas.attempts import Failure
+from schemas.attempts import Failure, Given
 from schemas.events import Payload
 from schemas.events.action import ActionExpired
-from schemas.events.attempt import AttemptStarted
+from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.mission import MissionFailed
 from schemas.events.task import TaskCancelled, TaskReady
 
@@ -29,6 +29,11 @@ class Sender:
 
     def __init__(self) -> None:
         self.settled_: list[AttemptKey] = []
+        self.finished_: list[AttemptKey] = []
+        self.returned_: list[AttemptKey] = []
+
+    def give(self, attempt: AttemptKey, queue: str, skill: str) -> Given | None:
+        return None
 
     def send(self, dispatch: Dispatch) -> None:
         """Of no interest."""
@@ -43,7 +48,10 @@ class Sender:
         """Of no interest."""
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
-        """Of no interest."""
+        self.finished_.append(attempt)
+
+    def returned(self, attempt: AttemptKey) -> None:
+        self.returned_.append(attempt)
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -65,3 +73,22 @@ async def test_an_attempt_that_need_not_be_claimed_any_more_is_settled(end: Payl
     floor = evolve(Floor("t", "m"), Fact(TaskReady(task="a", attempt=1, skill="s"), NOW, 1))
     manager._on_fact(floor, Fact(end, NOW, 2))
     assert sender.settled_ == [("t", "m", "a", 1)]
+
+
+NOT_BEGUN = Failure(code="not_begun", message="?", retryable=True)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        AttemptFinished(task="a", attempt=1, worker="w", outcome="cancelled", failure=NOT_BEGUN),
+        ActionExpired(task="a", attempt=1, worker="w", failure=NOT_BEGUN),
+    ],
+    ids=lambda end: str(end.TYPE),
+)
+async def test_who_gave_an_attempt_back_does_not_stand_by_for_the_next(end: Payload) -> None:
+    sender = Sender()
+    manager = TaskQueueManager(MemoryLog(), MemorySignals(), lambda _: sender, name="q", clock=lambda: NOW)
+    floor = evolve(Floor("t", "m"), Fact(TaskReady(task="a", attempt=1, skill="s"), NOW, 1))
+    manager._on_fact(floor, Fact(end, NOW, 2))
+    assert (sender.returned_, sender.finished_) == ([("t", "m", "a", 1)], [])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
@@ -88,10 +89,12 @@ class Crashing:
         return self._place.list(folder)
 
 
-async def archive(log: Log, place: Place, limits: Limits = QUICK) -> None:
+async def archive(log: Log, place: Place, limits: Limits = QUICK, *, calendar: Callable[[], float] = time.time) -> None:
     """Run the role until it has archived all that the log holds now."""
     end, done = await log.last_sequence(), asyncio.Event()
-    role = ArchiveRole(log, place, limits, committed=lambda last: done.set() if last >= end else None)
+    role = ArchiveRole(
+        log, place, limits, committed=lambda last: done.set() if last >= end else None, calendar=calendar
+    )
     running = asyncio.create_task(role.run())
     waiting = asyncio.create_task(done.wait())
     await asyncio.wait({running, waiting}, timeout=15, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What befalls an archive: a full disk, damaged files and commits, clocks that are wrong, nights, and kills."""
+"""What befalls an archive: a full disk, damaged files and commits, dates that are wrong, nights, and kills."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import resource
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import msgspec
@@ -235,26 +235,6 @@ async def test_events_from_the_future_and_the_far_past(log: JetStreamLog, place:
     assert (await verify(place, log)).sound
     compact(place, today=datetime.now(UTC).date().isoformat())
     assert archived(place) == await logged(log)
-
-
-async def test_clocks_that_jump(log: JetStreamLog, place: FolderPlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The writer's clock only names the day of its commits, and the waiting is by a clock that does not jump."""
-
-    class Elsewhen(datetime):
-        offset = timedelta()
-
-        @classmethod
-        def now(cls, tz: object = None) -> Elsewhen:  # type: ignore[override]
-            real = datetime.now(UTC) + cls.offset
-            return cls.fromtimestamp(real.timestamp(), UTC)
-
-    monkeypatch.setattr("projections.archive.writer.datetime", Elsewhen)
-    for years in (0, 30, -30, 0):
-        Elsewhen.offset = timedelta(days=365 * years)
-        await log.append([fact(days_ago=n) for n in range(3)])
-        await archive(log, place)
-    assert archived(place) == await logged(log)
-    assert (await verify(place, log)).sound
 
 
 async def test_every_night_once(log: JetStreamLog, place: FolderPlace) -> None:

@@ -7,12 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from benchmarks.field import notes
 from benchmarks.measuring import CpuMeter, Latency, Round
 from benchmarks.shapes import JOIN, all_shapes, chain, fan_out_join, layered
 from benchmarks.summary import ratios, report, surroundings
@@ -177,3 +181,78 @@ def test_a_process_that_ends_spoils_the_measurement() -> None:
         child.wait()
         with pytest.raises(Unavailable, match="of child ended"):
             meter.spent()
+
+
+BURN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+WORKS = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {BURN!r}]); print('done', flush=True); input()"
+WAITS = (
+    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'input()']); print(child.pid, flush=True)"
+)
+
+
+@contextmanager
+def started(code: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A process that prints the id of its worker first."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as root:  # type: ignore[call-overload]
+        try:
+            yield root, int(line_of(root))
+        finally:
+            root.kill()
+
+
+def line_of(root: subprocess.Popen[str]) -> str:
+    assert root.stdout is not None
+    return root.stdout.readline().strip()
+
+
+def test_what_a_worker_of_a_peer_used_counts_when_it_has_ended() -> None:
+    with started(f"{WAITS}; child.wait(); print('waited', flush=True); {WORKS}") as (root, worker):
+        meter = CpuMeter({"peer": root.pid}, children_may_end=True)
+        before = psutil.Process(worker).cpu_times()
+        meter.start()
+        psutil.Process(worker).kill()
+        assert line_of(root) == "waited"
+        assert line_of(root) == "done"  # another came and went meanwhile
+        spent = meter.spent()["peer"]
+        assert 0.3 <= spent < 0.3 + before.user + before.system + 1.0
+        assert len(meter.ended) == 1
+        meter.start()
+        assert meter.spent()["peer"] < 0.1
+        assert meter.ended == ()
+
+
+def test_a_peer_that_ends_has_failed() -> None:
+    with started(f"{WAITS}; input()") as (root, worker):
+        meter = CpuMeter({"peer": root.pid}, children_may_end=True)
+        meter.start()
+        root.kill()
+        root.wait()
+        with pytest.raises(Unavailable, match="of peer ended"):
+            meter.spent()
+        psutil.Process(worker).kill()
+
+
+def test_a_worker_whose_parent_has_gone_cannot_be_counted() -> None:
+    between = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {WAITS + '; input()'!r}]).wait(); input()"
+    )
+    with started(between) as (root, worker):
+        meter = CpuMeter({"peer": root.pid}, children_may_end=True)
+        meter.start()
+        parent = psutil.Process(worker).parent()
+        assert parent is not None
+        parent.kill()
+        psutil.Process(worker).kill()
+        psutil.wait_procs([parent], timeout=5)
+        with pytest.raises(Unavailable, match="of peer ended"):
+            meter.spent()
+
+
+def test_the_report_says_whose_processes_ended() -> None:
+    shape = chain(3)
+    plain = Round(3, 3, 0.0, 1.0, {"driver": 0.3}, None)
+    found = {shape.name: {"taskiq": [plain, replace(plain, ended=("taskiq", "taskiq"))], "dramatiq": [plain]}}
+    (note,) = notes([shape], found)
+    assert note.startswith(f"taskiq, {shape.title}: ")
+    assert "2 × taskiq" in note

@@ -213,15 +213,15 @@ def test_it_is_quiet_where_nothing_waits_for_the_same_worker(
     queue: Queue, sender: Callable[[Spread], CelerySender]
 ) -> None:
     one = sender(lambda skill, queue: (None, 1, 1.0))
-    own = Dispatch("stig.echo@north", 5, dispatch("own").order)
-    assert one.quiet(own, lambda name: True)
+    own = ("stig.echo@north", "echo")
+    assert one.quiet(*own, lambda name: True)
     one.send(dispatch("waits"))
     queue.until([["waits"]])
-    assert not one.quiet(own, {"stig.echo", "stig.echo@north"}.__contains__)
-    assert one.quiet(own, {"stig.echo@north"}.__contains__)
+    assert not one.quiet(*own, {"stig.echo", "stig.echo@north"}.__contains__)
+    assert one.quiet(*own, {"stig.echo@north"}.__contains__)
     one.settled(key_of(dispatch("waits").order))
     deadline = time.monotonic() + 10
-    while not one.quiet(own, lambda name: True):
+    while not one.quiet(*own, lambda name: True):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

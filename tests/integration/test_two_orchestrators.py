@@ -21,7 +21,7 @@ from orchestrator.service import Orchestrator
 from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.service import TaskQueueManager
-from schemas.attempts import AttemptOrder
+from schemas.attempts import AttemptOrder, Given
 from schemas.commands import SubmitMission
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptFinished, AttemptStarted
@@ -58,6 +58,10 @@ class Worker:
         self._log, self._signals = log, signals
         self._tasks = set[asyncio.Task[None]]()
 
+    def give(self, attempt: AttemptKey, queue: str, skill: str) -> Given | None:
+        """To nobody."""
+        return None
+
     def send(self, dispatch: Dispatch) -> None:
         for name in ("w1", "w2"):
             task = asyncio.create_task(self._attempt(name, dispatch.order))
@@ -75,6 +79,9 @@ class Worker:
 
     def finished(self, attempt: AttemptKey, worker: str, reads: Callable[[str], bool]) -> None:
         """Nobody stands by here."""
+
+    def returned(self, attempt: AttemptKey) -> None:
+        """Nothing was given."""
 
     def close(self) -> None:
         """Nothing to let go."""

@@ -16,6 +16,7 @@ from orchestrator.core.mission import Mission
 from orchestrator.desks import Desk
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
+from schemas.attempts import AttemptOrder
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent, InvalidInput, StigmergyError
 from schemas.events import Payload
@@ -26,6 +27,7 @@ from tests.simulation.said import Said
 
 _COMPARED_EVERY = 16
 _NO_MISSION = "_"
+_LEASES = ("not_begun", "report_lost", "timed_out", "worker_lost")
 
 type Key = tuple[str, str]
 
@@ -124,6 +126,21 @@ class Checker:
             said = Said(book, fact, place, self.places.get(fact.cause))
             for law in laws:
                 law(said)
+
+    def begins(self, order: AttemptOrder, worker: str) -> None:
+        """Take note that an agent is set to work at an attempt: of that nothing need be on the log."""
+        seen = self.followed[order.tenant, order.mission]
+        task = seen.book.tasks[order.task]
+        failure = task.verdicts.get(order.attempt)
+        over = order.attempt in task.given and failure is not None and failure.code in _LEASES
+        broken = {
+            "an attempt is made once": order.attempt in task.begun,
+            "what is given to one is nobody else's": task.given.get(order.attempt, worker) != worker,
+            "nobody begins what was given and has ended": over,
+        }
+        for law in (law for law, holds in broken.items() if holds):
+            self.broken = self.broken or Broken(law, seen.book.key, f"{order.task} {order.attempt} by {worker}")
+        task.begun.add(order.attempt)
 
     def compare(self) -> None:
         """Every living decider holds exactly a fold of a prefix of the log."""

@@ -16,6 +16,7 @@ from orchestrator.desks import Desk
 from orchestrator.planning import Impasse
 from orchestrator.service import Orchestrator
 from orchestrator.task_queue.service import TaskQueueManager
+from orchestrator.task_queue.standby import StandbySender
 from schemas.commands import Command, CommandReply
 from schemas.errors import TimedOut
 from schemas.ids import uuid7
@@ -138,7 +139,7 @@ class Fleet:
         made = TaskQueueManager(
             log,
             ears,
-            lambda _: self.queue,
+            lambda _: StandbySender(self.queue, ears, node.monotonic),
             name=node.name,
             clock=node.clock,
             monotonic=node.monotonic,
@@ -151,7 +152,7 @@ class Fleet:
         return next((group for part in self.parts if (group := part.group(role, node)) is not None), None)
 
     def _worker(self, skills: tuple[str, ...], node: Node, log: Log, ears: Ears) -> Coroutine[Any, Any, None]:
-        return Worker(node, log, ears, self.queue, self.fates, skills, self.parts).run()
+        return Worker(node, log, ears, self.queue, self.fates, skills, self.parts, self.checker.begins).run()
 
     def _launch(self, name: str, life: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(life)

@@ -16,7 +16,7 @@ from orchestrator.core.handing import EXHAUSTED
 from orchestrator.core.recovery import QUARANTINED, WORKER_LOST
 from orchestrator.task_queue.situation import GRACE_S
 from schemas.attempts import Failure
-from schemas.errors import Cancelled, Stopped
+from schemas.errors import UNCOUNTED, Cancelled, NotBegun
 from schemas.events import Payload
 from schemas.events import action as actions
 from schemas.events import attempt as attempts
@@ -66,7 +66,7 @@ def _retried(said: Said) -> None:
     said.need(event.attempt > task.granted, "an attempt is granted once")
     instead.goes_another_way(said, task)
     number, rule = book.rule_for(task)
-    spared = failure.code == Stopped.code
+    spared = failure.code in UNCOUNTED
     if not spared and rule is not None:
         said.need(event.recovery == rule.do and event.rule == number, "the first rule that fits is followed", rule.do)
         told = bool(event.feedback)
@@ -165,7 +165,7 @@ def _failed(said: Said) -> None:
             task.ended = "failed"
             return
         failure = _failed_verdict(said, task, event.attempt)
-        said.need(failure.code != Stopped.code, "what a stop ended is tried again")
+        said.need(failure.code not in UNCOUNTED, "what a stop ended, or nobody began, is tried again")
         _, rule = book.rule_for(task)
         hopeless = rule is not None and (rule.do == "fail" or (rule.do == "other_agent" and not rule.skill))
         hopeless = instead.has_no_way(said, task, rule) or hopeless
@@ -204,19 +204,27 @@ def _dispatched(said: Said) -> None:
     said.need(event.attempt not in task.dispatched, "an attempt is dispatched once")
     said.need(event.order.task == event.task and event.order.attempt == event.attempt, "the order is that of its task")
     task.dispatched.add(event.attempt)
+    if event.order.given is not None:
+        task.given[event.attempt] = event.order.given.worker
+        task.began_at[event.attempt] = said.true_s
 
 
 def _started(said: Said) -> None:
     task, event = said.task(), said.payload
     said.need(event.attempt in task.dispatched, "nobody starts what is not on record as dispatched")
     said.need(event.attempt not in task.workers, "an attempt has one worker")
+    said.need(task.given.get(event.attempt, event.worker) == event.worker, "what is given to one is nobody else's")
     task.workers[event.attempt] = event.worker
-    task.began_at[event.attempt] = said.true_s
+    task.began_at.setdefault(event.attempt, said.true_s)
 
 
 def _finished(said: Said) -> None:
     task, event = said.task(), said.payload
-    said.need(task.workers.get(event.attempt) == event.worker, "only who has claimed an attempt reports it")
+    holder = task.given.get(event.attempt, task.workers.get(event.attempt))
+    said.need(holder == event.worker, "only who has claimed an attempt, or was given it, reports it")
+    if event.failure is not None and event.failure.code == NotBegun.code:
+        said.need(event.attempt in task.given, "only what was given is given back")
+        said.need(event.attempt not in task.begun, "what was begun is not given back")
     counts = event.attempt == task.attempt and event.attempt not in task.verdicts and not task.ended
     if counts and not said.book.ended and event.failure is not None:
         said.need(event.failure.code != Cancelled.code, "nobody is stopped whose attempt counts", str(event.failure))

@@ -63,6 +63,7 @@ class TaskBook:
         waits_for_planner: whether it is stuck; ``parts`` are done instead of it, and ``end`` stands for it.
         asking, refused: the attempt over which a person is asked, and the one that a person gave up; 0 for none.
         skill, advice: who shall make the next attempt, and what a person said to it.
+        given: attempt to the worker that it was given to; ``begun`` are those at which an agent was set to work.
         ready_at, began_at: attempt to the true time at which the log took the fact, in seconds.
     """
 
@@ -75,6 +76,8 @@ class TaskBook:
     verdicts: dict[int, Failure | None] = field(default_factory=dict)
     dispatched: set[int] = field(default_factory=set)
     workers: dict[int, str] = field(default_factory=dict)
+    given: dict[int, str] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
     ready_at: dict[int, float] = field(default_factory=dict)
     began_at: dict[int, float] = field(default_factory=dict)
     counted: set[int] = field(default_factory=set)
@@ -106,7 +109,7 @@ class TaskBook:
     def deaths(self) -> list[tuple[int, str]]:
         """Attempts over which workers were lost since it was last reopened, and the workers."""
         lost = [a for a, v in self.verdicts.items() if v is not None and v.code == "worker_lost" and a > self.forgiven]
-        return [(attempt, self.workers[attempt]) for attempt in lost]
+        return [(attempt, self.given.get(attempt) or self.workers[attempt]) for attempt in lost]
 
     @property
     def made(self) -> int:

@@ -24,8 +24,10 @@ from orchestrator.desks import Desks
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue import rules
 from orchestrator.task_queue import service as managing
+from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.sightings import Sightings
-from schemas.attempts import Failure
+from orchestrator.task_queue.standby import StandbySender
+from schemas.attempts import AttemptOrder, Failure
 from schemas.barriers import Barrier
 from schemas.events import attempt as attempts
 from schemas.events import task as tasks
@@ -33,6 +35,8 @@ from tests.simulation.drawing import make_scenario
 from tests.simulation.features import FEATURES
 from tests.simulation.play import Outcome, play
 from tests.simulation.scenario import Scenario, Wish
+from workers import standby as standing_by
+from workers.standby import Standby
 
 Mutant = Callable[[], Any]
 
@@ -176,7 +180,33 @@ def _barriers_let_pass_too_early() -> Any:
     return patch.object(barriers, "holds", holds)
 
 
+def _given_and_sent_as_well() -> Any:
+    sound = StandbySender.send
+
+    def send(self: StandbySender, dispatch: Dispatch) -> None:
+        sound(self, dispatch)
+        if dispatch.order.given is not None:
+            self._queues.send(dispatch)
+
+    return patch.object(StandbySender, "send", send)
+
+
+def _given_for_any_moment() -> Any:
+    def hear(self: Standby, order: AttemptOrder) -> None:
+        self._take(order)
+        self._came.put((order, float("inf")))
+
+    return patch.object(Standby, "hear", hear)
+
+
+def _given_for_ever() -> Any:
+    return patch.object(standing_by, "GIVEN_WITHIN_S", 1e9)
+
+
 MUTANTS: dict[str, Mutant] = {
+    "what is given is begun however late": _given_for_ever,
+    "what is given is sent to the queue as well": _given_and_sent_as_well,
+    "what is given is begun at any moment": _given_for_any_moment,
     "guards are ignored": _guards_ignored,
     "late words count": _late_words_count,
     "leases never end": _leases_never_end,
@@ -212,7 +242,12 @@ def _paused_at_last(scenario: Scenario) -> Scenario:
     return replace(scenario, scripts=(script,), rough_s=0.9, orchestrators=2)
 
 
+def _frozen_while_it_stands_by(scenario: Scenario) -> Scenario:
+    return replace(scenario, rates={"worker_frozen": 0.5, "signal_lost": 0.02}, workers=3, rough_s=25.0)
+
+
 SHARPER: dict[str, Callable[[Scenario], Scenario]] = {
+    "what is given is begun however late": _frozen_while_it_stands_by,
     "cancellations are answered too early": _cancelled_among_crashes,
     "answers come from stale state": _paused_at_last,
     **{name: sharper for feature in FEATURES.values() for name, sharper in feature.sharper.items()},

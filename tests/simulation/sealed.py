@@ -17,15 +17,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import events.memory
+import orchestrator.task_queue.standby
 import schemas.ids
 import workers.account
 import workers.attempt
 import workers.context
 import workers.reporting
+import workers.standby
 import workers.watch
 from tests.simulation.lockstep import pause
 from tests.simulation.node import Node
 from tests.simulation.virtual_time import BEGIN, clock
+
+STANDBY_S = 0.2
+"""How long a worker stands by here, where the log takes longer."""
 
 
 class _NoThread:
@@ -64,7 +69,9 @@ def sealed(seed: int, now: Callable[[], float]) -> Iterator[None]:
         (schemas.ids, "secrets", SimpleNamespace(randbits=chance.getrandbits)),
         (workers.attempt, "time", time),
         (workers.context, "time", time),
+        (workers.standby, "time", time),
         (workers.watch, "time", time),
+        (orchestrator.task_queue.standby, "STANDBY_S", STANDBY_S),
         (workers.account, "_thread_s", lambda _thread: 0.0),
         (
             workers.watch,

@@ -13,7 +13,7 @@ from orchestrator.recording import Recorder
 from orchestrator.stopping import Stopping, read_stops
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
-from orchestrator.task_queue.service import _superseded
+from orchestrator.task_queue.rules import superseded
 from orchestrator.task_queue.standing import StandingStops
 from schemas.commands import ResumeWork, StopWork
 from schemas.events.task import TaskCancelled, TaskReady
@@ -59,11 +59,11 @@ def test_a_manager_that_is_behind_stops_nothing_that_it_has_not_heard_of() -> No
     """It saw the attempt in a heartbeat before it had read that there is one, and took it for one that was over."""
     running = Running("default", "m", "a", 1)
     behind = Floor(tenant="default", mission="m")
-    assert not _superseded(behind, running, "w")
+    assert not superseded(behind, running, "w")
     knows = floors.evolve(behind, Fact(TaskReady(task="a", attempt=1, skill="s"), NOW))
-    assert not _superseded(knows, running, "w")
+    assert not superseded(knows, running, "w")
     over = floors.evolve(knows, Fact(TaskCancelled(task="a", reason="enough"), NOW))
-    assert _superseded(over, running, "w")
+    assert superseded(over, running, "w")
 
 
 def test_a_lifting_that_comes_in_one_batch_with_its_stop_is_read() -> None:

@@ -8,7 +8,10 @@ the loop takes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import queue
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from schemas.envelope import NO_MISSION, Event
 from schemas.errors import Permanent, Retryable, StigmergyError
 from schemas.ids import uuid7
 from schemas.requirements import queue_of
-from schemas.signals import STANDING, STOPS, Heartbeat, heartbeat_subject
+from schemas.signals import STANDING, STOPS, Heartbeat, heartbeat_subject, orders_subject
 from schemas.stops import StopRecord
 from schemas.subjects import noun_filter
 from tests.simulation.celery_queue import Queue
@@ -30,12 +33,14 @@ from tests.simulation.feature import Deed, Part
 from tests.simulation.lockstep import Lockstep, pause
 from tests.simulation.node import Node
 from tests.simulation.rough import Ears
+from tests.simulation.sealed import STANDBY_S
 from workers.agents.base import Agent
 from workers.attempt import Attempts
 from workers.bench import Bench
 from workers.context import Context
 from workers.registry import Registry
 from workers.reporting import Reporter
+from workers.standby import Given, Standby
 from workers.watch import Watch
 from workers.workspaces import MemoryBlobs
 
@@ -46,14 +51,19 @@ _NOWHERE = Path("nowhere")
 _LISTS = (["a"], ["a", "b"], ["a", "a", "a-2"], [{"id": "x"}, {"no": "id"}], [], "no list")
 
 
+type Begins = Callable[[AttemptOrder, str], None]
+"""Told of every attempt that an agent is set to work at, and of its worker."""
+
+
 class Actor(Agent):
     """Does what fate wants: well, badly, slowly, or with a lie about it."""
 
-    def __init__(self, node: Node, fates: Fates, parts: Sequence[Part]) -> None:
-        self._node, self._fates, self._parts = node, fates, parts
+    def __init__(self, node: Node, fates: Fates, parts: Sequence[Part], begins: Begins) -> None:
+        self._node, self._fates, self._parts, self._begins = node, fates, parts, begins
         self._chance = fates.stream(f"agent {node.name}")
 
     def run(self, context: Context) -> dict[str, Any] | None:
+        self._begins(context.order, self._node.name)
         fates, chance = self._fates, self._chance
         deed = Deed(context.order, context, self._node, chance)
         takes = chance.random() * chance.choice((0.02, 0.3, 1.0))
@@ -109,10 +119,15 @@ class ThreadBus:
 
     def append(self, events: Sequence[Event]) -> None:
         async def go() -> None:
-            await self.flush()
+            together = frames([*self._posted, *events])
+            if len(together) == 1:  # as the bus does
+                self._posted = []
+            else:
+                await self.flush()
+                together = frames(events)
             if self._fates.strikes("report_late"):
                 await asyncio.sleep(self._fates.size("report_late", 0.5, 8.0))
-            for result in await self._log.write([Write(frame) for frame in frames(events)]):
+            for result in await self._log.write([Write(frame) for frame in together]):
                 if isinstance(result, StigmergyError):
                     raise result
             if self._fates.strikes("report_doubled"):
@@ -121,7 +136,7 @@ class ThreadBus:
 
         self._steps.wait(go)
 
-    def post(self, event: Event) -> None:
+    def post(self, event: Event, *, hurry: bool = False) -> None:
         self._posted.append(event)
 
     def read(self, filters: tuple[str, ...]) -> list[Event]:
@@ -139,6 +154,35 @@ class ThreadBus:
             await self._log.write([Write(frame) for frame in frames(events)])
 
 
+class Letterbox:
+    """Orders on their way to the worker's thread, which waits for them in virtual time."""
+
+    def __init__(self, steps: Lockstep, thaw: Callable[[], Awaitable[None]]) -> None:
+        self._steps, self._thaw = steps, thaw
+        self._came: deque[Given] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, item: Given) -> None:
+        self._came.append(item)
+        self._news.set()
+
+    def get(self, *, timeout: float) -> Given:
+        async def come() -> None:
+            self._news.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), timeout)
+            await self._thaw()
+
+        if not self._came:
+            self._steps.wait(come)
+        return self.get_nowait()
+
+    def get_nowait(self) -> Given:
+        if not self._came:
+            raise queue.Empty
+        return self._came.popleft()
+
+
 class Worker:
     """One process with an agent for some skills; :meth:`run` is its life."""
 
@@ -151,6 +195,7 @@ class Worker:
         fates: Fates,
         skills: tuple[str, ...],
         parts: Sequence[Part] = (),
+        begins: Begins = lambda _order, _worker: None,
     ) -> None:
         self._parts = parts
         self._node, self._ears, self._queue, self._fates, self._skills = node, ears, queue, fates, skills
@@ -158,26 +203,34 @@ class Worker:
         self._bus = ThreadBus(self._steps, log, fates)
         self._watch = Watch(may_exit=True, worker=node.name)
         self._log = log
-        self._registry = registry = Skills(Actor(node, fates, parts), skills)
+        self._hearing: list[asyncio.Task[None]] = []
+        self._registry = registry = Skills(Actor(node, fates, parts, begins), skills)
         bench = Bench(_NOWHERE, MemoryBlobs())
         for part in parts:
             part.prepare(bench)
-        self._attempts = Attempts(registry, bench, Reporter(self._bus, node.name), self._watch)
+        self._standby = Standby(
+            lambda order: self._attempts.take(order),
+            lambda order: self._attempts.give_back(order),
+            Letterbox(self._steps, self._thaw),
+        )
+        self._attempts = Attempts(
+            registry, bench, Reporter(self._bus, node.name), self._watch, reporting=self._standby.reporting
+        )
 
     async def run(self) -> None:
         """Take orders until cancelled."""
         self._node.deaf = self._fates.strikes("worker_deaf")
         await self._ears.listen(STOPS, self._hear)
         await self._ears.listen(STANDING, self._hear_standing)
+        await self._ears.listen(orders_subject(self._node.name), self._given)
         await self._adopt_stops()
         others = [asyncio.create_task(self._beat()), asyncio.create_task(self._look())]
         try:
             while True:
                 await self._thaw()
-                orders = await self._queue.take(self._queues())
-                await self._make(orders)
+                await self._make(*await self._queue.take(self._queues()))
         finally:
-            for task in others:
+            for task in (*others, *self._hearing):
                 task.cancel()
             self._steps.kill()
 
@@ -193,6 +246,15 @@ class Worker:
         with self._node.running():
             self._watch.hear_standing(raw)
 
+    def _given(self, raw: bytes) -> None:
+        self._hearing = [task for task in self._hearing if not task.done()]
+        self._hearing.append(asyncio.create_task(self._hear_order(AttemptOrder.model_validate_json(raw))))
+
+    async def _hear_order(self, order: AttemptOrder) -> None:
+        await self._thaw()
+        with self._node.running():
+            self._standby.hear(order)
+
     async def _adopt_stops(self) -> None:
         """Who joins later must not begin what was stopped before."""
         record = StopRecord()
@@ -201,7 +263,13 @@ class Worker:
         with self._node.running():
             self._watch.adopt(record.standing())
 
-    async def _make(self, orders: Sequence[AttemptOrder]) -> None:
+    async def _make(self, orders: Sequence[AttemptOrder], stands_by: bool) -> None:
+        def work() -> None:
+            if stands_by:
+                self._standby.serve(lambda: self._attempts.make(orders), self._attempts.make_given, STANDBY_S)
+            else:
+                self._attempts.make(orders)
+
         if self._fates.strikes("worker_killed"):
             later = self._fates.size("worker_killed", 0.0, 1.5)
             asyncio.get_running_loop().call_later(later, self._node.die)
@@ -209,7 +277,7 @@ class Worker:
             later = self._fates.size("worker_frozen", 0.0, 1.0)
             asyncio.get_running_loop().call_later(later, self._freeze)
         try:
-            await self._steps.run(lambda: self._attempts.make(orders))
+            await self._steps.run(work)
         except StigmergyError as error:
             if not error.retryable:
                 raise

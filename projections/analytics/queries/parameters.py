@@ -11,11 +11,13 @@ from typing import Any
 from schemas.errors import InvalidInput
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])")
+_SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])", re.ASCII)
 _BUCKETS = {"minute": 60, "hour": 3600, "day": 86_400}
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime(2200, 1, 1, tzinfo=UTC)
+_LAST = datetime(2106, 1, 1, tzinfo=UTC)
+"""Minutes, hours and days are kept as seconds in 32 bits, which end on 7 February 2106; templates round up to days."""
 LONGEST = 512
+LONGEST_BUCKET_S = 366 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Parameter:
         return _READERS[self.kind](self, text, now)
 
     @property
+    def greatest(self) -> int:
+        """The greatest number that :meth:`read` gives; 0 where it gives none."""
+        return LONGEST_BUCKET_S if self.kind == "bucket" else self.most
+
+    @property
     def fits(self) -> str:
         """What may be written, in a few words."""
         match self.kind:
@@ -70,16 +77,19 @@ def _time(parameter: Parameter, text: str, now: datetime) -> str:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise _misfit(parameter, text) from None
-        moment = (moment if moment.tzinfo else moment.astimezone()).astimezone(UTC)
+        try:
+            moment = (moment if moment.tzinfo else moment.astimezone()).astimezone(UTC)
+        except (OverflowError, ValueError):  # beyond the years that Python has, in UTC
+            raise _out_of_bounds(parameter, text) from None
     if not _FIRST <= moment <= _LAST:
-        raise _misfit(parameter, text)
+        raise _out_of_bounds(parameter, text)
     return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 def _bucket(parameter: Parameter, text: str, now: datetime) -> int:
     span = _SPAN.fullmatch(text)
     seconds = float(span[1]) * _UNITS[span[2]] if span else _BUCKETS.get(text, 0)
-    if seconds < 60 or seconds % 60 or seconds > 366 * 86_400:
+    if seconds < 60 or seconds % 60 or seconds > LONGEST_BUCKET_S:
         raise _misfit(parameter, text)
     return int(seconds)
 
@@ -110,6 +120,16 @@ _READERS: dict[str, Callable[[Parameter, str, datetime], Any]] = {
 KINDS = tuple(_READERS)
 
 
+def _out_of_bounds(parameter: Parameter, text: str) -> InvalidInput:
+    return InvalidInput(
+        f"{_shown(text)} is no time that the store can hold for the parameter {parameter.name}",
+        hint=f"write a time from {_FIRST:%Y-%m-%d} to {_LAST:%Y-%m-%d}",
+    )
+
+
 def _misfit(parameter: Parameter, text: str) -> InvalidInput:
-    shown = text if len(text) <= 60 else text[:57] + "…"
-    return InvalidInput(f"{shown!r} does not fit the parameter {parameter.name}", hint=f"write {parameter.fits}")
+    return InvalidInput(f"{_shown(text)} does not fit the parameter {parameter.name}", hint=f"write {parameter.fits}")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "…")

@@ -108,6 +108,7 @@ def parsed(name: str, text: str) -> Template:
             f"template {name}: placeholders and parameters differ: {', '.join(sorted(used ^ known))}",
             hint="it has to use {tenant:String} and each of its parameters",
         )
+    _check_sizes(name, sql, parameters)
     units = dict(_unit(pair) for pair in head.get("units", "").split(",") if pair)
     return Template(
         name, head["title"], head["description"], sql, tuple(parameters), units, _chart(head.get("chart", ""))
@@ -122,6 +123,17 @@ def _parameter(template_name: str, said: str) -> Parameter:
     choices = tuple(each.strip() for each in inside.split(",")) if kind == "choice" and inside else ()
     most = int(inside) if kind == "whole" and inside else 0
     return Parameter(name, kind, default, description or "", choices, most)
+
+
+def _check_sizes(template_name: str, sql: str, parameters: list[Parameter]) -> None:
+    """A number that a placeholder cannot hold would be another one in the engine."""
+    for parameter in parameters:
+        for bits in re.findall(rf"\{{{parameter.name}:UInt(\d+)\}}", sql):
+            if parameter.greatest >= 2 ** int(bits):
+                raise InvalidInput(
+                    f"template {template_name}: {parameter.name} may be {parameter.greatest}, too great for UInt{bits}",
+                    hint="give it a smaller bound, or its placeholder a larger type",
+                )
 
 
 def _unit(pair: str) -> tuple[str, str]:

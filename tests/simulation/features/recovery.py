@@ -102,7 +102,8 @@ def _often_doubled(scenario: Scenario) -> Scenario:
 
 
 def _much_fails(scenario: Scenario) -> Scenario:
-    return replaced(scenario, rates={**scenario.rates, "result_wrong": 0.4, "attempt_fails": 0.4})
+    rates = {**scenario.rates, "result_wrong": 0.5, "attempt_fails": 0.5}
+    return replaced(scenario, rates=rates, rough_s=60.0)
 
 
 class Recovery(Feature):

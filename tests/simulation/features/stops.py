@@ -16,7 +16,7 @@ from orchestrator.task_queue import service as managing
 from orchestrator.task_queue.floor import Floor
 from orchestrator.task_queue.standing import StandingStops
 from schemas.commands import ResumeWork, StopWork
-from schemas.errors import Stopped
+from schemas.errors import NotBegun, Stopped
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptStarted
 from schemas.events.reflex import ReflexResumed, ReflexStopped
@@ -170,7 +170,7 @@ def _workers_do_not_know() -> Any:
 
 
 def _stops_cost_attempts() -> Any:
-    return patch.object(recovering, "Stopped", type("Never", (), {"code": "never"}))
+    return patch.object(recovering, "UNCOUNTED", frozenset({NotBegun.code}))
 
 
 def _lifting_is_forgotten() -> Any:
@@ -193,7 +193,7 @@ def _what_is_not_known_is_over() -> Any:
     def superseded(floor: Floor, running: Any, worker: str) -> bool:
         return running.task not in floor.attempts
 
-    return patch.object(managing, "_superseded", superseded)
+    return patch.object(managing, "superseded", superseded)
 
 
 def _eager(scenario: Scenario) -> Scenario:

@@ -6,7 +6,10 @@
 -- parameter limit: whole(1000) = 20 -- missions at most
 -- units: planned_after_s s, started_after_s s, duration_s s, cost_usd $
 -- chart: bar mission duration_s
-WITH newest AS
+WITH
+-- NULL where the later has the earlier time: the clocks of two machines disagree, or one was set anew.
+(earlier, later) -> if(later >= earlier, dateDiff('microsecond', earlier, later) / 1000000, NULL) AS seconds,
+newest AS
 (
     SELECT mission FROM submissions
     WHERE tenant = {tenant:String} AND ({workflow:String} = '' OR workflow = {workflow:String})
@@ -19,9 +22,9 @@ SELECT
     state.workflow AS workflow,
     multiIf(state.over.1 = 0 OR state.again > state.over.1, 'running', substring(state.over.3, 9)) AS status,
     state.submitted AS submitted_at,
-    dateDiff('microsecond', state.submitted, state.planned) / 1000000 AS planned_after_s,
-    dateDiff('microsecond', state.submitted, state.started) / 1000000 AS started_after_s,
-    if(status = 'running', NULL, dateDiff('microsecond', state.submitted, state.over.2) / 1000000) AS duration_s,
+    seconds(state.submitted, state.planned) AS planned_after_s,
+    seconds(state.submitted, state.started) AS started_after_s,
+    if(status = 'running', NULL, seconds(state.submitted, state.over.2)) AS duration_s,
     if(status = 'failed', state.why, '') AS code,
     toFloat64(paid.cost) AS cost_usd
 FROM

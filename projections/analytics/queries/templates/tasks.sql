@@ -13,7 +13,8 @@ SELECT
         isNotNull(min(part.started_at)), 'started', isNotNull(min(part.dispatched_at)), 'dispatched', 'ready') AS status,
     max(part.code) AS code,
     max(part.violated) = 1 AS violated,
-    dateDiff('microsecond', min(part.dispatched_at), min(part.started_at)) / 1000000 AS waited_s,
+    -- NULL where it began before it was dispatched: the clocks of two machines disagree, or one was set anew.
+    if(min(part.started_at) >= min(part.dispatched_at), dateDiff('microsecond', min(part.dispatched_at), min(part.started_at)) / 1000000, NULL) AS waited_s,
     max(part.duration_s) AS duration_s,
     min(part.started_at) AS started_at,
     max(part.worker) AS worker
