@@ -143,10 +143,12 @@ def days_of(table: Any) -> Any:
 def day_of(table: Any) -> str | None:
     """The date of all rows, if they have the same one and it is not before 1970: much cheaper than :func:`days_of`."""
     times = table.column("time")
-    bounds = pc.min_max(times.cast(pa.int64())).as_py() if times.null_count == 0 else {"min": None}
-    if bounds["min"] is None or bounds["min"] < 0 or bounds["min"] // _DAY != bounds["max"] // _DAY:
+    if times.null_count or not table.num_rows:
         return None
-    return datetime.fromtimestamp(bounds["min"] // 1_000_000, UTC).strftime("%Y-%m-%d")
+    bounds = pc.min_max(times.cast(pa.int64())).as_py()
+    if bounds["min"] < 0 or bounds["min"] // _DAY != bounds["max"] // _DAY:
+        return None
+    return datetime.fromtimestamp(bounds["min"] // 1_000_000, UTC).date().isoformat()
 
 
 def _each(values: list[Any], sizes: list[int], kind: Any) -> Any:
