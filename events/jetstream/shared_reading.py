@@ -4,6 +4,9 @@ Reading takes the server as long as the reader, and together half of what decodi
 joins the others: the first to want more fetches for all. What was fetched is kept until all have taken it, within a
 bound; when that is reached the quick ones wait for the slow. Who takes nothing for some seconds, because its store is
 away, is waited for no longer: it reads by itself, as does who begins far behind, until it has caught up.
+
+Two that read much at the same speed would never meet: read models that begin a second apart, or where each was killed.
+So whoever is ahead of somebody that is not far behind waits for it, for some seconds, once.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from events.port import Stored
@@ -22,6 +25,10 @@ _MOST_BATCHES = 4096
 # What all have taken is kept a little longer, for those who begin at the same time and find the beginning gone: a
 # quarter of the bytes, and so many batches.
 _LATE_BATCHES = 64
+NEAR = 5000
+"""Messages behind which somebody is not far."""
+MEETING_S = 3.0
+_LOOK_S = 0.1
 Batches = AsyncGenerator[list[Stored]]
 
 
@@ -43,10 +50,15 @@ class SharedReading:
     """
 
     def __init__(
-        self, read: Callable[[int], Batches], *, most: int = MOST_BYTES, patience_s: float = PATIENCE_S
+        self,
+        read: Callable[[int], Batches],
+        *,
+        most: int = MOST_BYTES,
+        patience_s: float = PATIENCE_S,
+        meeting_s: float = MEETING_S,
     ) -> None:
         self._read = read
-        self._most, self._patience_s = most, patience_s
+        self._most, self._patience_s, self._meeting_s = most, patience_s, meeting_s
         self._ring: deque[list[Stored]] = deque()
         self._bytes = 0
         self._end = 0  # the last sequence that was fetched
@@ -54,6 +66,7 @@ class SharedReading:
         self._source: Batches | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._followers: set[_Follower] = set()
+        self._alone_until: dict[_Follower, float] = {}  # who reads by itself, and until when it is waited for
         self._moved = asyncio.Event()
 
     async def follow(self, first: int) -> Batches:
@@ -73,6 +86,7 @@ class SharedReading:
                     await self._more()
         finally:
             self._followers.discard(follower)
+            self._alone_until.pop(follower, None)
             self._moved.set()
             if not self._followers:
                 await self._end_fetching()
@@ -97,13 +111,40 @@ class SharedReading:
 
     async def _alone(self, follower: _Follower) -> Batches:
         """By itself, until what it wants next is kept."""
-        async with aclosing(self._read(follower.next)) as batches:
-            async for found in batches:
-                follower.next = found[-1].sequence + 1
-                yield found
-                # Before this reading is closed, which takes a while: what is kept now may be gone then.
-                if self._joined(follower):
-                    return
+        until = asyncio.get_running_loop().time() + self._meeting_s
+        self._alone_until[follower] = until
+        try:
+            async with aclosing(self._read(follower.next)) as batches:
+                async for found in batches:
+                    follower.next = found[-1].sequence + 1
+                    self._moved.set()
+                    yield found
+                    # Before this reading is closed, which takes a while: what is kept now may be gone then.
+                    if await self._met(follower, until):
+                        return
+        finally:
+            self._alone_until.pop(follower, None)
+
+    async def _met(self, follower: _Follower, until: float) -> bool:
+        """Whether it has joined the others; if it is a little ahead of them, it lets them come."""
+        while not self._joined(follower):
+            ahead = follower.next - self._end - 1
+            if not 0 < ahead <= NEAR or asyncio.get_running_loop().time() > until:
+                return False
+            await self._moment(_LOOK_S)
+        return True
+
+    def _awaits(self) -> bool:
+        """Whether somebody that reads by itself is a little behind, and waited for."""
+        now = asyncio.get_running_loop().time()
+        return any(now < until and 0 < self._end + 1 - each.next <= NEAR for each, until in self._alone_until.items())
+
+    async def _moment(self, longest_s: float) -> None:
+        """Wait until somebody has moved, but not for long."""
+        self._moved.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._moved.wait()
 
     def _taken(self, follower: _Follower) -> list[Stored]:
         """The first messages that it has not taken yet; none if there are no more."""
@@ -144,12 +185,10 @@ class SharedReading:
     async def _more(self) -> None:
         """Wait until something more was fetched; whoever waits first fetches for all."""
         if self._full and not self._leave_behind():
-            self._moved.clear()
-            try:
-                async with asyncio.timeout(self._patience_s / 10):
-                    await self._moved.wait()
-            except TimeoutError:
-                return
+            await self._moment(self._patience_s / 10)
+            return
+        if self._awaits():
+            await self._moment(_LOOK_S)
             return
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch())

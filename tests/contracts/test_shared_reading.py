@@ -96,6 +96,58 @@ async def test_what_one_made_of_a_message_the_next_one_finds_and_then_it_goes() 
         assert first[0].notes == {}
 
 
+async def follow_slowly(shared: SharedReading, first: int, last: int) -> list[int]:
+    """With some work for each batch, as much for everybody."""
+    found: list[int] = []
+    async with asyncio.timeout(PATIENCE_S), aclosing(shared.follow(first)) as batches:
+        async for batch in batches:
+            found += [each.sequence for each in batch]
+            if found[-1] >= last:
+                break
+            await asyncio.sleep(0.0005)
+    return found
+
+
+@pytest.mark.parametrize("meeting_s", [0.0, 20.0])
+async def test_who_begins_a_little_later_is_waited_for_and_joins(meeting_s: float) -> None:
+    stream = Stream(8_000, size=1000)
+    shared = SharedReading(stream.read, most=100_000, meeting_s=meeting_s)
+    early = asyncio.create_task(follow_slowly(shared, 1, 8_000))
+    while len(stream.fetched) < 1000:
+        await asyncio.sleep(0.001)
+    late = asyncio.create_task(follow_slowly(shared, 1, 8_000))
+    assert await asyncio.gather(early, late) == [list(range(1, 8_001))] * 2
+    if meeting_s:
+        assert len(stream.fetched) < 9_500, "what both want is fetched once"
+    else:
+        assert len(stream.fetched) > 14_000, "they never meet by themselves"
+
+
+async def test_who_is_ahead_lets_the_others_come() -> None:
+    stream = Stream(8_000, size=1000)
+    shared = SharedReading(stream.read, most=100_000, meeting_s=20.0)
+    behind = asyncio.create_task(follow_slowly(shared, 1, 8_000))
+    while not stream.fetched:
+        await asyncio.sleep(0)
+    ahead = asyncio.create_task(follow_slowly(shared, 2000, 8_000))
+    assert await asyncio.gather(behind, ahead) == [list(range(1, 8_001)), list(range(2000, 8_001))]
+    assert len(stream.fetched) < 9_500
+
+
+async def test_nobody_waits_for_one_that_stands_still_or_is_far_behind() -> None:
+    stream = Stream(20_000, size=1000)
+    shared = SharedReading(stream.read, most=100_000, meeting_s=0.3)
+    quick: list[int] = []
+    first = asyncio.create_task(take(shared, 1, 10_000, quick))
+    while len(quick) < 2000:
+        await asyncio.sleep(0)
+    async with aclosing(shared.follow(1)) as still:
+        await anext(still)  # reads by itself, and takes no more
+        begun = asyncio.get_running_loop().time()
+        await first
+        assert asyncio.get_running_loop().time() - begun < 10
+
+
 async def test_the_quick_wait_for_the_slow_within_the_bound() -> None:
     stream = Stream(1000, size=1000)
     shared = SharedReading(stream.read, most=50_000, patience_s=60)
