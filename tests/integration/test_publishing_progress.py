@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -52,14 +53,16 @@ async def texts(nats: Client) -> Counter[str]:
 async def test_killed_again_and_again_nothing_is_lost_or_doubled(nats: Client, nats_url: str, tmp_path: Path) -> None:
     written(tmp_path / "notes.ndjson", range(LINES))
     log = await JetStreamLog.open(nats)
+    killed = 0
     for frames in (1, 60, 90):
         with start(tmp_path, nats_url) as process:
             deadline = time.monotonic() + 60
-            while await log.last_sequence() < frames:
+            while await log.last_sequence() < frames and process.poll() is None:
                 assert time.monotonic() < deadline
-                assert process.poll() is None, "it ended before it was killed"
                 await asyncio.sleep(0.005)
             process.kill()
+            killed += process.wait() == -signal.SIGKILL
+    assert killed, "it is quick, and may be done before it is killed for the last time"
     _, err = ended(start(tmp_path, nats_url))
     assert "an earlier try had done" in err
     counted = await texts(nats)
