@@ -34,11 +34,13 @@ def dev(
     imports: Imports = None,
     with_roles: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="ROLE", help="Insist on an optional role, such as archive; may be repeated."),
+        typer.Option(
+            "--with", metavar="ROLES", help="Insist on optional roles, such as archive,analytics; may be repeated."
+        ),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", metavar="ROLE", help="Leave an optional role out; may be repeated."),
+        typer.Option("--without", metavar="ROLES", help="Leave optional roles out; may be repeated."),
     ] = None,
 ) -> None:
     """Start NATS, Valkey, the roles and a pool of workers on this machine.
@@ -61,7 +63,7 @@ def dev(
 
     _check_imports(imports)
     settings = _settings(nats_port, redis_port)
-    roles = beside(settings, with_roles or (), without or ())
+    roles = beside(settings, _each(with_roles), _each(without))
     stack = LocalStack(settings)
     console = screen.err()
     console.print(f"[bold]stigmergy[/]  [dim]{screen.plain(str(settings.state_dir))}[/]")
@@ -184,6 +186,10 @@ def _settings(nats_port: int | None, redis_port: int | None) -> Settings:
 
     ports = {"nats_port": nats_port, "redis_port": redis_port}
     return Settings(**{name: port for name, port in ports.items() if port is not None})
+
+
+def _each(lists: list[str] | None) -> list[str]:
+    return [name.strip() for names in lists or () for name in names.split(",")]
 
 
 def _check_imports(imports: list[str] | None) -> None:

@@ -113,6 +113,7 @@ sys.exit(f"imported: {{found}}" if found else 0)
         ("workers start --sandbox paper", 2, "no sandbox 'paper'", "choose one of"),
         ("serve queen", 2, "no role 'queen'", "orchestrator"),
         ("events tail --since soon", 2, "'soon' is no time", "10m"),
+        ("dev --with archive,nope", 2, "there is no optional role 'nope'", "there are"),
         ("events publish no-such-file", 2, "cannot read no-such-file", "path"),
         ("mission events last --timeline --json", 2, "--timeline", "choose"),
         ("mission events last --lanes bowling", 2, "'bowling'", "task, agent, worker"),
