@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 
 import pytest
+from nats.aio.client import Client
 
+from events.jetstream import JetStreamLog
 from workers.sandboxes.bubblewrap import BubblewrapSandbox
 
 
@@ -16,3 +19,11 @@ def bubblewrap() -> BubblewrapSandbox:
         pytest.skip(found.fault)
     assert not found.fault
     return found
+
+
+@pytest.fixture
+async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
+    """The log on the shared server, new and empty."""
+    opened = await JetStreamLog.open(nats)
+    yield opened
+    await opened.close()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,6 @@ from projections.analytics.queries.port import Question, collect  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("analytics")
 JUMPS = (timedelta(), timedelta(days=1), timedelta(hours=-1), timedelta(days=-1), timedelta())
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 def dated(events: list[Event], ahead: timedelta) -> list[Event]:

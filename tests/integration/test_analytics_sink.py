@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
-from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog
 from tests.integration.analytics_bench import Sink, asked, database, judged, needs_chdb, server, sink, team
@@ -18,13 +17,6 @@ from tests.integration.analytics_bench import Sink, asked, database, judged, nee
 needs_chdb()
 
 pytestmark = pytest.mark.xdist_group("analytics")
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 async def _written(log: JetStreamLog, chance: random.Random, seconds: float) -> None:

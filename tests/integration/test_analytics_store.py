@@ -50,13 +50,6 @@ async def url(tmp_path: Path) -> AsyncIterator[str]:
         yield running
 
 
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
-
-
 async def test_rebuilding_beside_and_switching_in_one_step(log: JetStreamLog, url: str) -> None:
     chance = random.Random(21)
     await log.append(team(chance, 900))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog
 from tests.integration.archive_bench import archive, archived, fact, logged, needs_pyarrow
@@ -24,13 +22,6 @@ from projections.archive.compacting import compact  # noqa: E402
 from projections.archive.places import FolderPlace, Found  # noqa: E402
 from projections.archive.sweeping import sweep  # noqa: E402
 from schemas.errors import TimedOut  # noqa: E402
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

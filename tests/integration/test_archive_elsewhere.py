@@ -8,13 +8,12 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from nats.aio.client import Client
 
 from events.jetstream import JetStreamLog
 from events.port import Window, Write
@@ -74,13 +73,6 @@ def url(s3: str) -> str:
 
     fs.FileSystem.from_uri(found)[0].create_dir(bucket)
     return found
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 async def fill(log: JetStreamLog, place: Place) -> None:

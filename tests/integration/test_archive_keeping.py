@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,13 +41,6 @@ from schemas.events.mission import MissionSubmitted  # noqa: E402
 from stigmergy.missions import read_mission  # noqa: E402
 
 TOMORROW = "2999-01-01"
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import os
 import resource
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
@@ -32,13 +32,6 @@ from projections.archive.sweeping import sweep  # noqa: E402
 from schemas.errors import Refused  # noqa: E402
 
 MEGABYTE = 2**20
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

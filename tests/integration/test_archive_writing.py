@@ -7,7 +7,6 @@ import errno
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -35,13 +34,6 @@ from schemas.errors import Conflict, InvalidInput  # noqa: E402
 
 _PROGRAM = Path(__file__).with_name("archive_writer.py")
 _ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture(params=["folder", "arrow"])

@@ -32,13 +32,6 @@ from projections.archive.places import FolderPlace  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
-
-
 @asynccontextmanager
 async def hosted(
     make: Callable[[], Projection], log: JetStreamLog, nats: Client, *, alone: bool = False

@@ -38,13 +38,6 @@ def event(type_: str = "task.ready", *, data: bytes = b"{}") -> Event:
 
 
 @pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
 def server(tmp_path: Path, nats_url: str) -> Iterator[ThrowAwayServer]:
     """A server of its own for a test that kills it; after ``nats_url``, which skips where there is no binary."""
     with nats_server(tmp_path) as running:

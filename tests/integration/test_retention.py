@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,13 +37,6 @@ SUBMITTED = b'{"objective":"o","workflow":"hello","inputs":{},"labels":{},"submi
 FAILED = b'{"failure":{"code":"permanent","message":"no"}}'
 ALL = Policy(max_age=timedelta(0))
 """Wants everything but the newest message gone."""
-
-
-@pytest.fixture
-async def log(nats: Client) -> AsyncIterator[JetStreamLog]:
-    opened = await JetStreamLog.open(nats)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
