@@ -86,7 +86,6 @@ class SharedReading:
                     await self._more()
         finally:
             self._followers.discard(follower)
-            self._alone_until.pop(follower, None)
             self._moved.set()
             if not self._followers:
                 await self._end_fetching()
@@ -123,7 +122,7 @@ class SharedReading:
                     if await self._met(follower, until):
                         return
         finally:
-            self._alone_until.pop(follower, None)
+            del self._alone_until[follower]
 
     async def _met(self, follower: _Follower, until: float) -> bool:
         """Whether it has joined the others; if it is a little ahead of them, it lets them come."""
