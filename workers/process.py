@@ -172,8 +172,9 @@ class WorkerProcess:
         if not standby_s:
             self._attempts.make(read)
             return
-        draining = lambda: self._board.draining  # noqa: E731
-        self._standby.serve(lambda: self._attempts.make(read), self._attempts.make_given, standby_s, draining)
+        self._standby.serve(
+            lambda: self._attempts.make(read), self._attempts.make_given, standby_s, lambda: self._board.draining
+        )
 
     def _given(self, raw: bytes) -> None:
         """An order that has come directly; called in the thread of the bus."""

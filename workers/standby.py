@@ -18,20 +18,20 @@ from schemas.attempts import AttemptOrder, spelled
 from schemas.celery_wire import GIVEN_WITHIN_S, STANDBY_LONGEST_S, STANDBY_ORDERS
 
 _MOST_KNOWN = 1000
-type Given = tuple[AttemptOrder, float]
-"""An order, and the monotonic instant after which it may not be begun."""
+type Taken = tuple[AttemptOrder, float]
+"""An order that was taken, and the monotonic instant after which it may not be begun."""
 
 
 class Box(Protocol):
     """Where orders wait for the thread that makes attempts: a :class:`queue.SimpleQueue`, for instance."""
 
-    def put(self, item: Given) -> None:
+    def put(self, item: Taken) -> None:
         """Never waits."""
 
-    def get(self, *, timeout: float) -> Given:
+    def get(self, *, timeout: float) -> Taken:
         """Raises :class:`queue.Empty` if nothing comes in so many seconds."""
 
-    def get_nowait(self) -> Given:
+    def get_nowait(self) -> Taken:
         """Raises :class:`queue.Empty` if there is nothing."""
 
 
@@ -53,7 +53,7 @@ class Standby:
     ) -> None:
         self._take = take
         self._refuse = refuse
-        self._came = came or queue.SimpleQueue[Given]()
+        self._came = came or queue.SimpleQueue[Taken]()
         self._lock = threading.Lock()
         self._serves = False
         self._moment = ""
@@ -118,13 +118,13 @@ class Standby:
             made += 1
             over = over or made >= STANDBY_ORDERS or time.monotonic() - begun > STANDBY_LONGEST_S or enough()
 
-    def _next(self, wait_s: float) -> Given | None:
+    def _next(self, wait_s: float) -> Taken | None:
         try:
             return self._came.get(timeout=wait_s)
         except queue.Empty:
             return self._last()  # something may have come at the last moment
 
-    def _last(self) -> Given | None:
+    def _last(self) -> Taken | None:
         """What was taken and is not begun yet, after which nothing more is taken."""
         with self._lock:
             self._serves, self._moment = False, ""

@@ -40,7 +40,7 @@ from workers.bench import Bench
 from workers.context import Context
 from workers.registry import Registry
 from workers.reporting import Reporter
-from workers.standby import Given, Standby
+from workers.standby import Standby, Taken
 from workers.watch import Watch
 from workers.workspaces import MemoryBlobs
 
@@ -159,14 +159,14 @@ class Letterbox:
 
     def __init__(self, steps: Lockstep, thaw: Callable[[], Awaitable[None]]) -> None:
         self._steps, self._thaw = steps, thaw
-        self._came: deque[Given] = deque()
+        self._came: deque[Taken] = deque()
         self._news = asyncio.Event()
 
-    def put(self, item: Given) -> None:
+    def put(self, item: Taken) -> None:
         self._came.append(item)
         self._news.set()
 
-    def get(self, *, timeout: float) -> Given:
+    def get(self, *, timeout: float) -> Taken:
         async def come() -> None:
             self._news.clear()
             with contextlib.suppress(TimeoutError):
@@ -177,7 +177,7 @@ class Letterbox:
             self._steps.wait(come)
         return self.get_nowait()
 
-    def get_nowait(self) -> Given:
+    def get_nowait(self) -> Taken:
         if not self._came:
             raise queue.Empty
         return self._came.popleft()
