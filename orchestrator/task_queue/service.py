@@ -29,6 +29,7 @@ from orchestrator.task_queue.managers import Managers
 from orchestrator.task_queue.recalling import recall
 from orchestrator.task_queue.roll_call import call_the_roll, record_lost
 from orchestrator.task_queue.rules import DispatchRules, expired, given, superseded, unclaimable, unclaimed, unread
+from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
 from orchestrator.task_queue.standing import StandingStops
@@ -36,6 +37,7 @@ from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.errors import NotBegun
 from schemas.events.action import ActionDispatched, ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
+from schemas.events.base import AttemptPayload
 from schemas.events.manager import ManagerTookOver
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
@@ -209,17 +211,15 @@ class TaskQueueManager:
         learn(self.situation, floor, fact)
         match fact.payload:
             case ActionDispatched() as event if event.order.given is not None:
-                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
-                self.situation.began(event.order.given.worker, running, self._monotonic())
+                self.situation.began(event.order.given.worker, Running(*_key(floor, event)), self._monotonic())
             case AttemptStarted() as event:
                 self._claimed(floor, event)
-                running = Running(floor.tenant, floor.mission, event.task, event.attempt)
-                self.situation.began(event.worker, running, self._monotonic())
+                self.situation.began(event.worker, Running(*_key(floor, event)), self._monotonic())
             case AttemptFinished() as event:
                 self._reported(floor, event)
             case ActionExpired() as event:
                 # Perhaps nobody has claimed it: then it must not count for ever among what waits for a claim.
-                key = (floor.tenant, floor.mission, event.task, event.attempt)
+                key = _key(floor, event)
                 self._sender.settled(key)
                 if event.failure.code == NotBegun.code:
                     self._sender.returned(key)
@@ -243,10 +243,10 @@ class TaskQueueManager:
         queue, priority = (opened.queue, opened.priority) if opened is not None else ("", 0)
         if self._managers is not None and queue:
             self._managers.claimed(queue, priority)
-        self._sender.settled((floor.tenant, floor.mission, event.task, event.attempt), queue, priority)
+        self._sender.settled(_key(floor, event), queue, priority)
 
     def _reported(self, floor: Floor, event: AttemptFinished) -> None:
-        key = (floor.tenant, floor.mission, event.task, event.attempt)
+        key = _key(floor, event)
         self.situation.ended(event.worker, Running(*key), self._monotonic())
         if event.failure is not None and event.failure.code == NotBegun.code:
             self._sender.returned(key)
@@ -386,6 +386,10 @@ class TaskQueueManager:
             if floor is not None and superseded(floor, running, worker):
                 stop = Stop(running.tenant, running.mission, running.task, running.attempt, "it no longer counts")
                 self._stop(stop)
+
+
+def _key(floor: Floor, event: AttemptPayload) -> AttemptKey:
+    return floor.tenant, floor.mission, event.task, event.attempt
 
 
 def _skill(floor: Floor, task: str) -> str:
