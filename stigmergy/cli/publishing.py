@@ -136,12 +136,11 @@ class _Publishing:
 
 async def _publish_all(to: _Publishing, file: TextIO) -> None:
     told, told_at = 0, time.monotonic()
-    kept, log = to.outcome.passed, to.client.bus.log
-    async with aclosing(documents(file, to.progress)) as found:
+    log, progress = to.client.bus.log, to.progress
+    async with aclosing(documents(file, progress)) as found:
         async for number, value in found:
-            if to.progress and number > kept + _KEEP_LINES and await to.all_arrived():
-                to.progress.save(await log.last_sequence())
-                kept = number
+            if progress and number > progress.mark.lines + _KEEP_LINES and await to.all_arrived():
+                progress.save(await log.last_sequence())
             try:
                 await _publish_one(to, number, value)
             except Unavailable:
@@ -154,8 +153,8 @@ async def _publish_all(to: _Publishing, file: TextIO) -> None:
                 told, told_at = number, time.monotonic()
                 done = to.outcome.count - to.publisher.waiting
                 print(f"{number:,} lines, {done:,} events published", file=sys.stderr)
-    if to.progress and await to.all_arrived():
-        to.progress.finish(await log.last_sequence())
+    if progress and await to.all_arrived():
+        progress.finish(await log.last_sequence())
 
 
 async def documents(file: TextIO, progress: Progress | None = None) -> AsyncGenerator[tuple[int, Any]]:

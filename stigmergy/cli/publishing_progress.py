@@ -8,15 +8,15 @@ was interrupted, or how long ago, while the log still has what it got since.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from schemas.errors import InvalidInput, Unavailable
+from schemas.errors import DiskFull, InvalidInput, Unavailable
 from schemas.ids import derive, uuid7
+from stigmergy.local.layout import write_private
 from stigmergy.local.lock import exclusive
 
 
@@ -54,7 +54,7 @@ class Progress:
         self._line, self._part = number, 0
         self._before = self._digest.copy()
         if number == self.mark.lines + 1:
-            self._compare()
+            self._compare(self._before.hexdigest())
         self._digest.update(line.rstrip("\r\n").encode("utf-8", "surrogateescape") + b"\n")
         return number <= self.mark.lines
 
@@ -69,8 +69,7 @@ class Progress:
         Args:
             sequence: the log's last one, asked for after their acknowledgement.
         """
-        self.mark = Mark(self.mark.run, self._line - 1, self._before.hexdigest(), sequence)
-        self.write()
+        self._keep(self._line - 1, self._before.hexdigest(), sequence)
 
     def finish(self, sequence: int) -> None:
         """The last line read is the file's last one, and all are done.
@@ -78,27 +77,24 @@ class Progress:
         Raises:
             InvalidInput: the earlier try did more lines than there are.
         """
-        self._before = self._digest
         if self._line <= self.mark.lines:
-            self._compare()
-        self.mark = Mark(self.mark.run, self._line, self._digest.hexdigest(), sequence)
-        self.write()
+            self._compare(self._digest.hexdigest())
+        self._keep(self._line, self._digest.hexdigest(), sequence)
 
     def write(self) -> None:
         """The mark as it is to the disk. Raises Unavailable."""
-        beside = self._path.with_name(f".{self._path.name}.new")
         try:
-            with beside.open("wb") as file:
-                file.write(msgspec.json.encode(self.mark) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-        except OSError as error:
+            write_private(self._path, msgspec.json.encode(self.mark).decode() + "\n")
+        except (DiskFull, Unavailable) as error:
             hint = "free some space, or make the folder writable; the same command then goes on"
-            raise Unavailable(f"cannot write {self._path}: {error.strerror}", hint=hint) from error
+            raise Unavailable(error.message, hint=hint) from error
 
-    def _compare(self) -> None:
-        if self.mark.lines and self._before.hexdigest() != self.mark.digest:
+    def _keep(self, lines: int, digest: str, sequence: int) -> None:
+        self.mark = Mark(self.mark.run, lines, digest, sequence)
+        self.write()
+
+    def _compare(self, digest: str) -> None:
+        if self.mark.lines and digest != self.mark.digest:
             raise InvalidInput(
                 f"the first {self.mark.lines:,} lines are not those that were published before",
                 hint=f"{self._path} is of another file, or lines were changed; remove it to publish all again",

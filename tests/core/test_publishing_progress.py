@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ def test_where_it_cannot_be_kept(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     with pytest.raises(InvalidInput, match="cannot read"), kept_in(tmp_path / "p", 1):
         pass
-    (tmp_path / ".q.new").mkdir()
-    with pytest.raises(Unavailable, match="cannot write"), kept_in(tmp_path / "q", 1):
-        pass
+    (tmp_path / "gone").mkdir()
+    with kept_in(tmp_path / "gone" / "q", 1) as progress:
+        shutil.rmtree(tmp_path / "gone")
+        with pytest.raises(Unavailable, match="cannot write"):
+            progress.finish(1)
