@@ -57,6 +57,15 @@ class Sender:
         """Nothing to let go."""
 
 
+def told(end: Payload) -> Sender:
+    """The sender of a manager that has read of a ready attempt, and then this."""
+    sender = Sender()
+    manager = TaskQueueManager(MemoryLog(), MemorySignals(), lambda _: sender, name="q", clock=lambda: NOW)
+    floor = evolve(Floor("t", "m"), Fact(TaskReady(task="a", attempt=1, skill="s"), NOW, 1))
+    manager._on_fact(floor, Fact(end, NOW, 2))
+    return sender
+
+
 @pytest.mark.parametrize(
     "end",
     [
@@ -68,10 +77,7 @@ class Sender:
     ids=lambda end: str(end.TYPE),
 )
 async def test_an_attempt_that_need_not_be_claimed_any_more_is_settled(end: Payload) -> None:
-    sender = Sender()
-    manager = TaskQueueManager(MemoryLog(), MemorySignals(), lambda _: sender, name="q", clock=lambda: NOW)
-    floor = evolve(Floor("t", "m"), Fact(TaskReady(task="a", attempt=1, skill="s"), NOW, 1))
-    manager._on_fact(floor, Fact(end, NOW, 2))
+    sender = told(end)
     assert sender.settled_ == [("t", "m", "a", 1)]
 
 
@@ -87,8 +93,5 @@ NOT_BEGUN = Failure(code="not_begun", message="?", retryable=True)
     ids=lambda end: str(end.TYPE),
 )
 async def test_who_gave_an_attempt_back_does_not_stand_by_for_the_next(end: Payload) -> None:
-    sender = Sender()
-    manager = TaskQueueManager(MemoryLog(), MemorySignals(), lambda _: sender, name="q", clock=lambda: NOW)
-    floor = evolve(Floor("t", "m"), Fact(TaskReady(task="a", attempt=1, skill="s"), NOW, 1))
-    manager._on_fact(floor, Fact(end, NOW, 2))
+    sender = told(end)
     assert (sender.returned_, sender.finished_) == ([("t", "m", "a", 1)], [])
