@@ -76,7 +76,7 @@ class SharedLog:
         self._followers: list[_Follower] = []
         self._pump: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
-        self._joined = False
+        self._joined = self._behind = False
 
     # writing
 
@@ -120,13 +120,15 @@ class SharedLog:
         finally:
             await self._leave(follower)
 
-    async def attend(self, window: Window, take: Callable[[Batch], None], wants: Wants = everything) -> None:
+    async def attend(
+        self, window: Window, take: Callable[[Batch], None], wants: Wants = everything, pressing: Sequence[str] = ()
+    ) -> None:
         """See :func:`attend`."""
         if not self._is_shared(window):
             async for found in self._log.follow(window, wants=wants):
                 take(found)
             return
-        follower = _Follower(window.filters, wants, take)
+        follower = _Attending(window.filters, wants, take, pressing)
         try:
             async for before in self._joining(follower, window):
                 take(before)
@@ -211,8 +213,19 @@ class SharedLog:
 
     def _hand_out(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
         self._position = last
+        pressing = [follower for follower in self._followers if follower.put(messages, last)]
+        for follower in pressing:
+            follower.hand_over()
+        if not self._behind and any(follower.behind for follower in self._followers):
+            # In two turns of the loop: what is sent in this one is written in the next.
+            self._behind, loop = True, asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._behind = False
         for follower in self._followers:
-            follower.take(messages, last)
+            follower.hand_over()
+        self._room.set()
 
     # everything else
 
@@ -253,12 +266,13 @@ class SharedLog:
 
 
 class _Follower:
-    """One who follows: what waits for it, and what it wants to see. With ``attends``, nothing waits."""
+    """One who follows: what waits for it, and what it wants to see."""
 
-    def __init__(self, filters: tuple[str, ...], asked: Wants, attends: Callable[[Batch], None] | None = None) -> None:
+    behind = False
+
+    def __init__(self, filters: tuple[str, ...], asked: Wants) -> None:
         self.first = 1
         self._asked = asked
-        self._attends = attends
         self._choice = _Choice(filters)
         self._waiting: deque[Event] = deque()
         self._last = 0
@@ -269,20 +283,17 @@ class _Follower:
     def full(self) -> bool:
         return len(self._waiting) >= _MOST_WAITING
 
-    def take(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
+    def put(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> bool:
+        """Keep what it wants to see for it. Whether it has to be handed over at once."""
         for subject, events in messages:
             if events and self.wants(subject, events[0].sequence):
                 self._waiting.extend(events)
         self._last = last
-        if self._attends is None:
-            self._news.set()
-        elif self._failure is None:
-            batch = Batch(tuple(self._waiting), last)
-            self._waiting.clear()
-            try:
-                self._attends(batch)
-            except Exception as error:  # noqa: BLE001 - it is its own, not of whoever wrote the message
-                self.fail(error)
+        self._news.set()
+        return False
+
+    def hand_over(self) -> None:
+        """Nothing: it comes for what waits."""
 
     def wants(self, subject: str, sequence: int) -> bool:
         """Whether it is for this follower."""
@@ -298,9 +309,44 @@ class _Follower:
         if self._failure is not None:
             raise self._failure
         self._news.clear()
+        return self._taken()
+
+    def _taken(self) -> Batch:
         batch = Batch(tuple(self._waiting), self._last)
         self._waiting.clear()
         return batch
+
+
+class _Attending(_Follower):
+    """One who is handed what is known, and of which some messages press."""
+
+    def __init__(
+        self, filters: tuple[str, ...], asked: Wants, attends: Callable[[Batch], None], pressing: Sequence[str]
+    ) -> None:
+        super().__init__(filters, asked)
+        self._attends = attends
+        self._pressing = _Choice(tuple(pressing))
+        self._handing = False
+
+    def put(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> bool:
+        pressing = False
+        for subject, events in messages:
+            if events and self.wants(subject, events[0].sequence):
+                self._waiting.extend(events)
+                pressing = pressing or self._pressing.has(subject)
+        self._last, self.behind = last, True
+        return pressing
+
+    def hand_over(self) -> None:
+        # Whoever takes it may write to a log that has it at once: what comes of that is next, and not in between.
+        while self.behind and self._failure is None and not self._handing:
+            self._handing, self.behind = True, False
+            try:
+                self._attends(self._taken())
+            except Exception as error:  # noqa: BLE001 - it is its own, not of whoever wrote the message
+                self.fail(error)
+            finally:
+                self._handing = False
 
     async def failed(self) -> None:
         """Raises what ended the reader, or what it was handed to, once something does."""
@@ -338,14 +384,18 @@ class _Choice:
         return known
 
 
-async def attend(log: Log, window: Window, take: Callable[[Batch], None], wants: Wants = everything) -> None:
+async def attend(
+    log: Log, window: Window, take: Callable[[Batch], None], wants: Wants = everything, pressing: Sequence[str] = ()
+) -> None:
     """Call ``take`` with what is on the log, in its order, and with what comes, for ever.
 
-    By a :class:`SharedLog` it is called as soon as a message is known, also in the midst of an append of this process:
-    it must not wait for anything. Raises what ends the reading, and what ``take`` raises.
+    By a :class:`SharedLog` it is called as soon as a message of the filters ``pressing`` is known, also in the midst of an
+    append of this process: it must not wait for anything. All others come to it before the next one of these, and at
+    the latest when what those led to in this process has been sent. Raises what ends the reading, and what ``take``
+    raises.
     """
     if isinstance(log, SharedLog):
-        await log.attend(window, take, wants)
+        await log.attend(window, take, wants, pressing)
         return
     async for batch in log.follow(window, wants=wants):
         take(batch)

@@ -62,6 +62,7 @@ class DispatchRules:
         "tool.>",
         "llm.>",
     )
+    decides_on: tuple[str, ...] = ("task.>", "attempt.finished", "attempt._")
 
     def __init__(
         self,
