@@ -62,13 +62,16 @@ class SharedLog:
         log: where everything goes and comes from.
         filters: what the shared reader reads. Who follows something that they do not cover gets a reader of its own.
             Filters that others cover are left out.
+        send: lets go at once what was written to the connection in this turn of the loop, as what presses has just been
+            decided on: it is more than a twentieth of a step of a chain.
 
     Raises:
         InvalidInput: two filters overlap, and neither covers the other.
     """
 
-    def __init__(self, log: Log, filters: Sequence[str]) -> None:
+    def __init__(self, log: Log, filters: Sequence[str], send: Callable[[], None] = lambda: None) -> None:
         self._log = log
+        self._send = send
         self.blobs: BlobStore = log.blobs
         self._filters = _widest(filters)
         self._reached = _Choice(self._filters)
@@ -216,6 +219,8 @@ class SharedLog:
         pressing = [follower for follower in self._followers if follower.put(messages, last)]
         for follower in pressing:
             follower.hand_over()
+        if pressing:
+            self._send()
         if not self._behind and any(follower.behind for follower in self._followers):
             # In two turns of the loop: what is sent in this one is written in the next.
             self._behind, loop = True, asyncio.get_running_loop()
