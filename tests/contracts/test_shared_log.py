@@ -136,8 +136,8 @@ class TestSharedLog:
         await asyncio.gather(attending, return_exceptions=True)
 
     async def test_what_does_not_press_comes_when_what_was_sent_meanwhile_is_under_way(self) -> None:
-        log = SharedLog(Held(), (_TASKS, _AGENTS))
-        loop, said = asyncio.get_running_loop(), list[str]()
+        said = list[str]()
+        log, loop = SharedLog(Held(), (_TASKS, _AGENTS), lambda: said.append("let go")), asyncio.get_running_loop()
 
         def decides(batch: Batch) -> None:
             said.extend(f"decides {each.type}" for each in batch.events)
@@ -155,10 +155,10 @@ class TestSharedLog:
         await log.append([event("agent.joined")])
         assert said == []
         await log.append([event()])
-        assert said == ["decides agent.joined", "decides task.ready"]
+        assert said == ["decides agent.joined", "decides task.ready", "let go"]
         for _ in range(3):
             await asyncio.sleep(0)
-        assert said[2:] == ["written", "learns agent.joined", "learns task.ready"]
+        assert said[3:] == ["written", "learns agent.joined", "learns task.ready"]
         for each in attending:
             each.cancel()
         await asyncio.gather(*attending, return_exceptions=True)
