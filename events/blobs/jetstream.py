@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ObjectStoreConfig
+from nats.js.api import Header, ObjectStoreConfig, RawStreamMsg
 from nats.js.errors import BadRequestError, DigestMismatchError, NotFoundError
 from nats.js.object_store import ObjectStore
 
@@ -17,6 +20,9 @@ from events.blobs.port import BlobCorrupt, BlobMissing, digest_of, verified
 from schemas.errors import LogUnavailable
 
 BUCKET = "BLOBS"
+STREAM = f"OBJ_{BUCKET}"
+RENEWED_AFTER = timedelta(hours=12)
+"""Who puts what is there for so long says that it is wanted anew. Nothing younger than a day is ever collected."""
 _TRANSFER_S = 60.0
 _LOOK_S = 1.0
 _CACHE_BYTES = 32 * 1024 * 1024
@@ -35,11 +41,15 @@ class JetStreamBlobs:
 
     async def put(self, data: bytes) -> str:
         digest = digest_of(data)
-        if not await self.has(digest):
-            async with _in_time(digest):
+        async with _in_time(digest):
+            if not await self._renewed(digest):
                 store = await self._open()
                 await store.put(_name(digest), data)
         return digest
+
+    async def renew(self, digest: str) -> bool:
+        async with _in_time(digest):
+            return await self._renewed(digest)
 
     async def get(self, digest: str) -> bytes:
         if (kept := self._cache.get(digest)) is not None:
@@ -50,7 +60,8 @@ class JetStreamBlobs:
             try:
                 content = await _fetched(store, _name(digest))
             except NotFoundError:
-                raise BlobMissing(f"no blob {digest}", hint="was the log restored without its blobs?") from None
+                hint = "`stig archive put-back MISSION` brings back what the archive has of a mission"
+                raise BlobMissing(f"no blob {digest}", hint=hint) from None
         data = verified(content, digest)
         self._remember(digest, data)
         return data
@@ -65,6 +76,31 @@ class JetStreamBlobs:
             except NotFoundError:
                 return False
         return True
+
+    async def _renewed(self, digest: str) -> bool:
+        """Whether it is there, and is known to be wanted: what names it is put once more where it is old.
+
+        Whoever collects removes the name first and only as it was seen, and this one is put only behind that one: so
+        either the name is new and the blob stays, or the blob is gone and is put whole.
+        """
+        while (named := await self._named(digest)) is not None:
+            age = datetime.now(UTC) - named.time if named.time else RENEWED_AFTER
+            if timedelta(0) <= age < RENEWED_AFTER:
+                return True
+            headers: dict[str, str] = {Header.ROLLUP: "sub", Header.EXPECTED_LAST_SUBJECT_SEQUENCE: str(named.seq)}
+            try:
+                await self._js.publish(subject_of(digest), named.data or b"", headers=headers)
+            except BadRequestError:  # it was removed, or renewed by another
+                continue
+            return True
+        return False
+
+    async def _named(self, digest: str) -> RawStreamMsg | None:
+        try:
+            found = await self._js.get_last_msg(STREAM, subject_of(digest))
+        except NotFoundError:  # or there is no bucket yet
+            return None
+        return None if json.loads(found.data or b"{}").get("deleted") else found
 
     async def _open(self) -> ObjectStore:
         async with self._opening:
@@ -124,6 +160,11 @@ async def _in_time(digest: str) -> AsyncIterator[None]:
             f"the blob store did not answer for {digest}: {error or type(error).__name__}",
             hint="is the NATS server running, with JetStream enabled?",
         ) from error
+
+
+def subject_of(digest: str) -> str:
+    """Of the message that names a blob and says where its content is."""
+    return f"$O.{BUCKET}.M.{base64.urlsafe_b64encode(_name(digest).encode()).decode()}"
 
 
 def _name(digest: str) -> str:
