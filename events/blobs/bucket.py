@@ -6,7 +6,7 @@ A blob is a message under ``$O.BLOBS.M.<name>``, which says under which subject 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -79,8 +79,33 @@ class BlobBucket:
         """
         if not await self._purge({"filter": blob.subject, "seq": blob.sequence + 1}):
             return False
-        await self._purge({"filter": blob.pieces})
+        await self.clear(blob.pieces)
         return True
+
+    async def leftovers(self, put_before: datetime, pieces: Set[str]) -> list[str]:
+        """Subjects of pieces that are none of ``pieces``, and were put before a time: of blobs that were never named,
+        or were named by another who put the same."""
+        subjects: list[str] = []
+        if not await self.made():
+            return subjects
+        while True:
+            request = {"subjects_filter": f"$O.{BUCKET}.C.*", "offset": len(subjects)}
+            answer = await call(self._nc, f"STREAM.INFO.{STREAM}", request)
+            found = list(answer["state"].get("subjects") or ())
+            subjects += found
+            if not found or len(subjects) >= answer.get("total", 0):
+                break
+        left: list[str] = []
+        for subject in subjects:
+            if subject not in pieces:
+                first = await next_message(self._nc, STREAM, 1, subject)
+                if first is not None and first.time < put_before:
+                    left.append(subject)
+        return left
+
+    async def clear(self, subject: str) -> int:
+        """Remove the pieces of a subject; how many those were."""
+        return await self._purge({"filter": subject})
 
     async def _purge(self, which: dict[str, Any]) -> int:
         return int((await call(self._nc, f"STREAM.PURGE.{STREAM}", which, timeout_s=60.0))["purged"])

@@ -15,7 +15,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from events.blobs.bucket import KeptBlob
 from events.blobs.port import BlobCorrupt, BlobMissing, BlobStore
 from projections.archive.blobs import BlobCopies, digests_in
 from projections.archive.mirroring import Bucket
@@ -38,6 +37,7 @@ class Collection:
         blobs: in the store; ``bytes`` of them.
         old: older than the policy wants; ``needed`` of them are named; ``uncopied`` have no sound copy.
         removed: how many went; ``freed`` bytes.
+        leftovers: pieces without a name, a day old, that went as well: of blobs that two put at once, or one put half.
     """
 
     blobs: int = 0
@@ -47,6 +47,7 @@ class Collection:
     uncopied: int = 0
     removed: int = 0
     freed: int = 0
+    leftovers: int = 0
 
 
 @dataclass
@@ -60,10 +61,6 @@ class _Names:
     def look(self, raw: bytes) -> None:
         self.found |= digests_in(raw) & self.wanted
         self.references |= {one.decode() for one in _REFERENCE.findall(raw)}
-
-
-async def _would(_: KeptBlob) -> bool:
-    return True
 
 
 class Collector:
@@ -109,35 +106,33 @@ class Collector:
         Raises:
             LogUnavailable, ArchiveUnavailable: what went until then is gone.
         """
-        found = await self.look(self._bucket.remove)
-        if found.removed:
-            _log.info("removed %d blobs of %d bytes; the archive has them", found.removed, found.freed)
+        found = await self._round(doing=True)
+        if found.removed or found.leftovers:
+            said = "removed %d blobs of %d bytes, which the archive has, and %d leftovers"
+            _log.info(said, found.removed, found.freed, found.leftovers)
         return found
 
-    async def look(self, remove: Callable[[KeptBlob], Awaitable[bool]] = _would) -> Collection:
+    async def look(self) -> Collection:
         """What :meth:`once` would do, without doing it."""
-        found, free = await self._look()
-        for blob in free:
-            if not await self._is_copied(blob.digest):
-                found.uncopied += 1
-            elif await remove(blob):
-                found.removed += 1
-                found.freed += blob.size
-        return found
+        return await self._round(doing=False)
 
-    async def _look(self) -> tuple[Collection, list[KeptBlob]]:
-        found = Collection()
-        latest = await self._now() - self._max_age
-        old: dict[str, KeptBlob] = {}
-        async for blob in self._bucket.blobs():
-            found.blobs += 1
-            found.bytes += blob.size
-            if blob.put < latest:
-                old[blob.digest] = blob
-        found.old = len(old)
+    async def _round(self, *, doing: bool) -> Collection:
+        now = await self._now()
+        there = [blob async for blob in self._bucket.blobs()]
+        old = {blob.digest: blob for blob in there if blob.put < now - self._max_age}
         named = await self._named(set(old)) if old else set()
-        found.needed = len(named)
-        return found, [blob for digest, blob in old.items() if digest not in named]
+        found = Collection(len(there), sum(blob.size for blob in there), len(old), len(named))
+        for digest in old.keys() - named:
+            if not await self._is_copied(digest):
+                found.uncopied += 1
+            elif not doing or await self._bucket.remove(old[digest]):
+                found.removed += 1
+                found.freed += old[digest].size
+        left = await self._bucket.leftovers(now - YOUNGEST, {blob.pieces for blob in there})
+        found.leftovers = len(left)
+        for subject in left if doing else ():
+            await self._bucket.clear(subject)
+        return found
 
     async def _named(self, wanted: set[str]) -> set[str]:
         names = _Names(wanted)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -26,6 +27,8 @@ class Bucket(Protocol):
     async def made(self) -> str: ...
     def blobs(self, after: int = 0) -> AsyncIterator[KeptBlob]: ...
     async def remove(self, blob: KeptBlob) -> bool: ...
+    async def leftovers(self, put_before: datetime, pieces: Set[str]) -> list[str]: ...
+    async def clear(self, subject: str) -> int: ...
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -200,6 +200,8 @@ def blobs(as_json: Json = False) -> None:
     typer.echo(f"on the server: {screen.counted(found.blobs, 'blob')}, {screen.size(found.bytes)}")
     typer.echo(f"  older than the policy wants: {found.old:,}; named by what the server keeps: {found.needed:,}")
     typer.echo(f"  may go: {found.removed:,}, {screen.size(found.freed)}")
+    if found.leftovers:
+        typer.echo(f"  pieces without a name: {found.leftovers:,}")
     if found.uncopied:
         typer.echo(f"  not in the archive yet: {found.uncopied:,}")
 

@@ -215,6 +215,40 @@ async def test_who_puts_what_is_old_keeps_it(
     assert await fresh(nats).get(digest) == b"wanted again"
 
 
+async def test_of_two_who_put_the_same_one_is_named(
+    log: JetStreamLog, place: FolderPlace, nats: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other's pieces stay until blobs are collected; nobody has to wait for what is being replaced."""
+    real, both = JetStreamBlobs._named, asyncio.Barrier(2)
+
+    async def together(self: JetStreamBlobs, digest: str) -> object:
+        found = await real(self, digest)
+        if found is None:
+            await both.wait()
+        return found
+
+    monkeypatch.setattr(JetStreamBlobs, "_named", together)
+    content = os.urandom(200_000)
+    [digest, other] = await asyncio.gather(fresh(nats).put(content), fresh(nats).put(content))
+    monkeypatch.setattr(JetStreamBlobs, "_named", real)
+    assert (digest, (await state(nats))[0]) == (other, 5)
+    assert await fresh(nats).get(digest) == content
+    assert (await collector(log, place, nats, days=0.9).look()).leftovers == 0
+    would = await collector(log, place, nats, days=1.1).look()
+    assert (would.leftovers, (await state(nats))[0]) == (1, 5)
+    assert (await collector(log, place, nats, days=1.1).once()).leftovers == 1
+    assert (await state(nats))[0] == 3
+    assert await fresh(nats).get(digest) == content
+
+
+async def test_what_another_client_deleted_is_put_again(log: JetStreamLog, nats: Client) -> None:
+    digest = await log.blobs.put(b"deleted by hand")
+    await (await nats.jetstream().object_store("BLOBS")).delete(digest.removeprefix("sha256:"))
+    assert not await fresh(nats).renew(digest)
+    assert await fresh(nats).put(b"deleted by hand") == digest
+    assert await fresh(nats).get(digest) == b"deleted by hand"
+
+
 async def test_removed_between_looking_and_renewing(
     log: JetStreamLog, nats: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,13 +258,12 @@ async def test_removed_between_looking_and_renewing(
 
     async def looked(self: JetStreamBlobs, digest: str) -> object:
         found = await real(self, digest)
-        for blob in await bucket(nats):
-            await BlobBucket(nats).remove(blob)
+        monkeypatch.setattr(JetStreamBlobs, "_named", real)
+        assert [await BlobBucket(nats).remove(blob) for blob in await bucket(nats)] == [True]
         return found
 
     monkeypatch.setattr(JetStreamBlobs, "_named", looked)
     await log.blobs.put(b"wanted again")
-    monkeypatch.setattr(JetStreamBlobs, "_named", real)
     assert await fresh(nats).get(digest) == b"wanted again"
 
 
