@@ -13,10 +13,13 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from events.blobs.bucket import BlobBucket
+from events.blobs.jetstream import STREAM
 from events.jetstream import JetStreamLog, connect
 from events.jetstream.api import call
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
+from events.jetstream.kept import kept_messages
 from events.jetstream.streams import check_version
 from events.port import Ack, Guard, Subscription, Window, Write
 from events.services import NatsServices
@@ -215,6 +218,22 @@ async def test_only_the_archive_drops_the_beginning_of_the_stream(server: Guarde
         others = [f"$JS.API.STREAM.PURGE.{COMMANDS}", f"$JS.API.STREAM.DELETE.{EVENTS}", "ask.acme.world.rebuild"]
         for subject in (*others, f"$JS.API.STREAM.MSG.DELETE.{EVENTS}", "events.acme.m1.note.posted"):
             assert not await may_publish(me, subject), subject
+
+
+async def test_only_the_archive_collects_blobs(server: Guarded) -> None:
+    async with role(server, "archive") as me, role(server, "worker") as worker:
+        log = await JetStreamLog.open(worker.nc)
+        kept = [await log.blobs.put(b"%d" % number) for number in range(2)]
+        found = {blob.digest: blob async for blob in BlobBucket(me.nc).blobs()}
+        assert await BlobBucket(me.nc).made()
+        assert await BlobBucket(me.nc).remove(found[kept[0]])
+        assert [await log.blobs.renew(digest) for digest in kept] == [False, True]
+        posted = event("note.posted", "kept")
+        async with role(server, "client") as client:
+            await (await JetStreamLog.open(client.nc)).append([posted])
+        assert any([posted.id.encode() in raw async for raw in kept_messages(me.nc)])
+        assert me.refused + worker.refused == []
+        assert not await may_publish(worker, f"$JS.API.STREAM.PURGE.{STREAM}")
 
 
 @pytest.mark.parametrize("user", sorted(set(USER_OF.values())))
