@@ -6,9 +6,7 @@ fold of a prefix of the log. Several replicas may run: each follows the whole lo
 what is within its reach. Whoever decides beyond that, for a moment or for a command, does no harm: the guard lets one
 win, and the others read what the winner wrote.
 
-Roads not taken: folding one's own events at once after the acknowledgement saves the echo (0.3 ms), but then events of
-other writers that lie in between would be folded out of order. A durable consumer shared by the replicas would split
-one mission's events among them.
+Road not taken: a durable consumer shared by the replicas would split one mission's events among them.
 """
 
 from __future__ import annotations
