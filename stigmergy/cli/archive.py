@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stigmergy.cli import screen
-from stigmergy.cli.options import Json
+from stigmergy.cli.options import Json, MissionId
 
 if TYPE_CHECKING:
     from projections.archive.checking import Report
@@ -207,16 +207,14 @@ def blobs(as_json: Json = False) -> None:
 
 
 @app.command("put-back")
-def put_back(
-    mission: Annotated[str, typer.Argument(help="Id of the mission; archived ones count.")], as_json: Json = False
-) -> None:
+def put_back(mission: MissionId, as_json: Json = False) -> None:
     """Give the server the blobs that a mission's events name: workspaces that were collected, to look at again.
 
     `stig fork` does this by itself.
 
     \b
     Example:
-      stig archive put-back 01a2b3c4-…
+      stig archive put-back 0193a7
     """
     done, nowhere = asyncio.run(_returned(mission))
     if as_json:
@@ -309,23 +307,15 @@ async def _collected() -> Collection:
 
 
 async def _returned(mission: str) -> tuple[list[str], list[str]]:
-    from events.replay import MissionSource
     from projections.archive.blobs import BlobCopies, digests_in
     from projections.archive.blobs import put_back as give_back
-    from schemas.errors import InvalidInput
-    from stigmergy.archiving import open_history
+    from stigmergy.cli.recordings import recording
     from stigmergy.client import Client
-    from stigmergy.settings import Settings
 
-    settings = Settings()
-    async with Client(settings, name="archive") as client:
-        source = MissionSource(client.bus.log, await open_history(client.bus, settings), settings.tenant, mission)
-        named = [digests_in(event.data) async for event in source.events(follow=False)]
-        if not named:
-            raise InvalidInput(
-                f"there is no mission {mission!r}", hint="stig replay shows what log and archive have of it"
-            )
-        return await give_back(BlobCopies(_place()), client.bus.log.blobs, sorted(set().union(*named)))
+    async with Client(name="archive") as client:
+        found = await recording(client, mission)
+        named = set().union(*(digests_in(event.data) for event in found.events))
+        return await give_back(BlobCopies(_place()), client.bus.log.blobs, sorted(named))
 
 
 def _show(found: Summary, lag: int | None) -> None:

@@ -26,7 +26,7 @@ from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.commands import CancelMission, Command, CommandReply
 from schemas.envelope import Event, rfc3339
-from schemas.errors import LogUnavailable
+from schemas.errors import LogUnavailable, Refused
 from schemas.ids import uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.signals import REFLEX
@@ -34,6 +34,7 @@ from schemas.subjects import COMMANDS, EVENTS, of_event
 from stigmergy.deploy import nats_permissions
 from stigmergy.deploy.nats_permissions import BLOBS, grants, render
 from stigmergy.deploy.prepare import prepare
+from stigmergy.hearing import hear_workers
 from tests.integration.guarded import CONFIG, PASSWORD, ROOT, Guarded, may_publish, program, role, serving, variables
 
 pytestmark = pytest.mark.timeout(60)
@@ -178,6 +179,20 @@ async def test_who_hears_what(server: Guarded, pattern: str, hearers: set[str]) 
             if not me.refused:
                 found.add(user)
     assert found == hearers
+
+
+async def test_who_may_not_hear_workers_is_told_so(server: Guarded) -> None:
+    """Otherwise it would look as if nobody were there."""
+    async with role(server, "client") as client, role(server, "worker") as worker:
+        heard: list[bytes] = []
+        await hear_workers(client.nc, heard.append)
+        await worker.nc.publish("heartbeats.w1", b"beat")
+        await worker.nc.flush()
+        async with asyncio.timeout(5):
+            while not heard:
+                await asyncio.sleep(0.01)
+        with pytest.raises(Refused, match="may not hear workers"):
+            await hear_workers(worker.nc, heard.append)
 
 
 @pytest.mark.parametrize("credentials", [f"worker:not{PASSWORD}", "nobody:12e5", ""])
