@@ -6,13 +6,14 @@ an orchestrator and a task-queue manager hold in memory, and what a new mission 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from orchestrator.core.mission import Mission
 from schemas.commands import SubmitMission
 from schemas.errors import Busy
 from schemas.plan import ROOT_GOAL
+from schemas.replicas import OpenTasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,25 @@ class Limits:
         )
 
 
-def open_tasks(missions: Iterable[Mission]) -> int:
-    """How many tasks of these missions have not ended."""
-    roots = (mission.goals.get(ROOT_GOAL) for mission in missions if not mission.status.ended)
-    return sum(root.pending for root in roots if root is not None)
+def tasks_by_tenant(missions: Iterable[Mission]) -> dict[str, int]:
+    """How many tasks of these missions have not ended, by tenant."""
+    counts: dict[str, int] = {}
+    for mission in missions:
+        root = None if mission.status.ended else mission.goals.get(ROOT_GOAL)
+        if root is not None and root.pending:
+            counts[mission.tenant] = counts.get(mission.tenant, 0) + root.pending
+    return counts
+
+
+def load_of(tenant: str, here: Mapping[int, Mapping[str, int]], said: Iterable[OpenTasks]) -> int:
+    """How many tasks of a tenant are open in all partitions. Each counts once, also while it changes hands: both its
+    leaders may speak of it, or one may lead it of whom the other has not heard yet.
+
+    Args:
+        here: by partition that is led here, and by tenant.
+        said: by the other orchestrators; of a partition that several speak of, the last one is believed.
+    """
+    known: dict[int, Mapping[str, int]] = {}
+    for word in said:
+        known |= word.parts
+    return sum(counts.get(tenant, 0) for counts in {**known, **here}.values())

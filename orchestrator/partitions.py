@@ -74,6 +74,10 @@ class Partitions[S]:
     def leads(self, tenant: str, mission: str) -> bool:
         return self.group.holds(part_of(tenant, mission, self.group.partitions))
 
+    def led(self) -> frozenset[int]:
+        """The partitions that are led here at this moment."""
+        return frozenset(part for part in range(self.group.partitions) if self.group.holds(part))
+
     async def prepare(self, parts: frozenset[int]) -> None:
         self._reads |= parts  # before it is loaded: see Desks._load
         await self._desks.load_open(self._among(parts))

@@ -51,8 +51,9 @@ class Peers[M: Said]:
 
     @property
     def said(self) -> list[M]:
-        """By those who are there."""
-        return [self._said[name] for name in self._group.others() if name in self._said]
+        """By those who are there; who spoke last comes last."""
+        others = frozenset(self._group.others())
+        return [said for name, said in self._said.items() if name in others]
 
     async def run(self) -> None:
         """Tell and hear, until cancelled."""
@@ -80,7 +81,7 @@ class Peers[M: Said]:
             return
         if said.who == self._group.who:
             return
-        if said.who not in self._said:
+        if self._said.pop(said.who, None) is None:
             # One that is new: it waits to hear of us. Said once to each, or two who disagree about who is there would
             # go on answering one another.
             self._wake.set()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from events.commands import CommandBus
 from events.leadership.group import Group
 from events.port import Log
 from events.signals import Signals
-from orchestrator.admission import Limits, open_tasks
+from orchestrator.admission import Limits, load_of, tasks_by_tenant
 from orchestrator.coordination.pace import Pace
 from orchestrator.core.advance import advance
 from orchestrator.core.decide import decide
@@ -44,6 +44,7 @@ from schemas.events.attempt import AttemptFinished
 from schemas.events.command import CommandRefused
 from schemas.events.orchestrator import OrchestratorTookOver
 from schemas.events.task import TaskStuck
+from schemas.leaders import part_of
 from schemas.plan import Plan
 from schemas.replicas import OpenTasks
 
@@ -160,7 +161,9 @@ class Orchestrator:
         self.desks: Desks[Mission] = Desks(log, self._rules, self._recorder, clock, self._partitions)
         self._peers: Peers[OpenTasks] | None = None
         if group is not None and signals is not None:
-            self._peers = Peers(signals, group, OpenTasks, lambda: OpenTasks(group.who, self._open_tasks()))
+            self._peers = Peers(
+                signals, group, OpenTasks, lambda: OpenTasks(group.who, self._open_tasks(self.desks.all()))
+            )
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when commands are taken, and what it leads at once is at hand."""
@@ -204,17 +207,21 @@ class Orchestrator:
 
     def _admit(self, command: SubmitMission) -> int:
         """How many tasks of the tenant are open. Raises :class:`Busy` if they are too many for this submission."""
-        others = sum(peer.tenants.get(command.tenant, 0) for peer in (self._peers.said if self._peers else ()))
-        load = others + open_tasks(desk.state for desk in self.desks.all() if desk.tenant == command.tenant)
+        here = self._open_tasks(desk for desk in self.desks.all() if desk.tenant == command.tenant)
+        load = load_of(command.tenant, here, self._peers.said if self._peers else ())
         self._limits.check(load, command)
         return load
 
-    def _open_tasks(self) -> dict[str, int]:
-        """Of each tenant, in the missions that are led here."""
-        counts: dict[str, int] = {}
-        for desk in self.desks.all():
-            counts[desk.tenant] = counts.get(desk.tenant, 0) + open_tasks([desk.state])
-        return counts
+    def _open_tasks(self, desks: Iterable[Desk[Mission]]) -> dict[int, dict[str, int]]:
+        """Of each tenant in these missions, by partition that is led here: what is only visited, or read because it is
+        to come here, others speak of."""
+        if (shared := self._partitions) is None:
+            return {0: tasks_by_tenant(desk.state for desk in desks)}
+        led: dict[int, list[Mission]] = {part: [] for part in shared.led()}
+        for desk in desks:
+            if (missions := led.get(part_of(desk.tenant, desk.mission, shared.group.partitions))) is not None:
+                missions.append(desk.state)
+        return {part: tasks_by_tenant(missions) for part, missions in led.items()}
 
     async def _plan(self, command: SubmitMission) -> tuple[SubmitMission, Plan]:
         """The plan, and the command with the inputs that it leaves to their defaults."""

@@ -13,10 +13,10 @@ from schemas.ids import token
 
 
 class OpenTasks(msgspec.Struct, frozen=True):
-    """An orchestrator's. ``tenants``: how many tasks of each have not ended."""
+    """An orchestrator's. ``parts``: of each partition that it leads, by tenant, how many tasks have not ended."""
 
     who: str
-    tenants: dict[str, int]
+    parts: dict[int, dict[str, int]] = {}
 
 
 class QueueDemand(msgspec.Struct, frozen=True, array_like=True):

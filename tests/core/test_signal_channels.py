@@ -142,7 +142,7 @@ SAMPLES: dict[str, list[Any]] = {
     "pools": [PoolCall(), PoolCall("pool", size=4, grace_s=1.5)],
     "peers": [Ask("r", "w", "a", "m", "t", 2, Sheet({"why": "?"}), 1.5)],
     "answers": [Word("accepted", "w"), Word("answer", "w", "a", Sheet(digest="d"))],
-    "replicas.orchestrator": [OpenTasks("o1", {"acme": 3})],
+    "replicas.orchestrator": [OpenTasks("o1", {7: {"acme": 3}, 8: {}})],
     "replicas.task-queue": [DEMAND],
     "leaders.shape": [Shape(32)],
     "leaders.member": [Member("n"), Member("n", "gone", 1.0, 2.0, "silent", "vm", 7)],

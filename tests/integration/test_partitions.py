@@ -14,7 +14,7 @@ from events.leadership.memory import MemoryKeys
 from events.memory import MemoryLog
 from events.port import Window
 from events.signals import MemorySignals
-from orchestrator.admission import Limits
+from orchestrator.admission import Limits, load_of
 from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, MissionStatus
@@ -135,8 +135,11 @@ async def test_what_is_open_at_the_others_counts_for_admission(limit: int) -> No
         led_by_a = [f"m{n}" for n in range(200) if both[0]._partitions.leads("default", f"m{n}")]  # type: ignore[union-attr]
         for name in led_by_a[:3]:
             assert (await office.submit(name)).accepted
-        await until(lambda: bool(both[1]._peers and sum(p.tenants.get("default", 0) for p in both[1]._peers.said) == 6))
-        reply = await both[1].handle(SubmitMission(id=uuid7(), mission="late", objective="o", plan=PLAN))
+        await until(lambda: bool(both[1]._peers and load_of("default", {}, both[1]._peers.said) == 6))
+        async with AsyncExitStack() as visits:  # what another one leads counts once, also while a command is at it
+            for name in led_by_a[:3]:
+                await visits.enter_async_context(both[1].desks.visiting("default", name))
+            reply = await both[1].handle(SubmitMission(id=uuid7(), mission="late", objective="o", plan=PLAN))
         assert reply.busy
         assert reply.open_tasks == 6
 
