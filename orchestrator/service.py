@@ -38,10 +38,11 @@ from schemas.commands import (
     StopWork,
     SubmitMission,
 )
-from schemas.errors import InvalidInput, InvalidWorkflow, LogUnavailable, Refused
+from schemas.errors import Busy, InvalidInput, InvalidWorkflow, LogUnavailable, Refused
 from schemas.events import Payload
 from schemas.events.attempt import AttemptFinished
 from schemas.events.command import CommandRefused
+from schemas.events.mission import MissionCancelled
 from schemas.events.orchestrator import OrchestratorTookOver
 from schemas.events.task import TaskStuck
 from schemas.leaders import part_of
@@ -187,7 +188,7 @@ class Orchestrator:
                 await self._stopping.carry_out(command)
                 return CommandReply(accepted=True, mission=command.mission)
             if isinstance(command, SubmitMission):
-                load = self._admit(command)
+                load = await self._admit(command)
                 command, plan = await self._plan(command)
             elif isinstance(command, ForkMission):
                 if command.plan is not None:
@@ -195,21 +196,45 @@ class Orchestrator:
                 origin = await read_recording(self._recordings, command.tenant, command.origin, command.at)
             await self._carry_out(command, plan, origin)
         except (Refused, InvalidInput) as error:
-            await self._note_refusal(command, error)
-            return CommandReply(
-                accepted=False, mission=command.mission, code=error.code, reason=error.message, hint=error.hint
-            )
+            if not isinstance(command, SubmitMission | ForkMission) or not await self._granted_before(command, error):
+                await self._note_refusal(command, error)
+                return CommandReply(
+                    accepted=False, mission=command.mission, code=error.code, reason=error.message, hint=error.hint
+                )
         if load is None or load <= self._limits.busy_above:
             return CommandReply(accepted=True, mission=command.mission)
         return CommandReply(
             accepted=True, mission=command.mission, busy=True, open_tasks=load, busy_above=self._limits.busy_above
         )
 
-    def _admit(self, command: SubmitMission) -> int:
-        """How many tasks of the tenant are open. Raises :class:`Busy` if they are too many for this submission."""
+    async def _granted_before(self, command: SubmitMission | ForkMission, error: Refused | InvalidInput) -> bool:
+        """Whether a command that had to be refused now was granted when it came before; then the answer is the same.
+
+        Granted in part, when its orchestrator died before there was a plan, it leaves a mission that would wait for one
+        for ever: that is cancelled.
+        """
+        async with self.desks.visiting(command.tenant, command.mission) as desk:
+            await self.desks.catch_up(desk, "mission")
+            async with desk.lock:
+                begun, planned = desk.state.submission == command.id, bool(desk.state.goals)
+                if begun and not planned and not desk.state.status.ended:
+                    cancelled = MissionCancelled(reason=f"it cannot be planned: {error.message}")
+                    if not await self.desks.record(desk, [cancelled], cause=command.id):
+                        raise LogUnavailable(f"mission {command.mission!r} is changed by others, and cannot be ended")
+                return begun and planned
+
+    async def _admit(self, command: SubmitMission) -> int:
+        """How many tasks of the tenant are open. Raises :class:`Busy` if they are too many for this submission, unless
+        it has begun its mission already: who died over it left that without a plan."""
         here = self._open_tasks(desk for desk in self.desks.all() if desk.tenant == command.tenant)
         load = load_of(command.tenant, here, self._peers.said if self._peers else ())
-        self._limits.check(load, command)
+        try:
+            self._limits.check(load, command)
+        except Busy:
+            async with self.desks.visiting(command.tenant, command.mission) as desk:
+                await self.desks.catch_up(desk, "mission")
+                if desk.state.submission != command.id:
+                    raise
         return load
 
     def _open_tasks(self, desks: Iterable[Desk[Mission]]) -> dict[int, dict[str, int]]:

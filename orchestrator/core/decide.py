@@ -63,6 +63,8 @@ def decide(
         return _fork(mission, command, now, origin)
     if mission.status is MissionStatus.NEW:
         raise Refused(f"there is no mission {command.mission!r}", hint="`stig mission list` shows them")
+    if not isinstance(command, CancelMission):
+        _need_plan(mission)
     match command:
         case PauseMission():
             return _pause(mission, command)
@@ -177,6 +179,15 @@ def _answer(mission: Mission, command: AnswerTask) -> list[Payload]:
             by=command.by,
         )
     ]
+
+
+def _need_plan(mission: Mission) -> None:
+    """Whoever began the mission is about to plan it, or has died before; then the submission comes again."""
+    if not mission.goals and not mission.status.ended:
+        raise Refused(
+            f"mission {mission.id!r} has no plan yet",
+            hint="its submission is still being carried out: ask again in a moment, or cancel the mission",
+        )
 
 
 def _need_open(mission: Mission, what: str) -> None:

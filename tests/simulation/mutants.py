@@ -115,6 +115,10 @@ def _violations_are_overlooked() -> Any:
     return patch.object(rules, "judge", lambda *_, **__: ())
 
 
+def _decided_without_a_plan() -> Any:
+    return patch.object(deciding, "_need_plan", lambda _mission: None)
+
+
 def _pauses_are_ignored() -> Any:
     sound = advancing.advance
 
@@ -219,6 +223,7 @@ MUTANTS: dict[str, Mutant] = {
     "retries are not folded": _retries_are_not_folded,
     "reports are not folded": _reports_are_not_folded,
     "violations are overlooked": _violations_are_overlooked,
+    "decided without a plan": _decided_without_a_plan,
     "pauses are ignored": _pauses_are_ignored,
     "lost messages stay lost": _lost_messages_stay_lost,
     "a worker's word is proof": _last_word_counts,
@@ -242,6 +247,12 @@ def _paused_at_last(scenario: Scenario) -> Scenario:
     return replace(scenario, scripts=(script,), rough_s=0.9, orchestrators=2)
 
 
+def _paused_before_it_is_planned(scenario: Scenario) -> Scenario:
+    scripts = tuple(replace(script, wishes=(Wish(1.5, "pause"), Wish(3.0, "pause"))) for script in scenario.scripts)
+    rates = {**scenario.rates, "killed_before_write": 0.2}
+    return replace(scenario, scripts=scripts, rates=rates, orchestrators=2)
+
+
 def _frozen_while_it_stands_by(scenario: Scenario) -> Scenario:
     return replace(scenario, rates={"worker_frozen": 0.5, "signal_lost": 0.02}, workers=3, rough_s=25.0)
 
@@ -250,6 +261,7 @@ SHARPER: dict[str, Callable[[Scenario], Scenario]] = {
     "what is given is begun however late": _frozen_while_it_stands_by,
     "cancellations are answered too early": _cancelled_among_crashes,
     "answers come from stale state": _paused_at_last,
+    "decided without a plan": _paused_before_it_is_planned,
     **{name: sharper for feature in FEATURES.values() for name, sharper in feature.sharper.items()},
 }
 """Bugs that want a rare course of events: it is made common for them, or finding them would take thousands of seeds."""

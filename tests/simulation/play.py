@@ -102,6 +102,8 @@ async def _course(fleet: Fleet) -> None:
     await asyncio.gather(*wishers)
     for part in fleet.parts:
         await part.calm()
+    async with asyncio.timeout(BOUND_S):  # a pause that came again after the resumption would be one nobody ends
+        await fleet.commands.all_done()
     for script in scenario.scripts:
         await fleet.ask(ResumeMission(id=uuid7(), tenant=script.tenant, mission=script.mission))
     await _rest(fleet)

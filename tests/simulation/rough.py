@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
+from events.appending import append_framed
 from events.commands import Handler, no_answer
 from events.memory import MemoryLog, matches
 from events.port import Ack, Batch, Guard, Wants, Window, Write, everything
@@ -39,12 +40,8 @@ class RoughLog(MemoryLog):
         return answers if await self._end() else away
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
-        if not await self._begin(lambda: self._inner.append(events, guard=guard)):
-            raise LogUnavailable("the log is away")
-        last = await self._inner.append(events, guard=guard)
-        if not await self._end():
-            raise LogUnavailable("nobody knows whether the log has taken it")
-        return last
+        # Message by message, as on JetStream: between two of them the writer may die, or another one may write.
+        return await append_framed(self.write, events, guard)
 
     async def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
         async for each in self._inner.follow(window, batch=batch, wants=wants):
@@ -126,6 +123,12 @@ class RoughCommands:
     def __init__(self, fates: Fates) -> None:
         self._fates = fates
         self._queue: asyncio.Queue[tuple[bytes, asyncio.Future[CommandReply]]] = asyncio.Queue()
+        self._on_the_way = 0
+
+    async def all_done(self) -> None:
+        """Wait until no command comes any more, nor comes again."""
+        while self._on_the_way:
+            await asyncio.sleep(0.1)
 
     async def send(self, command: Command, *, timeout_s: float = 10.0) -> CommandReply:
         answer: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
@@ -141,21 +144,26 @@ class RoughCommands:
             self._again(late, raw, answer)
 
     def _again(self, after_s: float, raw: bytes, answer: asyncio.Future[CommandReply]) -> None:
+        self._on_the_way += 1
         asyncio.get_running_loop().call_later(after_s, self._queue.put_nowait, (raw, answer))
 
     async def serve(self, handler: Handler) -> None:
         working: dict[asyncio.Task[None], None] = {}  # no set: they would be cancelled in the order of their addresses
         try:
             while True:
-                raw, answer = await self._queue.get()
                 while len(working) >= _AT_ONCE:
                     await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+                raw, answer = await self._queue.get()
                 task = asyncio.create_task(self._handle(raw, answer, handler))
                 working[task] = None
-                task.add_done_callback(lambda done: working.pop(done, None))
+                task.add_done_callback(lambda done: self._handled(done, working))
         finally:
             for task in list(working):
                 task.cancel()
+
+    def _handled(self, done: asyncio.Task[None], working: dict[asyncio.Task[None], None]) -> None:
+        working.pop(done, None)
+        self._on_the_way -= 1
 
     async def _handle(self, raw: bytes, answer: asyncio.Future[CommandReply], handler: Handler) -> None:
         acknowledged = False

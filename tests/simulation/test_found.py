@@ -55,6 +55,19 @@ class _Stuck(_Behind):
         return self._inner.follow(window, batch=batch, wants=wants)
 
 
+class _Unplanned(_Behind):
+    """A view of a log on which the plan of a mission never arrives."""
+
+    async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
+        first = await self._inner.append(events[:1], guard=guard)
+        if len(events) > 1 and events[1].type == "mission.planned":
+            await asyncio.sleep(3600)
+        return first
+
+    def follow(self, window: Window, *, batch: int = 500, wants: Wants = everything) -> AsyncIterator[Batch]:
+        return self._inner.follow(window, batch=batch, wants=wants)
+
+
 class _Slow(_Behind):
     """A view of a log that takes a while for everything."""
 
