@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from events.commands import MemoryCommands
 from events.memory import MemoryLog
 from events.port import Batch, Guard, Log, Wants, Window, everything
+from orchestrator.planning import Planner
 from orchestrator.service import Orchestrator
 from schemas.commands import CancelMission, Command, CommandReply, PauseMission, ResumeMission, SubmitMission
 from schemas.envelope import Event
@@ -24,6 +26,7 @@ from tests.simulation.virtual_time import clock, simulate
 
 PLAN = Plan(tasks=(TaskSpec(id="a", skill="s"), TaskSpec(id="b", skill="s", needs=("a",))))
 SUBMIT = SubmitMission(id="c1", mission="m", objective="o", plan=PLAN)
+_NONE = NoPlanner()
 
 
 class _Behind(MemoryLog):
@@ -55,7 +58,7 @@ class _Stuck(_Behind):
         return self._inner.follow(window, batch=batch, wants=wants)
 
 
-class _Unplanned(_Behind):
+class Unplanned(_Behind):
     """A view of a log on which the plan of a mission never arrives."""
 
     async def append(self, events: Sequence[Event], *, guard: Guard | None = None) -> int:
@@ -88,15 +91,15 @@ class _Slow(_Behind):
         return self._inner.follow(window, batch=batch, wants=wants)
 
 
-class _Office:
+class Office:
     """Orchestrators on one log."""
 
     def __init__(self) -> None:
         self.log = MemoryLog()
         self._lives: dict[Orchestrator, asyncio.Task[None]] = {}
 
-    async def open(self, log: Log, name: str) -> Orchestrator:
-        made, ready = Orchestrator(log, MemoryCommands(), NoPlanner(), name=name, clock=clock), asyncio.Event()
+    async def open(self, log: Log, name: str, planner: Planner = _NONE, **options: Any) -> Orchestrator:
+        made, ready = Orchestrator(log, MemoryCommands(), planner, name=name, clock=clock, **options), asyncio.Event()
         self._lives[made] = asyncio.create_task(made.run(ready))
         await ready.wait()
         await asyncio.sleep(0.1)
@@ -116,7 +119,7 @@ class _Office:
 
 
 async def _stale(first: list[Command], then: Command) -> tuple[CommandReply, list[str]]:
-    office = _Office()
+    office = Office()
     quick, slow = await office.open(office.log, "quick"), await office.open(_Behind(office.log), "slow")
     try:
         assert (await quick.handle(SUBMIT)).accepted
@@ -156,7 +159,7 @@ def test_a_submission_that_comes_twice_at_once_is_answered_alike_twice() -> None
     """A desk that has read nothing yet looks like one of an ended mission; it must not be put away under a command."""
 
     async def main() -> None:
-        office = _Office()
+        office = Office()
         only = await office.open(_Slow(office.log), "only")
         try:
             first = asyncio.create_task(only.handle(SUBMIT))
@@ -181,7 +184,7 @@ def test_a_pause_that_is_delivered_again_after_the_resumption_pauses_nothing() -
     """Its first orchestrator had died before it could say that it was done."""
 
     async def main() -> None:
-        office = _Office()
+        office = Office()
         only = await office.open(office.log, "only")
         pause, resume = PauseMission(id="c2", mission="m"), ResumeMission(id="c3", mission="m")
         try:
@@ -196,7 +199,7 @@ def test_a_pause_that_is_delivered_again_after_the_resumption_pauses_nothing() -
 
 
 async def _cancelled_in_part() -> None:
-    office = _Office()
+    office = Office()
     dying = await office.open(_Stuck(office.log), "dying")
     try:
         assert (await dying.handle(SUBMIT)).accepted

@@ -114,6 +114,7 @@ class _Part(Part):
 
     def _opened(self, said: Said) -> None:
         event, book = said.payload, said.book
+        said.need(book.plan is not None, "nothing is decided before there is a plan")
         if not self._counts(said):
             return
         key = (book.key, event.ballot, event.round)
