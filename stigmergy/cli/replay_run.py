@@ -19,7 +19,7 @@ from events.replay.pace import MAX
 from schemas.errors import InvalidInput
 from stigmergy.cli import screen
 from stigmergy.cli.mission_events import line
-from stigmergy.cli.player import go_to
+from stigmergy.cli.player.wishes import go_to
 from stigmergy.cli.recordings import Recording, connected, recording
 from stigmergy.replaying import Scene, scene_cursor
 from stigmergy.world_panel import world_fold
@@ -113,7 +113,7 @@ async def run_slice(subject: str | None, since: datetime | None, until: datetime
 
 async def _show(cursor: Cursor[Scene], record: Recording, pace: Pace, wish: Wish) -> None:
     if wish.played:
-        from stigmergy.cli.player_loop import play
+        from stigmergy.cli.player.play import play
 
         await play(cursor, pace, record, live=running(record, cursor))
     else:

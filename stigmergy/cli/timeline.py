@@ -35,23 +35,45 @@ class Attempt:
     outcome: str = ""
 
 
+class Attempts:
+    """The attempts of a film that grows.
+
+    Attributes:
+        begun: all that were started, in the order of their start.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[Attempt] = []
+        self._places: dict[tuple[str, str, int], int] = {}
+        self._open: set[int] = set()
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """More events, in their order."""
+        last: datetime | None = None
+        for event in events:
+            last = moment_of(event)
+            if event.type == "attempt.started":
+                data = event.data_as_dict()
+                key = event.mission, data["task"], data["attempt"]
+                self._open.add(len(self.begun))
+                self._places[key] = len(self.begun)
+                self.begun.append(Attempt(*key[1:], data["agent"], data["worker"], last, last))
+            elif event.type in ("attempt.finished", "action.expired"):
+                data = event.data_as_dict()
+                place = self._places.get((event.mission, data["task"], data["attempt"]))
+                if place in self._open:
+                    self._open.discard(place)
+                    outcome = data.get("outcome", "lost")
+                    self.begun[place] = replace(self.begun[place], end=last, outcome=outcome)
+        for place in self._open if last is not None else ():
+            self.begun[place] = replace(self.begun[place], end=last)
+
+
 def attempts_of(events: Iterable[Event]) -> list[Attempt]:
     """All attempts that were started, in the order of their start."""
-    found: dict[tuple[str, str, int], Attempt] = {}
-    last: datetime | None = None
-    for event in events:
-        last = moment_of(event)
-        if event.type == "attempt.started":
-            data = event.data_as_dict()
-            key = event.mission, data["task"], data["attempt"]
-            found[key] = Attempt(*key[1:], data["agent"], data["worker"], last, last)
-        elif event.type in ("attempt.finished", "action.expired"):
-            data = event.data_as_dict()
-            key = event.mission, data["task"], data["attempt"]
-            if key in found and not found[key].outcome:
-                found[key] = replace(found[key], end=last, outcome=data.get("outcome", "lost"))
-    now = last
-    return [one if one.outcome or now is None else replace(one, end=now) for one in found.values()]
+    attempts = Attempts()
+    attempts.extend(events)
+    return attempts.begun
 
 
 def drawn(attempts: Sequence[Attempt], lanes: str, width: int) -> Iterator[str]:

@@ -1,0 +1,115 @@
+"""Who does what: agents, and the goals of a mission with their tasks, as an outline whose parts may be folded away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stigmergy.cli.screen import plain, status
+from stigmergy.cli.sentences import short
+
+if TYPE_CHECKING:
+    from orchestrator.core.mission import GoalState, TaskState
+    from stigmergy.replaying import AgentState, Scene
+
+_MARKS = {
+    "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "failed": "[red]✗[/]", "retrying": "[yellow]↻[/]",
+    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "ready": "[cyan]▸[/]", "open": "[cyan]●[/]",
+}  # fmt: skip
+_LOUD = ("ready", "failed", "retrying")
+_SMALL = 60
+AGENTS = "agents"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the outline.
+
+    Attributes:
+        key: ``agents``, ``agent:NAME``, ``goal:NAME`` or ``task:NAME``; the same at every event.
+        text: markup.
+        inner: whether there are lines below it.
+        open: whether they are shown before the viewer has said so.
+    """
+
+    key: str
+    text: str
+    inner: bool = False
+    open: bool = False
+
+
+class Outline:
+    """The outline of one scene; the lines below an item are made when they are asked for."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._goals: dict[str | None, list[GoalState]] = {}
+        for name in sorted(scene.mission.goals):
+            goal = scene.mission.goals[name]
+            self._goals.setdefault(goal.spec.parent, []).append(goal)
+        self._tasks: dict[str, list[TaskState]] | None = None
+        self._small = len(scene.mission.tasks) <= _SMALL
+
+    def top(self) -> Iterator[Item]:
+        """Agents that have something in hand, then the others in one line, then the goals."""
+        busy = [name for name, agent in self._scene.agents.items() if agent.doing == "working"]
+        yield from (Item(f"agent:{name}", agent_line(self._scene.agents[name])) for name in sorted(busy))
+        if quiet := len(self._scene.agents) - len(busy):
+            yield Item(AGENTS, f"[dim]{quiet} agent{'' if quiet == 1 else 's'} without work[/]", inner=True)
+        yield from self._below(None)
+
+    def inside(self, key: str) -> Iterator[Item]:
+        """The lines below an item."""
+        if key == AGENTS:
+            quiet = sorted(name for name, agent in self._scene.agents.items() if agent.doing != "working")
+            yield from (Item(f"agent:{name}", agent_line(self._scene.agents[name])) for name in quiet)
+        elif key.startswith("goal:"):
+            goal = key.removeprefix("goal:")
+            yield from (Item(f"task:{task.spec.id}", task_line(task)) for task in self._tasks_of(goal))
+            yield from self._below(goal)
+
+    def _below(self, parent: str | None) -> Iterator[Item]:
+        for goal in self._goals.get(parent, ()):
+            inner = goal.spec.id in self._goals or bool(goal.total)
+            opened = self._small or (parent is None and len(self._goals.get(None, ())) == 1)
+            yield Item(f"goal:{goal.spec.id}", self._goal_line(goal), inner, opened)
+
+    def _tasks_of(self, goal: str) -> list[TaskState]:
+        if self._tasks is None:
+            self._tasks = {}
+            for name in sorted(self._scene.mission.tasks):
+                task = self._scene.mission.tasks[name]
+                self._tasks.setdefault(task.spec.goal, []).append(task)
+        return self._tasks.get(goal, [])
+
+    def _goal_line(self, goal: GoalState) -> str:
+        objective = self._scene.mission.objective
+        title = goal.spec.title or (objective if goal.spec.parent is None else goal.spec.id)
+        lost = f" [red]{goal.failed} ✗[/]" if goal.failed else ""
+        return (
+            f"{_MARKS[goal.status.value]} {short(title, 60)} [dim]{goal.succeeded + goal.failed}/{goal.total}[/]{lost}"
+        )
+
+
+def agent_line(agent: AgentState) -> str:
+    """An agent, where it is and what it is doing."""
+    mark = {"working": "[cyan]▸[/]", "lost": "[red]✗[/]"}.get(agent.doing, "[dim]·[/]")
+    name = f"{mark} [bold]{plain(agent.agent)}[/] [dim]{plain(agent.worker[-20:])}[/]"
+    if agent.doing != "working":
+        failed = f", {agent.failed} without success" if agent.failed else ""
+        return f"{name} [dim]{agent.doing}, ended {agent.finished}{failed}[/]"
+    return f"{name} {plain(agent.task)}{_number(agent.attempt)} [dim]{short(agent.saying, 80)}[/]"
+
+
+def task_line(task: TaskState) -> str:
+    """A task and where it stands."""
+    word = task.status.value
+    why = f" [red]{short(task.reason, 60)}[/]" if word == "failed" else ""
+    style = "default" if word in _LOUD else "dim"
+    mark = _MARKS.get(word, "[dim]·[/]")
+    return f"{mark} [{style}]{plain(task.spec.id)}[/]{_number(task.attempt)} {status(word)}{why}"
+
+
+def _number(attempt: int) -> str:
+    return f" [dim]#{attempt}[/]" if attempt > 1 else ""
