@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -49,7 +50,8 @@ class Wish:
     def played(self) -> bool:
         """Whether the film is put into the viewer's hands."""
         quiet = self.plain or self.as_json or self.counting or self.to is not None or self.at is not None
-        return not quiet and sys.stdin.isatty() and sys.stdout.isatty()
+        able = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        return able and not quiet
 
     def within(self, since: datetime | None, until: datetime | None) -> Wish:
         """Only events of this time are shown; the state of a mission counts all of them."""

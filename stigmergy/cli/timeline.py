@@ -65,8 +65,9 @@ class Attempts:
                     self._open.discard(place)
                     outcome = data.get("outcome", "lost")
                     self.begun[place] = replace(self.begun[place], end=last, outcome=outcome)
-        for place in self._open if last is not None else ():
-            self.begun[place] = replace(self.begun[place], end=last)
+        if last is not None:
+            for place in self._open:
+                self.begun[place] = replace(self.begun[place], end=last)
 
 
 def attempts_of(events: Iterable[Event]) -> list[Attempt]:

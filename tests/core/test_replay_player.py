@@ -271,8 +271,21 @@ def test_the_outline_has_agents_goals_and_tasks(film: Film) -> None:
     told = [plain(item.text) for item in items]
     assert told[0].startswith("▸ coder worker-1 repair.needless-f-strings.fix")
     assert "2 agents without work" in told
-    assert "● Improve it group by group 2/14" in told
-    assert "▸ repair.needless-f-strings.fix ready" in told
+    places = [
+        told.index(line)
+        for line in (  # goals and tasks as the plan has them, who has what in hand
+            "✓ Understand the repository 2/2",
+            "✓ baseline succeeded",
+            "✓ analyze succeeded",
+            "● Improve it group by group 2/14",
+            "✓ repair.modern-syntax.fix succeeded",
+            "· repair.modern-syntax.check ready",
+            "▸ repair.needless-f-strings.fix coder worker-1",
+            "· repair.needless-f-strings.check waiting",
+            "● Put the groups together and prove the whole 0/2",
+        )
+    ]
+    assert places == sorted(places)
     assert len({item.key for item in items}) == len(items)
     film.last()
     told = [plain(item.text) for item in everything(Outline(film.cursor.state))]

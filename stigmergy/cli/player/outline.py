@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "failed": "[red]✗[/]", "retrying": "[yellow]↻[/]",
-    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "ready": "[cyan]▸[/]", "open": "[cyan]●[/]",
+    "skipped": "[dim]○[/]", "cancelled": "[dim]○[/]", "ready": "[cyan]·[/]", "open": "[cyan]●[/]",
 }  # fmt: skip
 _LOUD = ("ready", "failed", "retrying")
 _SMALL = 60
@@ -45,10 +45,13 @@ class Outline:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._goals: dict[str | None, list[GoalState]] = {}
-        for name in sorted(scene.mission.goals):
+        plan = scene.mission.plan
+        planned = [*(goal.id for goal in plan.goals), *(group.id for group in plan.groups)]
+        for name in sorted(scene.mission.goals, key=_order(planned)):
             goal = scene.mission.goals[name]
             self._goals.setdefault(goal.spec.parent, []).append(goal)
         self._tasks: dict[str, list[TaskState]] | None = None
+        self._hands = {agent.task: agent for agent in scene.agents.values() if agent.doing == "working"}
         self._small = len(scene.mission.tasks) <= _SMALL
 
     def top(self) -> Iterator[Item]:
@@ -66,7 +69,7 @@ class Outline:
             yield from (Item(f"agent:{name}", agent_line(self._scene.agents[name])) for name in quiet)
         elif key.startswith("goal:"):
             goal = key.removeprefix("goal:")
-            yield from (Item(f"task:{task.spec.id}", task_line(task)) for task in self._tasks_of(goal))
+            yield from (Item(f"task:{task.spec.id}", self._task_line(task)) for task in self._tasks_of(goal))
             yield from self._below(goal)
 
     def _below(self, parent: str | None) -> Iterator[Item]:
@@ -78,10 +81,24 @@ class Outline:
     def _tasks_of(self, goal: str) -> list[TaskState]:
         if self._tasks is None:
             self._tasks = {}
-            for name in sorted(self._scene.mission.tasks):
+            plan = self._scene.mission.plan
+            planned = [task.id for tasks in (plan.tasks, *(group.tasks for group in plan.groups)) for task in tasks]
+            for name in sorted(self._scene.mission.tasks, key=_order(planned)):
                 task = self._scene.mission.tasks[name]
                 self._tasks.setdefault(task.spec.goal, []).append(task)
         return self._tasks.get(goal, [])
+
+    def _task_line(self, task: TaskState) -> str:
+        """A task, and where it stands or in whose hands it is."""
+        word = task.status.value
+        holder = self._hands.get(task.spec.id) if word == "ready" else None
+        if holder is not None:
+            at = f"[cyan]{plain(holder.agent)}[/] [dim]{plain(holder.worker[-20:])}[/]"
+            return f"[cyan]▸[/] {plain(task.spec.id)}{_number(task.attempt)} {at}"
+        why = f" [red]{short(task.reason, 60)}[/]" if word == "failed" else ""
+        style = "default" if word in _LOUD else "dim"
+        mark = _MARKS.get(word, "[dim]·[/]")
+        return f"{mark} [{style}]{plain(task.spec.id)}[/]{_number(task.attempt)} {status(word)}{why}"
 
     def _goal_line(self, goal: GoalState) -> str:
         objective = self._scene.mission.objective
@@ -92,6 +109,18 @@ class Outline:
         )
 
 
+def _order(names: Iterable[str]) -> Callable[[str], tuple[int, str]]:
+    """A key to sort names by: as the plan has them; branches as what they are branches of, then by name."""
+    places = {name: place for place, name in enumerate(names)}
+    last = len(places)
+
+    def place(name: str) -> tuple[int, str]:
+        own = places.get(name)
+        return (places.get(name.rpartition(".")[2], last) if own is None else own), name
+
+    return place
+
+
 def agent_line(agent: AgentState) -> str:
     """An agent, where it is and what it is doing."""
     mark = {"working": "[cyan]▸[/]", "lost": "[red]✗[/]"}.get(agent.doing, "[dim]·[/]")
@@ -100,15 +129,6 @@ def agent_line(agent: AgentState) -> str:
         failed = f", {agent.failed} without success" if agent.failed else ""
         return f"{name} [dim]{agent.doing}, ended {agent.finished}{failed}[/]"
     return f"{name} {plain(agent.task)}{_number(agent.attempt)} [dim]{short(agent.saying, 80)}[/]"
-
-
-def task_line(task: TaskState) -> str:
-    """A task and where it stands."""
-    word = task.status.value
-    why = f" [red]{short(task.reason, 60)}[/]" if word == "failed" else ""
-    style = "default" if word in _LOUD else "dim"
-    mark = _MARKS.get(word, "[dim]·[/]")
-    return f"{mark} [{style}]{plain(task.spec.id)}[/]{_number(task.attempt)} {status(word)}{why}"
 
 
 def _number(attempt: int) -> str:

@@ -97,6 +97,8 @@ class Prompt(ModalScreen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Do it; or say what is wrong with it."""
+        if not self.is_current:  # whoever types faster than prompts close has submitted twice
+            return
         self._stop_thinking()
         typed = event.value.strip()
         try:
