@@ -78,9 +78,14 @@ class Cursor[S]:
             self._near.append(self._fold(self._near[-1], self.events[base + len(self._near) - 1]))
         return self._near[position - base]
 
+    @property
+    def reach(self) -> int:
+        """How far every state costs no more than ``every`` folds."""
+        return len(self._kept) * self._every - 1
+
     def is_near(self, position: int) -> bool:
         """Whether the state there costs no more than ``every`` folds."""
-        return position // self._every < len(self._kept)
+        return position <= self.reach
 
     def fold_on(self) -> bool:
         """Fold as far as the next state that is kept; False if there are no more events for one.

@@ -47,33 +47,41 @@ class Attempts:
         self._places: dict[tuple[str, str, int], int] = {}
         self._open: set[int] = set()
 
-    def extend(self, events: Iterable[Event]) -> None:
-        """More events, in their order."""
-        last: datetime | None = None
-        for event in events:
-            last = moment_of(event)
-            if event.type == "attempt.started":
-                data = event.data_as_dict()
-                key = event.mission, data["task"], data["attempt"]
-                self._open.add(len(self.begun))
-                self._places[key] = len(self.begun)
-                self.begun.append(Attempt(*key[1:], data["agent"], data["worker"], last, last))
-            elif event.type in ("attempt.finished", "action.expired"):
-                data = event.data_as_dict()
-                place = self._places.get((event.mission, data["task"], data["attempt"]))
-                if place in self._open:
-                    self._open.discard(place)
-                    outcome = data.get("outcome", "lost")
-                    self.begun[place] = replace(self.begun[place], end=last, outcome=outcome)
-        if last is not None:
-            for place in self._open:
-                self.begun[place] = replace(self.begun[place], end=last)
+    @property
+    def running(self) -> bool:
+        """Whether any has not ended yet."""
+        return bool(self._open)
+
+    def take(self, event: Event) -> None:
+        """One more event, in their order."""
+        if event.type == "attempt.started":
+            data, now = event.data_as_dict(), moment_of(event)
+            key = event.mission, data["task"], data["attempt"]
+            self._open.add(len(self.begun))
+            self._places[key] = len(self.begun)
+            self.begun.append(Attempt(*key[1:], data["agent"], data["worker"], now, now))
+        elif event.type in ("attempt.finished", "action.expired"):
+            data = event.data_as_dict()
+            place = self._places.get((event.mission, data["task"], data["attempt"]))
+            if place in self._open:
+                self._open.discard(place)
+                ended = replace(self.begun[place], end=moment_of(event), outcome=data.get("outcome", "lost"))
+                self.begun[place] = ended
+
+    def last(self, now: datetime) -> None:
+        """There are no more events for now: what runs, has run until this moment."""
+        for place in self._open:
+            self.begun[place] = replace(self.begun[place], end=now)
 
 
 def attempts_of(events: Iterable[Event]) -> list[Attempt]:
     """All attempts that were started, in the order of their start."""
-    attempts = Attempts()
-    attempts.extend(events)
+    attempts, last = Attempts(), None
+    for event in events:
+        attempts.take(event)
+        last = event
+    if last is not None:
+        attempts.last(moment_of(last))
     return attempts.begun
 
 

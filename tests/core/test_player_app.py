@@ -453,7 +453,7 @@ async def test_a_running_mission_is_followed_at_its_end() -> None:
 async def test_a_far_state_is_folded_piece_by_piece_and_shown_when_it_is_there() -> None:
     hello = HistoryFile(REPAIR.with_name("hello.ndjson")).read()
     clock = Clock()
-    cursor: Cursor[Scene] = scene_cursor("default", "", every=4, world=world_fold())
+    cursor: Cursor[Scene] = scene_cursor("default", "", every=2, world=world_fold())
     cursor.extend([*HistoryFile(REPAIR).read(), *hello])
     film = Film(cursor, Pace(clock, paused=True), world=world_fold())
     app = PlayerApp(film)

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.text import Text
 
 from events.replay import Choice, HistoryFile, Pace
+from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidInput
 from stigmergy.cli.player import texts
 from stigmergy.cli.player.film import Film
-from stigmergy.cli.player.outline import Item, Outline
+from stigmergy.cli.player.outline import Item, Names, Outline
 from stigmergy.cli.player.wishes import choice_of, go_to
 from stigmergy.replaying import scene_cursor
 from stigmergy.world_panel import world_fold
@@ -39,6 +41,10 @@ def film(clock: Clock) -> Film:
     cursor = scene_cursor(events[0].tenant, events[0].mission, world=world_fold())
     cursor.extend(events)
     return Film(cursor, Pace(clock), world=world_fold())
+
+
+def shifted(event: Event, by: timedelta) -> str:
+    return (moment_of(event) + by).isoformat()
 
 
 def plain(markup: str) -> str:
@@ -247,6 +253,33 @@ def test_a_lane_tells_what_was_and_hides_how_the_present_ends(film: Film) -> Non
     assert lanes.cell(lanes.moment(17, 40), 40) in (17, 18)
 
 
+def test_times_in_which_nothing_happened_are_short_on_the_axis() -> None:
+    recorded = HistoryFile(REPAIR).read()
+    later = [replace(event, mission="later", time=shifted(event, timedelta(hours=5))) for event in recorded]
+    film = Film(scene_cursor("default", ""), Pace(lambda: 0.0))
+    film.extend(recorded)
+    film.extend(later)
+    lanes, room = film.lanes, 100
+    at = [lanes.cell(about.moment, room) for about in film.cursor.about]
+    half, hole = len(recorded), lanes.cell(film.cursor.about[len(recorded)].moment, room)
+    assert max(at[:half]) < 45 < 55 < hole == min(at[half:])
+    assert lanes.ruler(lanes.begin, room).plain[hole] == "┊"
+    assert lanes.length_s > 5 * 3600
+    for cell in (0, 20, 40, 70, 99):
+        assert abs(lanes.cell(lanes.moment(cell, room), room) - cell) <= 1
+    inside = film.cursor.about[half].moment - timedelta(hours=1)
+    assert max(at[:half]) <= lanes.cell(inside, room) <= hole
+
+
+def test_long_work_is_long_on_the_axis() -> None:
+    recorded = HistoryFile(REPAIR).read()
+    started = next(n for n, event in enumerate(recorded) if event.type == "attempt.started") + 1
+    events = [*recorded[:started], *(replace(one, time=shifted(one, timedelta(hours=1))) for one in recorded[started:])]
+    film = Film(scene_cursor("default", ""), Pace(lambda: 0.0))
+    film.extend(events)
+    assert film.lanes.cell(film.cursor.about[started].moment, 100) >= 98
+
+
 def test_a_film_without_events_can_be_told_of() -> None:
     film = Film(scene_cursor("default", "m"), Pace(lambda: 0.0), live=True)
     assert film.lanes.ruler(film.lanes.begin, 10).plain == "●─────────"
@@ -267,7 +300,7 @@ def everything(outline: Outline) -> list[Item]:
 
 def test_the_outline_has_agents_goals_and_tasks(film: Film) -> None:
     film.jump(60)
-    items = everything(Outline(film.cursor.state))
+    items = everything(Outline(film.cursor.state, Names()))
     told = [plain(item.text) for item in items]
     assert told[0].startswith("▸ coder worker-1 repair.needless-f-strings.fix")
     assert "2 agents without work" in told
@@ -288,7 +321,7 @@ def test_the_outline_has_agents_goals_and_tasks(film: Film) -> None:
     assert places == sorted(places)
     assert len({item.key for item in items}) == len(items)
     film.last()
-    told = [plain(item.text) for item in everything(Outline(film.cursor.state))]
+    told = [plain(item.text) for item in everything(Outline(film.cursor.state, Names()))]
     assert any(line.startswith("✗ repair.mutable-defaults.check failed 1 test is worse") for line in told)
 
 

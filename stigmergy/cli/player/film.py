@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stigmergy.replaying import Scene
     from stigmergy.world_panel import WorldFold
 
-_AT_ONCE = 200
+_AT_ONCE = 1000
 _PAGE = 10
 _EVERYTHING = Choice()
 

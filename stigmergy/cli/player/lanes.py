@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from stigmergy.cli.timeline import Attempts
@@ -22,6 +22,8 @@ _COLOURS = {
     "succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red", "cancelled": "bright_black",
     "handed_off": "magenta",
 }  # fmt: skip
+_IDLE_S = 5.0
+"""So much of a time in which nothing happened is on the axis."""
 _TOGETHER = 8
 """So many attempts of one agent on one worker are looked at for what it is doing; they hardly ever overlap."""
 _BAR, _COMING, _HEAD = "▇", "▁", "│"
@@ -29,6 +31,8 @@ _BAR, _COMING, _HEAD = "▇", "▁", "│"
 
 class Lanes:
     """Grows with the film. Moments without a readable time are left out.
+
+    Where nothing happened while nobody had anything in hand, the axis is shortened: between two missions may lie hours.
 
     Attributes:
         names: agent and worker of every lane, in the order in which they began.
@@ -42,29 +46,38 @@ class Lanes:
         self._attempts = Attempts()
         self._places: dict[tuple[str, str], int] = {}
         self._lanes: list[list[int]] = []
-        self._grouped = 0
+        self._cuts: list[tuple[datetime, datetime, float]] = []  # from, to, seconds left out so far and here
         self._painted: dict[tuple[int, int], list[str]] = {}
         self._wrong: tuple[int, frozenset[int]] = (0, frozenset())
 
     def extend(self, events: Iterable[Event], about: Iterable[About]) -> None:
         """More events, in their order, and what is known of each."""
-        for one in about:
+        known = len(self._attempts.begun)
+        for event, one in zip(events, about, strict=True):
             if one.moment > _NEVER:
-                self.begin = one.moment if self.begin == _NEVER else min(self.begin, one.moment)
-                self.end = max(self.end, one.moment)
+                self._pass(one.moment)
                 if one.error:
                     self._errors.append(one.moment)
-        self._attempts.extend(events)
-        for number, attempt in enumerate(self._attempts.begun[self._grouped :], self._grouped):
+            self._attempts.take(event)
+        self._attempts.last(self.end)
+        for number, attempt in enumerate(self._attempts.begun[known:], known):
             name = attempt.agent, attempt.worker
             if name not in self._places:
                 self._places[name] = len(self.names)
                 self.names.append(name)
                 self._lanes.append([])
             self._lanes[self._places[name]].append(number)
-        self._grouped = len(self._attempts.begun)
         self._painted.clear()
         self._wrong = 0, frozenset()
+
+    def _pass(self, moment: datetime) -> None:
+        if self.begin == _NEVER:
+            self.begin = self.end = moment
+            return
+        idle = (moment - self.end).total_seconds() - _IDLE_S
+        if idle > 0 and not self._attempts.running:
+            self._cuts.append((self.end, moment, idle + (self._cuts[-1][2] if self._cuts else 0.0)))
+        self.begin, self.end = min(self.begin, moment), max(self.end, moment)
 
     def lane(self, about: About) -> int | None:
         """The lane of an event; None if it belongs to none."""
@@ -72,21 +85,32 @@ class Lanes:
 
     @property
     def length_s(self) -> float:
-        """Recorded seconds of the whole film; more than 0."""
-        return max((self.end - self.begin).total_seconds(), 0.001)
+        """Recorded seconds of the whole film."""
+        return (self.end - self.begin).total_seconds()
+
+    def _axis_s(self, moment: datetime) -> float:
+        """Seconds of the axis up to a moment."""
+        place = bisect_right(self._cuts, moment, key=lambda cut: cut[1])
+        left_out = self._cuts[place - 1][2] if place else 0.0
+        if place < len(self._cuts) and moment > self._cuts[place][0]:
+            moment = min(moment, self._cuts[place][0] + timedelta(seconds=_IDLE_S))
+        return (moment - self.begin).total_seconds() - left_out
 
     def cell(self, moment: datetime, room: int) -> int:
         """Which of ``room`` cells of the axis a moment is in."""
-        return min(max(int((moment - self.begin).total_seconds() / self.length_s * room), 0), room - 1)
+        length = max(self._axis_s(self.end), 0.001)
+        return min(max(int(self._axis_s(moment) / length * room), 0), room - 1)
 
     def moment(self, cell: int, room: int) -> datetime:
         """The last moment that is in a cell."""
-        return self.begin + (self.end - self.begin) * min((cell + 1) / room, 1.0)
+        at = self._axis_s(self.end) * min((cell + 1) / room, 1.0)
+        left_out = max((out for _, end, out in self._cuts if self._axis_s(end) <= at), default=0.0)
+        return self.begin + timedelta(seconds=at + left_out)
 
     def doing(self, lane: int, now: datetime) -> str:
         """``working``, ``idle``, or empty if it has not begun."""
         begun = self._begun(lane, now)
-        return "" if not begun else "working" if any(one.end > now for one in begun[-_TOGETHER:]) else "idle"
+        return "" if not begun else "working" if any(one.end > now for one in begun) else "idle"
 
     def _begun(self, lane: int, now: datetime) -> list[Attempt]:
         """The newest attempts of a lane that had begun."""
@@ -120,9 +144,10 @@ class Lanes:
         if self._wrong[0] != room:
             self._wrong = room, frozenset(self.cell(moment, room) for moment in self._errors)
         head, wrong = self.cell(now, room), self._wrong[1]
+        cuts = {self.cell(end, room) for _, end, _ in self._cuts}
         drawn = Text(no_wrap=True, end="")
         for cell in range(room):
-            sign = "●" if cell == head else "━" if cell < head else "─"
+            sign = "●" if cell == head else "┊" if cell in cuts else "━" if cell < head else "─"
             tint = "bold" if cell == head else "cyan" if cell < head else "bright_black"
             drawn.append("✗" if cell in wrong and cell != head else sign, "red" if cell in wrong else tint)
         return drawn

@@ -10,7 +10,7 @@ from stigmergy.cli.screen import plain, status
 from stigmergy.cli.sentences import short
 
 if TYPE_CHECKING:
-    from orchestrator.core.mission import GoalState, TaskState
+    from orchestrator.core.mission import GoalState, Mission, TaskState
     from stigmergy.replaying import AgentState, Scene
 
 _MARKS = {
@@ -39,18 +39,44 @@ class Item:
     open: bool = False
 
 
+class Names:
+    """Which goals and tasks are below a goal, in the order of the plan; sorted anew only when there are others."""
+
+    def __init__(self) -> None:
+        self._known: tuple[str, int, int] = ("", -1, -1)
+        self._goals: dict[str | None, list[str]] = {}
+        self._tasks: dict[str, list[str]] = {}
+
+    def look(self, mission: Mission) -> None:
+        """Take over from a mission. Goals and tasks are added to one, never taken away: their number tells."""
+        now = mission.id, len(mission.goals), len(mission.tasks)
+        if now == self._known:
+            return
+        self._known, self._goals, self._tasks = now, {}, {}
+        plan = mission.plan
+        planned = [*(goal.id for goal in plan.goals), *(group.id for group in plan.groups)]
+        for name in sorted(mission.goals, key=_order(planned)):
+            self._goals.setdefault(mission.goals[name].spec.parent, []).append(name)
+        planned = [task.id for tasks in (plan.tasks, *(group.tasks for group in plan.groups)) for task in tasks]
+        for name in sorted(mission.tasks, key=_order(planned)):
+            self._tasks.setdefault(mission.tasks[name].spec.goal, []).append(name)
+
+    def goals(self, parent: str | None) -> list[str]:
+        """The goals right below a goal; of None the topmost."""
+        return self._goals.get(parent, [])
+
+    def tasks(self, goal: str) -> list[str]:
+        """The tasks right below a goal."""
+        return self._tasks.get(goal, [])
+
+
 class Outline:
     """The outline of one scene; the lines below an item are made when they are asked for."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, names: Names) -> None:
+        names.look(scene.mission)
         self._scene = scene
-        self._goals: dict[str | None, list[GoalState]] = {}
-        plan = scene.mission.plan
-        planned = [*(goal.id for goal in plan.goals), *(group.id for group in plan.groups)]
-        for name in sorted(scene.mission.goals, key=_order(planned)):
-            goal = scene.mission.goals[name]
-            self._goals.setdefault(goal.spec.parent, []).append(goal)
-        self._tasks: dict[str, list[TaskState]] | None = None
+        self._names = names
         self._hands = {agent.task: agent for agent in scene.agents.values() if agent.doing == "working"}
         self._small = len(scene.mission.tasks) <= _SMALL
 
@@ -69,24 +95,17 @@ class Outline:
             yield from (Item(f"agent:{name}", agent_line(self._scene.agents[name])) for name in quiet)
         elif key.startswith("goal:"):
             goal = key.removeprefix("goal:")
-            yield from (Item(f"task:{task.spec.id}", self._task_line(task)) for task in self._tasks_of(goal))
+            tasks = self._scene.mission.tasks
+            yield from (Item(f"task:{name}", self._task_line(tasks[name])) for name in self._names.tasks(goal))
             yield from self._below(goal)
 
     def _below(self, parent: str | None) -> Iterator[Item]:
-        for goal in self._goals.get(parent, ()):
-            inner = goal.spec.id in self._goals or bool(goal.total)
-            opened = self._small or (parent is None and len(self._goals.get(None, ())) == 1)
-            yield Item(f"goal:{goal.spec.id}", self._goal_line(goal), inner, opened)
-
-    def _tasks_of(self, goal: str) -> list[TaskState]:
-        if self._tasks is None:
-            self._tasks = {}
-            plan = self._scene.mission.plan
-            planned = [task.id for tasks in (plan.tasks, *(group.tasks for group in plan.groups)) for task in tasks]
-            for name in sorted(self._scene.mission.tasks, key=_order(planned)):
-                task = self._scene.mission.tasks[name]
-                self._tasks.setdefault(task.spec.goal, []).append(task)
-        return self._tasks.get(goal, [])
+        siblings = self._names.goals(parent)
+        for name in siblings:
+            goal = self._scene.mission.goals[name]
+            inner = bool(goal.total or self._names.goals(name))
+            opened = self._small or (parent is None and len(siblings) == 1)
+            yield Item(f"goal:{name}", self._goal_line(goal), inner, opened)
 
     def _task_line(self, task: TaskState) -> str:
         """A task, and where it stands or in whose hands it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 async def play(cursor: Cursor[Scene], pace: Pace, record: Recording, *, live: bool) -> None:
     """Until the viewer leaves. The terminal is as before afterwards. Raises what the log raises."""
+    gc.freeze()  # what was read stays; looking through it for garbage again and again would hold frames up
     film = Film(cursor, pace, live=live, world=world_fold())
     app = PlayerApp(film)
     coming = asyncio.create_task(_take(film, record, app)) if live else None

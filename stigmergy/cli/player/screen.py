@@ -21,7 +21,7 @@ from stigmergy.cli.player.event_list import EventList
 from stigmergy.cli.player.film import Film
 from stigmergy.cli.player.help import Help
 from stigmergy.cli.player.keys import bindings, explained
-from stigmergy.cli.player.outline import Item, Outline
+from stigmergy.cli.player.outline import Item
 from stigmergy.cli.player.prompt import Prompt
 from stigmergy.cli.player.rows import Pane
 from stigmergy.cli.player.task_tree import TaskTree
@@ -29,8 +29,8 @@ from stigmergy.cli.player.timeline_view import At, LaneChosen, LaneRows, Ruler
 
 _FRAME_S = 0.04
 PANELS = ("tasks", "mission", "notes", "world", "event")
-_FOLDS = 8
-"""Pieces of the way ahead that are folded in one go, while nothing else is to be done: some 20 ms."""
+_FOLDS, _FOLDS_WAITED_FOR = 4, 16
+"""Pieces of the way ahead that are folded between two pictures, each some 5 ms: few while nobody waits for them."""
 _COUNTED = 50_000
 
 
@@ -100,13 +100,16 @@ class FilmScreen(Screen[None], inherit_bindings=False):
         self.query_one(Ruler).refresh()
         self.query_one(LaneRows).show()
         self.query_one(EventList).show()
-        for _ in range(_FOLDS):
-            if not film.cursor.is_near(film.cursor.position) or film.pace.paused:
-                busy |= film.cursor.fold_on()
-        if film.cursor.is_near(film.cursor.position):
-            self._draw_state()
-            return busy
-        self.query_one("#mission-title", Static).update(Text.from_markup("[yellow]folding the events up to here …[/]"))
+        cursor = film.cursor
+        for _ in range(_FOLDS if film.pace.paused else 0):
+            busy |= cursor.fold_on()
+        for _ in range(_FOLDS_WAITED_FOR):
+            if cursor.is_near(cursor.position):
+                self._draw_state()
+                return busy
+            cursor.fold_on()
+        told = f"[yellow]folding the events up to here: {cursor.reach * 100 // cursor.position} %[/]"
+        self.query_one("#mission-title", Static).update(Text.from_markup(told))
         return True
 
     def _draw_state(self) -> None:
@@ -116,7 +119,7 @@ class FilmScreen(Screen[None], inherit_bindings=False):
         self.query_one("#changes", Pane).show(texts.change_lines(film))
         match self.panel:
             case "tasks":
-                self.query_one(TaskTree).show(Outline(scene))
+                self.query_one(TaskTree).show(scene)
             case "mission":
                 self.query_one("#mission", Pane).show(texts.mission_lines(scene))
             case "notes":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
 
-from stigmergy.cli.player.outline import Item, Outline
+from stigmergy.cli.player.outline import Item, Names, Outline
+
+if TYPE_CHECKING:
+    from stigmergy.replaying import Scene
 
 
 class TaskTree(Tree[Item]):
@@ -19,20 +23,26 @@ class TaskTree(Tree[Item]):
         self.show_root = False
         self.guide_depth = 2
         self.auto_expand = False
+        self._names = Names()
         self._outline: Outline | None = None
         self._said: dict[str, bool] = {}  # what the viewer opened (True) or folded, by key
 
-    def show(self, outline: Outline) -> None:
-        """Bring the tree to this outline; lines that are alike stay as they are."""
-        self._outline = outline
-        self._fit(self.root, outline.top())
+    def show(self, scene: Scene) -> None:
+        """Bring the tree to this scene; lines that are alike stay as they are."""
+        self._outline = Outline(scene, self._names)
+        self._fit(self.root, self._outline.top())
 
     def _fit(self, node: TreeNode[Item], items: Iterable[Item]) -> None:
         wanted = list(items)
-        if [child.data.key for child in node.children if child.data] != [item.key for item in wanted]:
-            node.remove_children()
-            for item in wanted:
-                node.add(Text.from_markup(item.text), item, allow_expand=item.inner)
+        keys = {item.key for item in wanted}
+        for child in list(node.children):
+            if child.data is None or child.data.key not in keys:
+                child.remove()
+        for place, item in enumerate(wanted):  # what is left keeps its order, so that only new ones have to be put in
+            there = node.children[place].data if place < len(node.children) else None
+            if there is None or there.key != item.key:
+                before = place if there is not None else None
+                node.add(Text.from_markup(item.text), item, before=before, allow_expand=item.inner)
         for child, item in zip(node.children, wanted, strict=True):
             if child.data is not item and (child.data is None or child.data.text != item.text):
                 child.set_label(Text.from_markup(item.text))

@@ -44,11 +44,11 @@ def status_line(film: Film) -> str:
     if film.message:
         return f"[yellow]{plain(film.message)}[/]"
     told = []
-    if film.everything:
+    if not film.filtered and len(film.rows) == len(film.cursor):
         told.append(counted(len(film.cursor), "event"))
     else:
-        named = plain(film.filtered) or "as asked for"
-        told.append(f"[yellow]filtered[/] [bold]{named}[/] {len(film.rows):,} of {len(film.cursor):,}")
+        named = f"[yellow]filtered[/] [bold]{plain(film.filtered)}[/] " if film.filtered else "chosen "
+        told.append(f"{named}{len(film.rows):,} of {len(film.cursor):,}")
     told.append(f"{span(film.lanes.length_s)} long")
     if film.sought:
         told.append(f"sought [bold]{plain(film.sought)}[/]")
