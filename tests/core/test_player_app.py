@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import math
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +17,19 @@ from textual.command import CommandPalette
 from textual.widgets import Input, Static, TabbedContent
 
 from events.replay import Cursor, HistoryFile, Pace
+from schemas.errors import Unavailable
 from stigmergy.cli.player.app import PlayerApp
 from stigmergy.cli.player.event_list import EventList
 from stigmergy.cli.player.film import Film
 from stigmergy.cli.player.help import Help
 from stigmergy.cli.player.keys import KEYS
+from stigmergy.cli.player.play import play
 from stigmergy.cli.player.prompt import Prompt
 from stigmergy.cli.player.rows import Pane
 from stigmergy.cli.player.screen import PANELS, FilmScreen
 from stigmergy.cli.player.task_tree import TaskTree
 from stigmergy.cli.player.timeline_view import LaneRows, Ruler, name_room
+from stigmergy.cli.recordings import Recording
 from stigmergy.replaying import Scene, scene_cursor
 from stigmergy.world_panel import world_fold
 
@@ -89,6 +96,7 @@ async def viewer(
 ) -> AsyncIterator[Viewer]:
     clock = Clock()
     app = PlayerApp(film_of(events or HistoryFile(REPAIR).read(), clock, live=live))
+    app.animation_level = "none"
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield Viewer(pilot, app, clock)
@@ -441,13 +449,57 @@ async def test_a_running_mission_is_followed_at_its_end() -> None:
         one.film.extend(events[20:22])
         one.clock.now += 1000
         one.app.changed()
-        await one.pilot.pause()
+        one.app.changed()
+        await one.pilot.pause(0.2)
         assert one.at == 22
         await one.press("home")
         one.film.extend(events[22:])
         one.app.changed()
-        await one.pilot.pause()
+        await one.pilot.pause(0.2)
         assert "0/175" in one.says("title")
+
+
+class Source:
+    """Hands out some events, and then fails or waits."""
+
+    def __init__(self, events: Sequence[Event], *, fails: bool) -> None:
+        self._events = events
+        self._fails = fails
+
+    async def events(self, *, follow: bool, after: int = 0) -> AsyncIterator[Event]:
+        assert follow
+        for event in self._events:
+            yield event
+            await asyncio.sleep(0.01)
+        if self._fails:
+            raise Unavailable("the log is gone", hint="start it again")
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_the_player_ends_with_its_viewer_or_with_its_log(monkeypatch: pytest.MonkeyPatch, *, fails: bool) -> None:
+    events = HistoryFile(REPAIR).read()
+    seen: list[int] = []
+
+    async def watch(app: PlayerApp) -> None:
+        async with app.run_test() as pilot:
+            for _ in range(100):
+                await pilot.pause(0.02)
+                seen.append(len(app.film.cursor))
+                if not app.is_running or (seen[-1] == 20 and not fails):
+                    break
+            if not fails:
+                await pilot.pause(0.2)
+                assert "/20" in str(app.films.query_one("#title", Static).visual)
+
+    monkeypatch.setattr(PlayerApp, "run_async", watch)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    cursor: Cursor[Scene] = scene_cursor("default", events[0].mission)
+    cursor.extend(events[:10])
+    record = Recording("default", events[0].mission, events[:10], Source(events[10:20], fails=fails))  # type: ignore[arg-type]
+    with pytest.raises(Unavailable) if fails else nullcontext():
+        await play(cursor, Pace(Clock()), record, live=True)
+    assert seen[-1] == 20
 
 
 async def test_a_far_state_is_folded_piece_by_piece_and_shown_when_it_is_there() -> None:
@@ -461,12 +513,12 @@ async def test_a_far_state_is_folded_piece_by_piece_and_shown_when_it_is_there()
         one = Viewer(pilot, app, clock)
         film.last()
         app.films.advance()
-        assert "folding" in one.says("mission-title")
+        assert "folding" in one.says("title")
         for _ in range(50):
             await pilot.pause(0.05)
-            if "folding" not in one.says("mission-title"):
+            if "folding" not in one.says("title"):
                 break
-        assert "Greet everybody" in one.says("mission-title")
+        assert "Greet everybody" in one.says("title")
 
 
 async def test_no_color_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,3 +527,17 @@ async def test_no_color_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
         assert one.app.no_color
         await one.press("end")
         assert "175/175" in one.says("title")
+
+
+async def test_a_theme_of_the_viewers_choice_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with viewer() as one:
+        assert one.app.theme == "stigmergy"
+    monkeypatch.setenv("TEXTUAL_THEME", "nord")
+    async with viewer() as one:
+        assert one.app.theme != "stigmergy"
+
+
+def test_nothing_but_the_player_waits_for_textual() -> None:
+    modules = "stigmergy.cli.main, stigmergy.cli.replay_run, stigmergy.cli.state_screen, stigmergy.cli.player.texts"
+    code = f"import sys, {modules}; sys.exit('textual' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from events.replay.pace import SPEEDS
-from stigmergy.cli.player.screen import FilmScreen
+from stigmergy.cli.player.screen import FRAME_S, FilmScreen
 
 if TYPE_CHECKING:
     from stigmergy.cli.player.film import Film
@@ -61,8 +62,10 @@ class PlayerApp(App[None]):
         super().__init__()
         self.film = film
         self.films = FilmScreen(film)
+        self._news = False
         self.register_theme(_THEME)
-        self.theme = _THEME.name
+        if not os.environ.get("TEXTUAL_THEME"):  # what the viewer has chosen for all such programs
+            self.theme = _THEME.name
         self.ansi_theme_dark = _ANSI
 
     def get_default_screen(self) -> Screen[None]:
@@ -70,9 +73,14 @@ class PlayerApp(App[None]):
         return self.films
 
     def changed(self) -> None:
-        """More events came."""
-        if self.films.is_mounted:
-            self.films.advance()
+        """More events came, whoever says so. However many they are, they are drawn with the next picture."""
+        if self.is_running and not self._news:
+            self._news = True
+            self.call_later(self.set_timer, FRAME_S, self._draw_news)  # timers belong to the tasks of the app
+
+    def _draw_news(self) -> None:
+        self._news = False
+        self.films.advance()
 
     def action_help_quit(self) -> None:
         """Ctrl-C leaves wherever one is."""

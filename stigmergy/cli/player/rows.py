@@ -103,7 +103,8 @@ class Pane(Rows, can_focus=True):
         self._folded = {line: known.get(line) or self._fold_one(line, width) for line in self._lines}
         self._width = width
         self._rows = [row for line in self._lines for row in self._folded[line]]
-        self.set_rows(len(self._rows))
+        # Never fewer than there is room for: another number is a new layout of the screen.
+        self.set_rows(max(len(self._rows), self.scrollable_content_region.height))
         self.refresh()
 
     def _fold_one(self, line: str, width: int) -> list[Text]:

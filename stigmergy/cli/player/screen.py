@@ -27,7 +27,7 @@ from stigmergy.cli.player.rows import Pane
 from stigmergy.cli.player.task_tree import TaskTree
 from stigmergy.cli.player.timeline_view import At, LaneChosen, LaneRows, Ruler
 
-_FRAME_S = 0.04
+FRAME_S = 0.04
 PANELS = ("tasks", "mission", "notes", "world", "event")
 _FOLDS, _FOLDS_WAITED_FOR = 4, 16
 """Pieces of the way ahead that are folded between two pictures, each some 5 ms: few while nobody waits for them."""
@@ -56,9 +56,7 @@ class FilmScreen(Screen[None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         """The order on the screen."""
-        with Horizontal(id="top"):
-            yield Static(id="title")
-            yield Static(id="mission-title")
+        yield Static(id="title")
         yield Ruler(self.film, id="ruler")
         yield LaneRows(self.film, id="lanes")
         with Horizontal(id="body"):
@@ -88,15 +86,14 @@ class FilmScreen(Screen[None], inherit_bindings=False):
         busy = self._draw()
         if self._timer is not None:
             self._timer.stop()
-        again = _FRAME_S if busy else max(wait, _FRAME_S)
+        again = FRAME_S if busy else max(wait, FRAME_S)
         self._timer = None if again == math.inf else self.set_timer(again, self.advance)
 
     def _draw(self) -> bool:
         """Everything that can be seen. Whether there is more to do for it, or for what may be asked for next."""
         film = self.film
         busy = film.sift()
-        self.query_one("#title", Static).update(Text.from_markup(texts.title(film)))
-        self.query_one("#status", Static).update(Text.from_markup(texts.status_line(film)))
+        self._say("status", texts.status_line(film))
         self.query_one(Ruler).refresh()
         self.query_one(LaneRows).show()
         self.query_one(EventList).show()
@@ -109,12 +106,16 @@ class FilmScreen(Screen[None], inherit_bindings=False):
                 return busy
             cursor.fold_on()
         told = f"[yellow]folding the events up to here: {cursor.reach * 100 // cursor.position} %[/]"
-        self.query_one("#mission-title", Static).update(Text.from_markup(told))
+        self._say("title", f"{texts.title(film)}  {told}")
         return True
+
+    def _say(self, name: str, markup: str) -> None:
+        # These lines are as wide as the screen whatever they say: without a new layout a picture costs half as much.
+        self.query_one(f"#{name}", Static).update(Text.from_markup(markup), layout=False)
 
     def _draw_state(self) -> None:
         film, scene = self.film, self.film.cursor.state
-        self.query_one("#mission-title", Static).update(Text.from_markup(texts.mission_title(scene)))
+        self._say("title", f"{texts.title(film)}  {texts.mission_title(scene)}")
         self.query_one("#changed").border_title = f"Event {film.cursor.position:,} and what it changed"
         self.query_one("#changes", Pane).show(texts.change_lines(film))
         match self.panel:
