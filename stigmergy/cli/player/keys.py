@@ -12,11 +12,10 @@ class Key(NamedTuple):
 
     Attributes:
         keys: as Textual names them, with commas between.
-        action: of the screen.
+        action: of the screen; ``list_…`` and ``enter_panel`` only while no panel is in focus.
         shown: how they are written in the help; empty if another line there tells of them.
         does: what they do.
         short: for the footer; empty if it is not there.
-        first: whether they come before what the widget in focus does with them.
     """
 
     keys: str
@@ -24,21 +23,18 @@ class Key(NamedTuple):
     shown: str = ""
     does: str = ""
     short: str = ""
-    first: bool = True
 
 
 KEYS = (
     Key("space", "play", "space", "play, hold; at the end begin again", "Play"),
     Key("right", "step(1)", "→ ← (↓ ↑)", "the next event, the event before", "Step"),
     Key("left", "step(-1)"),
-    Key("down", "step(1)", first=False),
-    Key("up", "step(-1)", first=False),
-    Key("pagedown", "page(1)", "page down, up", "ten events on, ten back", first=False),
-    Key("pageup", "page(-1)", first=False),
-    Key(
-        "home", "first", "home, end", "before the first event, the last; of a running mission, on with it", first=False
-    ),
-    Key("end", "last", first=False),
+    Key("down", "list_step(1)"),
+    Key("up", "list_step(-1)"),
+    Key("pagedown", "list_page(1)", "page down, up", "ten events on, ten back"),
+    Key("pageup", "list_page(-1)"),
+    Key("home", "first", "home, end", "before the first event, the last; of a running mission, on with it"),
+    Key("end", "list_last"),
     Key(
         "right_square_bracket,shift+right",
         "faster(1)",
@@ -56,8 +52,8 @@ KEYS = (
     Key("N", "find(-1)"),
     Key("tab", "turn(1)", "tab (shift tab)", "the next panel, the one before", "Panel"),
     Key("shift+tab", "turn(-1)"),
-    Key("enter", "enter_panel", "enter", "into the panel: arrows move in it, enter opens a branch", first=False),
-    Key("escape", "leave_panel", "escape", "back to the events", first=False),
+    Key("enter", "enter_panel", "enter", "into the panel: arrows move in it, enter opens a branch"),
+    Key("escape", "leave_panel", "escape", "back to the events"),
     Key("c", "copy", "c", "copy the event as JSON"),
     Key("ctrl+c", "copy_or_leave", "ctrl+c", "copy the text that is marked; if none is, leave"),
     Key("ctrl+z", "app.suspend_process", "ctrl+z", "back to the shell for a while"),
@@ -68,10 +64,14 @@ _FOOTER = {"right": "←→", "right_square_bracket,shift+right": "[ ]", "slash"
 
 
 def bindings() -> list[Binding]:
-    """The same for Textual."""
+    """The same for Textual.
+
+    All of them come before what the widget in focus does with a key: keys that are handled in two places would
+    overtake one another when they come quickly.
+    """
     return [
         Binding(
-            key, one.action, one.short or one.does, key_display=_FOOTER.get(one.keys), priority=one.first,
+            key, one.action, one.short or one.does, key_display=_FOOTER.get(one.keys), priority=True,
             show=bool(one.short) and place == 0, tooltip=one.does,
         )
         for one in KEYS

@@ -137,6 +137,10 @@ class FilmScreen(Screen[None], inherit_bindings=False):
 
     # What keys do.
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In a panel the keys of the list and enter are the panel's."""
+        return not (action.startswith(("list_", "enter_")) and isinstance(self.focused, Pane | TaskTree))
+
     def action_play(self) -> None:
         self.film.play()
         self.advance()
@@ -156,6 +160,11 @@ class FilmScreen(Screen[None], inherit_bindings=False):
     def action_last(self) -> None:
         self.film.last()
         self.advance()
+
+    action_list_step = action_step
+    action_list_page = action_page
+    action_list_first = action_first
+    action_list_last = action_last
 
     def action_faster(self, steps: int) -> None:
         self.film.faster(steps)
