@@ -149,6 +149,17 @@ async def test_a_filter_is_counted_while_it_is_typed_and_lists_what_it_chooses()
         assert events.virtual_size.height == 175
 
 
+async def test_tab_completes_what_is_typed() -> None:
+    async with viewer() as one:
+        await one.press("/", *"ag", "tab", "t", "tab")
+        line = one.app.screen.query_one(Input)
+        assert line.value == "agent:tester"
+        await one.press("tab", "space", *"ta", "tab", *"ver", "right")
+        assert line.value == "agent:tester task:verify"
+        await one.press("enter")
+        assert one.film.filtered == "agent:tester task:verify"
+
+
 @pytest.mark.parametrize(
     ("typed", "why"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.events import MouseScrollDown
 from textual.widgets import Input
 
 from stigmergy.cli.player.event_list import EventList
@@ -9,7 +10,7 @@ from stigmergy.cli.player.prompt import Prompt
 from stigmergy.cli.player.rows import Pane
 from stigmergy.cli.player.screen import PANELS
 from stigmergy.cli.player.task_tree import TaskTree
-from stigmergy.cli.player.timeline_view import Ruler, name_room
+from stigmergy.cli.player.timeline_view import LaneRows, Ruler, name_room
 from tests.core.player_viewer import viewer
 
 
@@ -113,6 +114,25 @@ async def test_the_wheel_scrolls_the_list_and_leaves_the_film_where_it_is() -> N
         assert (events.scroll_offset.y, one.at) == (2, 1)
         await one.press("right")
         assert events.scroll_offset.y == 0
+
+
+async def test_the_lane_of_the_event_at_hand_is_in_sight() -> None:
+    async with viewer((80, 24)) as one:
+        lanes = one.screen.query_one(LaneRows)
+        assert lanes.size.height == 3
+        for number in range(160, 4, -10):
+            one.film.jump(number)
+            one.screen.advance()
+            await one.pilot.pause()
+            at = one.film.lanes.lane(one.film.cursor.about[number - 1])
+            assert at is None or 0 <= at - lanes.scroll_offset.y < 3
+            if number == 160:  # integrator, the last lane
+                assert lanes.scroll_offset.y > 0
+        await one.press("home")
+        lanes.scroll_to(y=0, animate=False)
+        lanes.post_message(MouseScrollDown(lanes, 40, 1, 0, 1, 0, shift=False, meta=False, ctrl=False))
+        await one.pilot.pause(0.3)
+        assert lanes.scroll_offset.y > 0
 
 
 async def test_text_is_marked_and_copied() -> None:

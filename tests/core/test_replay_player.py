@@ -16,7 +16,7 @@ from schemas.errors import InvalidInput
 from stigmergy.cli.player import texts
 from stigmergy.cli.player.film import Film
 from stigmergy.cli.player.outline import Item, Names, Outline
-from stigmergy.cli.player.wishes import choice_of, go_to
+from stigmergy.cli.player.wishes import choice_of, completed, go_to
 from stigmergy.replaying import scene_cursor
 from stigmergy.world_panel import world_fold
 
@@ -175,6 +175,18 @@ def test_filters_that_are_none_change_nothing(film: Film, typed: str, why: str) 
     with pytest.raises(InvalidInput, match=why):
         film.filter(typed)
     assert (film.filtered, film.cursor.choice) == ("error", Choice(errors=True))
+
+
+@pytest.mark.parametrize(
+    ("typed", "made"),
+    [
+        ("", None), ("t", "type:"), ("ta", "task:"), ("err", "error"), ("error", None), ("x", None), ("error ", None),
+        ("error ag", "error agent:"), ("agent:", "agent:analyzer"), ("agent:t", "agent:tester"), ("agent:tester", None),
+        ("error type:world.v", "error type:world.violated"), ("worker:worker-2", None), ("until:1", None),
+    ],
+)  # fmt: skip
+def test_what_is_typed_is_completed(film: Film, typed: str, made: str | None) -> None:
+    assert completed(typed, film.values()) == made
 
 
 def test_a_row_is_told_also_of_an_event_that_is_not_listed(film: Film) -> None:

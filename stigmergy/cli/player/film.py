@@ -187,6 +187,16 @@ class Film:
         """What :meth:`filter` would choose. Raises :class:`InvalidInput`."""
         return choice_of(typed, self._asked, day_of(self.cursor))
 
+    def values(self) -> dict[str, set[str]]:
+        """What a filter may ask for here, by the names of its language."""
+        about = self.cursor.about
+        return {
+            "type": {event.type for event in self.cursor.events},
+            "task": {one.task for one in about if one.task},
+            "agent": {one.agent for one in about if one.agent},
+            "worker": {one.worker for one in about if one.worker},
+        }
+
     def search(self, typed: str) -> None:
         """Find the next event that fits, in the language of filters. Raises :class:`InvalidInput`."""
         if typed:

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.timer import Timer
 from textual.widgets import Input, Static
 
@@ -17,6 +18,18 @@ from schemas.errors import InvalidInput
 from stigmergy.cli.screen import plain
 
 _THINK_S = 0.15
+
+
+class _Longer(Suggester):
+    """Suggests behind the cursor."""
+
+    def __init__(self, complete: Callable[[str], str | None]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._complete = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The whole line as it might be."""
+        return self._complete(value)
 
 
 class Prompt(ModalScreen[None]):
@@ -29,11 +42,13 @@ class Prompt(ModalScreen[None]):
         tell: markup about what was typed so far, or raises :class:`InvalidInput`.
         typed: what is there at first.
         history: what was typed before, the newest last; with ``up`` it comes back.
+        complete: the line made longer, or None; ``tab`` takes it over.
     """
 
     BINDINGS: ClassVar = [
         Binding("escape", "dismiss(None)", "Leave it"),
         Binding("ctrl+c", "copy_or_dismiss", show=False, priority=True),
+        Binding("tab", "complete", show=False, priority=True),
         Binding("up", "recall(-1)", "Before", show=False),
         Binding("down", "recall(1)", "After", show=False),
     ]
@@ -56,6 +71,7 @@ class Prompt(ModalScreen[None]):
         *,
         typed: str = "",
         history: list[str] | None = None,
+        complete: Callable[[str], str | None] | None = None,
     ) -> None:
         super().__init__()
         self._asked = asked
@@ -64,6 +80,7 @@ class Prompt(ModalScreen[None]):
         self._tell = tell
         self._typed = typed
         self._history = [] if history is None else history
+        self._complete = complete
         self._recalled = len(self._history)
         self._thinking: Timer | None = None
 
@@ -71,8 +88,9 @@ class Prompt(ModalScreen[None]):
         """The line, and the word on it."""
         with Vertical() as box:
             box.border_title = self._asked
-            box.border_subtitle = "enter, or escape"
-            yield Input(self._typed, placeholder=self._example, select_on_focus=False, compact=True)
+            box.border_subtitle = "enter, or escape" if self._complete is None else "enter, tab completes, or escape"
+            longer = None if self._complete is None else _Longer(self._complete)
+            yield Input(self._typed, placeholder=self._example, select_on_focus=False, compact=True, suggester=longer)
             yield Static("", id="told")
 
     def on_mount(self) -> None:
@@ -119,6 +137,14 @@ class Prompt(ModalScreen[None]):
         """What Ctrl-C does: copy what is marked, or give up."""
         marked = self.query_one(Input).selected_text
         self.app.copy_to_clipboard(marked) if marked else self.dismiss(None)
+
+    def action_complete(self) -> None:
+        """Take over what is suggested."""
+        line = self.query_one(Input)
+        longer = self._complete(line.value) if self._complete is not None else None
+        if longer is not None:
+            line.value = longer
+            line.cursor_position = len(longer)
 
     def action_recall(self, ways: int) -> None:
         """What was typed before."""

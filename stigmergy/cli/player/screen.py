@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import ClassVar
 
 import msgspec
@@ -26,8 +27,9 @@ from stigmergy.cli.player.prompt import Prompt
 from stigmergy.cli.player.rows import Pane
 from stigmergy.cli.player.task_tree import TaskTree
 from stigmergy.cli.player.timeline_view import At, LaneChosen, LaneRows, Ruler
+from stigmergy.cli.player.wishes import completed
 
-FRAME_S = 0.04
+FRAME_S = 0.05
 PANELS = ("tasks", "mission", "notes", "world", "event")
 _FOLDS, _FOLDS_WAITED_FOR = 4, 16
 """Pieces of the way ahead that are folded between two pictures, each some 5 ms: few while nobody waits for them."""
@@ -238,12 +240,17 @@ class FilmScreen(Screen[None], inherit_bindings=False):
         present = f"now: {self.film.filtered}; nothing typed ends it" if self.film.filtered else ""
         example = present or "type:task.* task:fix-* agent:tester worker:w-1 since:12:30 until:12:31 error words"
         told = self._counted if len(self.film.cursor) <= _COUNTED else self._understood
-        self._ask(Prompt("Filter", example, self.film.filter, told, typed=typed, history=self._filters))
+        complete = partial(completed, values=self.film.values())
+        self._ask(
+            Prompt("Filter", example, self.film.filter, told, typed=typed, history=self._filters, complete=complete)
+        )
 
     def action_search(self) -> None:
         example = "words, or as a filter: type:task.failed task:fix-* error"
-        told = self._understood
-        self._ask(Prompt("Find", example, self.film.search, told, history=self._searches))
+        complete = partial(completed, values=self.film.values())
+        self._ask(
+            Prompt("Find", example, self.film.search, self._understood, history=self._searches, complete=complete)
+        )
 
     def _understood(self, typed: str) -> str:
         self.film.choice(typed)

@@ -100,6 +100,11 @@ class LaneRows(_Pointed, Rows):
         super().__init__(id=id)
         self.film = film
 
+    @property
+    def allow_vertical_scroll(self) -> bool:
+        """Also without a scrollbar, for which there is no room."""
+        return self.max_scroll_y > 0
+
     def show(self) -> None:
         """Draw the film as it is now."""
         cursor, lanes = self.film.cursor, self.film.lanes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,16 @@ def choice_of(typed: str, asked: Choice, day: datetime | None = None) -> Choice:
         text=" ".join(words),
         errors=errors,
     )
+
+
+def completed(typed: str, values: Mapping[str, Iterable[str]]) -> str | None:
+    """The line with its last word made whole: a name of the language of filters, or one of the values of that name."""
+    last = typed.rpartition(" ")[2]
+    name, colon, begun = last.partition(":")
+    known = sorted(values.get(name, ())) if colon else [*(f"{one}:" for one in (*_NAMES, *_TIMES)), "error"]
+    sought = begun if colon else last
+    found = next((one for one in known if one.startswith(sought) and one != sought), None)
+    return typed + found[len(sought) :] if found is not None and last else None
 
 
 _EXAMPLES = {
