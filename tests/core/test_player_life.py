@@ -8,9 +8,11 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
+from functools import partialmethod
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.app import App
 from textual.widgets import Static, TabbedContent
 
 from events.replay import Cursor, HistoryFile, Pace
@@ -19,6 +21,7 @@ from stigmergy.cli.player.app import PlayerApp
 from stigmergy.cli.player.event_list import EventList
 from stigmergy.cli.player.film import Film
 from stigmergy.cli.player.play import play
+from stigmergy.cli.player.screen import FilmScreen
 from stigmergy.cli.player.timeline_view import LaneRows
 from stigmergy.cli.recordings import Recording
 from stigmergy.replaying import Scene, scene_cursor
@@ -26,6 +29,8 @@ from stigmergy.world_panel import world_fold
 from tests.core.player_viewer import REPAIR, Clock, Viewer, viewer
 
 if TYPE_CHECKING:
+    from textual.pilot import Pilot
+
     from schemas.envelope import Event
 
 
@@ -111,6 +116,25 @@ async def test_the_player_ends_with_its_viewer_or_with_its_log(monkeypatch: pyte
     assert seen[-1] == 20
 
 
+async def test_a_flaw_of_the_player_is_told_and_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flawed(_: FilmScreen) -> None:
+        raise ZeroDivisionError
+
+    async def press(pilot: Pilot[None]) -> None:
+        await pilot.press("question_mark")
+
+    monkeypatch.setattr(FilmScreen, "action_help", flawed)
+    monkeypatch.setattr(PlayerApp, "run_async", partialmethod(App.run_async, headless=True, auto_pilot=press))
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    events = HistoryFile(REPAIR).read()
+    cursor: Cursor[Scene] = scene_cursor("default", events[0].mission)
+    cursor.extend(events)
+    record = Recording("default", events[0].mission, events, HistoryFile(REPAIR))
+    with pytest.raises(SystemExit) as ended:
+        await play(cursor, Pace(Clock()), record, live=False)
+    assert ended.value.code == 1
+
+
 async def test_a_far_state_is_folded_piece_by_piece_and_shown_when_it_is_there() -> None:
     hello = HistoryFile(REPAIR.with_name("hello.ndjson")).read()
     clock = Clock()
@@ -128,6 +152,16 @@ async def test_a_far_state_is_folded_piece_by_piece_and_shown_when_it_is_there()
             if "folding" not in one.says("title"):
                 break
         assert "Greet everybody" in one.says("title")
+
+
+async def test_the_event_at_hand_is_in_sight_while_a_filter_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Film.sift, "__defaults__", (20,))
+    async with viewer() as one:
+        await one.press("end", "/", *"type:*.*", "enter")
+        await one.pilot.pause(0.8)
+        events = one.screen.query_one(EventList)
+        assert len(one.film.rows) == 175
+        assert 0 <= one.film.row - events.scroll_offset.y < events.size.height
 
 
 async def test_no_color_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ class EventList(Rows, can_focus=True):
         super().__init__(id=id)
         self._film = film
         self._made: dict[int, Text] = {}
-        self._shown = -2
+        self._shown = (-1, -1)
         self._form = (0, False)
 
     def show(self) -> None:
@@ -46,8 +46,9 @@ class EventList(Rows, can_focus=True):
             self._form = form
             self._made.clear()
         self.set_rows(len(self._film.rows))
-        if self._shown != self._film.cursor.position:
-            self._shown = self._film.cursor.position
+        shown = self._film.cursor.position, self._film.row  # another row, too, when a filter has changed or has got on
+        if self._shown != shown:
+            self._shown = shown
             self._reveal(self._film.row)
         self.refresh()
 

@@ -19,8 +19,8 @@ the wheel scrolls. Text that is marked with the mouse is copied with ctrl+c; \
 with shift held the terminal marks it itself.
 
 [bold]Filter and search[/]  type:task.*  task:fix-*  agent:tester  worker:w-1  since:12:30  until:12:31:15  error  \
-and words that the event must have. Patterns are those of a shell; nothing ends the filter. What is filtered is \
-shown and stepped to; the state always counts every event.
+and words that the event must have. Patterns are those of a shell; tab completes; nothing ends the filter. What is \
+filtered is shown and stepped to; the state always counts every event.
 
 [bold]Go to[/]  120  seq:4711 (place in the log)  12:30:15  2026-01-31T12:00:00Z
 
