@@ -112,7 +112,7 @@ class FilmScreen(Screen[None], inherit_bindings=False):
         return True
 
     def _say(self, name: str, markup: str) -> None:
-        # These lines are as wide as the screen whatever they say: without a new layout a picture costs half as much.
+        # These lines are as wide as the screen whatever they say: no new layout is needed.
         self.query_one(f"#{name}", Static).update(Text.from_markup(markup), layout=False)
 
     def _draw_state(self) -> None:
@@ -151,22 +151,19 @@ class FilmScreen(Screen[None], inherit_bindings=False):
         self.film.step(ways)
         self.advance()
 
-    def action_page(self, ways: int) -> None:
+    action_list_step = action_step
+
+    def action_list_page(self, ways: int) -> None:
         self.film.page(ways)
         self.advance()
 
-    def action_first(self) -> None:
+    def action_list_first(self) -> None:
         self.film.first()
         self.advance()
 
-    def action_last(self) -> None:
+    def action_list_last(self) -> None:
         self.film.last()
         self.advance()
-
-    action_list_step = action_step
-    action_list_page = action_page
-    action_list_first = action_first
-    action_list_last = action_last
 
     def action_faster(self, steps: int) -> None:
         self.film.faster(steps)
