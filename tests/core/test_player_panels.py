@@ -44,6 +44,12 @@ async def test_a_panel_in_focus_scrolls_and_the_film_still_steps_with_left_and_r
         await one.press("down", "down")
         await one.pilot.pause(0.4)
         assert (world.scroll_offset.y, one.at) == (2, 175)
+        await one.press("end")
+        await one.pilot.pause(0.6)
+        assert world.scroll_offset.y == world.max_scroll_y > 2
+        await one.press("home")
+        await one.pilot.pause(0.6)
+        assert (world.scroll_offset.y, one.at) == (0, 175)
         await one.press("left", "tab")
         assert one.at == 174
         assert one.screen.focused is one.screen.query_one("#event")

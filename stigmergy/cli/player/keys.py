@@ -33,7 +33,7 @@ KEYS = (
     Key("up", "list_step(-1)"),
     Key("pagedown", "list_page(1)", "page down, up", "ten events on, ten back"),
     Key("pageup", "list_page(-1)"),
-    Key("home", "first", "home, end", "before the first event, the last; of a running mission, on with it"),
+    Key("home", "list_first", "home, end", "before the first event, the last; of a running mission, on with it"),
     Key("end", "list_last"),
     Key(
         "right_square_bracket,shift+right",
