@@ -147,9 +147,11 @@ def running(record: Recording, cursor: Cursor[Scene]) -> bool:
     """Whether more events may come: it is on a log, and it has not ended."""
     if record.live is not None:
         return record.live
+    if isinstance(record.source, HistoryFile):  # without a fold of all there is
+        return False
     mission = cursor.state_at(len(cursor)).mission
     settled = mission.status.ended and all(task.status.ended for task in mission.tasks.values())
-    return not settled and not isinstance(record.source, HistoryFile)
+    return not settled
 
 
 async def print_lines(cursor: Cursor[Scene], pace: Pace, record: Recording, *, as_json: bool) -> None:
