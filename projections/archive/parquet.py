@@ -17,8 +17,8 @@ _REPEATED = ["tenant", "mission", "type", "noun", "source", "subject", "correlat
 _COUNTED = ("sequence", "index", "time", "dataversion")
 _ORDER = ("mission", "sequence", "index")
 _BOUNDED = ["sequence", "index", "tenant", "mission", "type", "noun", "time"]
-"""With statistics: what rules out row groups. Bounds of ids, payloads and names of tasks rule out none, and take a sixth
-of the time of everything."""
+"""With statistics: what rules out row groups. Bounds of ids, payloads and names of tasks rule out none, and take a
+sixth of the time of everything."""
 
 
 def encoded(table: Any) -> bytes:
