@@ -20,6 +20,9 @@ SPENT = "llm.completed"
 _WINDOW = timedelta(seconds=60)
 
 
+_NOTHING = Safety()
+
+
 class Guard(Struct, frozen=True):
     """The constraints of a mission, and what has to be counted for them.
 
@@ -29,7 +32,7 @@ class Guard(Struct, frozen=True):
         tripped: it is on record, and the mission was not resumed since.
     """
 
-    rules: Safety = Safety()
+    rules: Safety = _NOTHING
     spent: tuple[tuple[datetime, float], ...] = ()
     violations: int = 0
     breach: WorldTripped | None = None
@@ -38,7 +41,7 @@ class Guard(Struct, frozen=True):
 
 def watch(guard: Guard, payload: Payload, at: datetime) -> Guard:
     """The guard after one more fact."""
-    if guard.rules == Safety():
+    if guard.rules == _NOTHING:
         return guard
     guard = _counted(guard, payload, at)
     if guard.breach is not None or guard.tripped:
