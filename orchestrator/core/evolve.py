@@ -118,6 +118,7 @@ def _planned(mission: Mission, fact: Fact, event: missions.MissionPlanned) -> Mi
     mission = replace(
         mission,
         plan=plan,
+        limits=plan.budget.limits,
         tasks=Map({spec.id: graph.new_task(spec) for spec in plan.tasks}),
         groups=Map({group.id: GroupState(spec=group) for group in plan.groups}),
         goals=Map({spec.id: GoalState(spec=spec) for spec in specs}),
@@ -159,7 +160,9 @@ def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Miss
 
 
 def _resumed(mission: Mission, fact: Fact, event: missions.MissionResumed) -> Mission:
-    return replace(mission.obeying(fact.cause), status=MissionStatus.RUNNING, reason="")
+    limits = {**mission.limits, **event.budget.limits}
+    mission = replace(mission.obeying(fact.cause), limits=limits, exhausted={})
+    return replace(mission, status=MissionStatus.RUNNING, reason="")
 
 
 def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> Mission:
@@ -287,9 +290,11 @@ def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Missio
 
 
 def _tripped(mission: Mission, fact: Fact, event: worlds.WorldTripped) -> Mission:
+    if event.spent:
+        mission = replace(mission, exhausted={**mission.exhausted, **event.spent})
     if mission.status is not MissionStatus.RUNNING:
         return mission
-    return agenda.put(mission, agenda.TRIPPED, [f"safety: {event.message}"])
+    return agenda.put(mission, agenda.TRIPPED, [event.reason])
 
 
 def _task_succeeded(mission: Mission, fact: Fact, event: tasks.TaskSucceeded) -> Mission:

@@ -230,8 +230,7 @@ class TaskQueueManager:
                 if attempt := floor.newest.get(event.task, 0):
                     self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
             case WorldTripped() as event:
-                reason = f"safety: {event.message}"
-                self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
+                self._stop(Stop(floor.tenant, floor.mission, reason=event.reason, forgiven=True))
             case MissionFailed():  # its tasks were cancelled one by one
                 self._settle(floor, list(floor.attempts))
             case MissionCancelled():
@@ -357,7 +356,7 @@ class TaskQueueManager:
                 self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
     def _at_rest(self, desk: Desk[Floor]) -> bool:
-        return desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None
+        return bool(desk.state.guard.tripped) or self.stops.holds(desk.tenant, desk.mission) is not None
 
     def _unread_s(self) -> float:
         """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""
@@ -381,7 +380,7 @@ class TaskQueueManager:
         for worker, running in self.situation.running():
             floor = at_hand.get((running.tenant, running.mission))
             if floor is not None and floor.guard.tripped:
-                self._stop(Stop(running.tenant, running.mission, reason="safety", forgiven=True))
+                self._stop(Stop(running.tenant, running.mission, reason=floor.guard.tripped, forgiven=True))
                 continue
             if floor is not None and superseded(floor, running, worker):
                 stop = Stop(running.tenant, running.mission, running.task, running.attempt, "it no longer counts")

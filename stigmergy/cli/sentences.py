@@ -116,6 +116,10 @@ def _violated(data: Data) -> str:
     return f"{_task(data)} is not as expected: " + "; ".join(short(v["message"]) for v in data.get("violations", ()))
 
 
+def _budget(limits: Data | None) -> str:
+    return f" [dim]with a budget of {plain(', '.join(f'{u} {n}' for u, n in limits.items()))}[/]" if limits else ""
+
+
 def _scope(data: Data) -> str:
     named = [f"{what} {data[what]}" for what in ("tenant", "mission", "agent", "worker") if data.get(what)]
     return plain(", ".join(named) or "everything")
@@ -179,7 +183,7 @@ _TOLD: dict[str, Callable[[Data], str]] = {
         f"{plain(d['group'])} unfolds into {counted(len(d['branches']), 'branch', 'branches')}"
     ),
     "mission.paused": lambda d: f"mission paused {short(d.get('reason', ''))}",
-    "mission.resumed": lambda d: "mission resumed",
+    "mission.resumed": lambda d: f"mission resumed{_budget(d.get('budget'))}",
     "mission.reopened": lambda d: f"mission goes on: {plain(', '.join(d['tasks']))}",
     "mission.completed": lambda d: "mission completed",
     "mission.failed": lambda d: f"mission failed: {_failure(d)}",
@@ -213,7 +217,11 @@ _TOLD: dict[str, Callable[[Data], str]] = {
         f"{_task(d)} is replaced by {plain(', '.join(part['id'] for part in d['tasks']))}"
         f" [dim]{plain(d.get('by', ''))}[/]"
     ),
-    "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
+    "world.tripped": lambda d: (
+        f"the budget is spent: {short(d['message'])}; allow more: stig mission resume --budget"
+        if d.get("spent")
+        else f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]"
+    ),
     "task.chosen": _chosen,
     "ballot.opened": lambda d: (
         f"{plain(d['ballot'])} is put to a vote: {short(d['terms']['question'])} "

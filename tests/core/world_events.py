@@ -47,7 +47,7 @@ class Story:
         self.tenant, self.mission = tenant, mission
         self.world = World(tenant)
         self.events: list[Event] = []
-        self.tell(MissionSubmitted(objective="o", workflow="w", inputs={"budget": {"usd": 2, "odd": "x"}}))
+        self.tell(MissionSubmitted(objective="o", workflow="w", inputs={"budget": {"cost": 1}}))
         self.tell(WorkerJoined(worker="w1", host="h", pid=1, skills=("code", "test")), mission="_")
         specs = tuple(TaskSpec(id=name, skill="code") for name in tasks)
         self.tell(MissionPlanned(plan=Plan(tasks=specs, deadline_s=60.0), planned_at=BEGIN))
