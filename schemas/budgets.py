@@ -12,9 +12,10 @@ from schemas.shape import Shape
 
 EXCEEDED = "budget_exceeded"
 """The code of a hold by a budget; the reason of the pause begins with it."""
-_MOST = 1e15
-_Amount = Annotated[float, Field(strict=True, gt=0, le=_MOST, allow_inf_nan=False)]
-_Count = Annotated[int, Field(strict=True, gt=0, le=_MOST)]
+MOST = 1e15
+"""More than anybody spends, and little enough that a cent still counts beside it."""
+_Amount = Annotated[float, Field(strict=True, gt=0, le=MOST, allow_inf_nan=False)]
+_Count = Annotated[int, Field(strict=True, gt=0, le=MOST)]
 
 
 class Budget(Shape):

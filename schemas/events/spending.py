@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from schemas.budgets import MOST
 from schemas.events.attempt import AttemptFinished
 from schemas.events.base import Payload
 from schemas.events.llm import LlmCompleted
@@ -34,7 +35,8 @@ def spent_by(payload: Payload) -> dict[str, float]:
 
 def spent_after[T: Mapping[str, float]](spent: T, payload: Payload) -> T | dict[str, float]:
     """What was spent after one more fact; the same object if it costs nothing."""
-    amounts = {unit: more for unit, more in spent_by(payload).items() if more}
+    # Whatever somebody has put on a bus: what is no amount counts as nothing, what nobody can spend as very much.
+    amounts = {unit: float(min(more, MOST)) for unit, more in spent_by(payload).items() if more > 0}
     if not amounts:
         return spent
     # Rounded, so that a thousand times a tenth of a cent is what one would expect.
