@@ -30,6 +30,7 @@ from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
 from schemas.attempts import Failure
+from schemas.budgets import reached
 from schemas.errors import UNCOUNTED
 from schemas.events import Payload
 from schemas.events import attempt as attempts
@@ -291,7 +292,10 @@ def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Missio
 
 def _tripped(mission: Mission, fact: Fact, event: worlds.WorldTripped) -> Mission:
     if event.spent:
-        mission = replace(mission, exhausted={**mission.exhausted, **event.spent})
+        spent = reached(mission.limits, event.spent)
+        if not spent:
+            return mission  # more was allowed before its author knew
+        mission = replace(mission, exhausted={**mission.exhausted, **spent})
     if mission.status is not MissionStatus.RUNNING:
         return mission
     return agenda.put(mission, agenda.TRIPPED, [event.reason])

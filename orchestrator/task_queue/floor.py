@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.claims import Product, with_product
 from orchestrator.task_queue.safety import Guard, watch
-from orchestrator.task_queue.spending import lifted, spend
+from orchestrator.task_queue.spending import held, lifted, spend
 from orchestrator.task_queue.trees import Tree, noted
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
@@ -154,7 +154,7 @@ def _guarded(floor: Floor, fact: Fact) -> Floor:
         case MissionPlanned() as event:
             guard = replace(floor.guard, rules=event.plan.safety, limits=event.plan.budget.limits)
         case WorldTripped() as event:
-            guard = replace(floor.guard, breach=None, tripped=event.reason)
+            guard = held(floor.guard, event)
         case MissionResumed() as event:
             guard = lifted(floor.guard, event.budget)
         case MissionReopened():

@@ -32,6 +32,7 @@ from orchestrator.task_queue.rules import DispatchRules, expired, given, superse
 from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
+from orchestrator.task_queue.spending import held
 from orchestrator.task_queue.standing import StandingStops
 from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.errors import NotBegun
@@ -229,7 +230,7 @@ class TaskQueueManager:
                 # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
                 if attempt := floor.newest.get(event.task, 0):
                     self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
-            case WorldTripped() as event:
+            case WorldTripped() as event if held(floor.guard, event).tripped:
                 self._stop(Stop(floor.tenant, floor.mission, reason=event.reason, forgiven=True))
             case MissionFailed():  # its tasks were cancelled one by one
                 self._settle(floor, list(floor.attempts))

@@ -22,6 +22,15 @@ def spend(guard: Guard, payload: Payload, *, over: bool) -> Guard:
     return _looked_at(guard, getattr(payload, "task", ""), getattr(payload, "attempt", 0))
 
 
+def held(guard: Guard, trip: WorldTripped) -> Guard:
+    """The guard of a mission of which it is on record that it has to stop. Not if it is because of a limit that is a
+    larger one by now: its author did not know."""
+    guard = replace(guard, breach=None)
+    if trip.spent and not reached(guard.limits, trip.spent):
+        return guard if guard.tripped else _looked_at(guard)
+    return replace(guard, tripped=trip.reason)
+
+
 def lifted(guard: Guard, budget: Budget | None = None) -> Guard:
     """The guard of a mission that goes on, with other limits where ``budget`` has some. What was spent stays spent:
     one that still has spent all it may trips again before it sends anything."""
