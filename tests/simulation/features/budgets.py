@@ -173,7 +173,7 @@ class _Part(Part):
     def _resumed(self, said: Said) -> None:
         account = self._account(said)
         account.limits.update((unit, limit) for unit, limit in said.payload.budget if limit is not None)
-        if account.held_at is not None and said.knew(account.held_at):
+        if account.held_at is not None and account.held_at < (said.book.paused_at or (0, 0)):  # its author has read it
             more = all(account.limits[unit] > amount for unit, amount in account.held.items())
             said.need(more, "what is held goes on with more", f"{account.limits} after {account.held}")
         self._lifted(said, account)
