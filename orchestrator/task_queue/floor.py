@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.claims import Product, with_product
 from orchestrator.task_queue.safety import Guard, watch
-from orchestrator.task_queue.spending import held, lifted, spend
+from orchestrator.task_queue.spending import held, lifted, spend, warned
 from orchestrator.task_queue.trees import Tree, noted
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
@@ -39,7 +39,7 @@ from schemas.events.task import (
     TaskStuck,
     TaskSucceeded,
 )
-from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
+from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated, WorldWarned
 
 
 class Stage(StrEnum):
@@ -132,7 +132,8 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
         ) as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
-            return replace(floor, attempts=Map(), agenda=Map(), ended=True)
+            guard = replace(floor.guard, warning=None)
+            return replace(floor, attempts=Map(), agenda=Map(), guard=guard, ended=True)
         case MissionReopened():
             return replace(floor, ended=False)
         case _:
@@ -155,6 +156,8 @@ def _guarded(floor: Floor, fact: Fact) -> Floor:
             guard = replace(floor.guard, rules=event.plan.safety, limits=event.plan.budget.limits)
         case WorldTripped() as event:
             guard = held(floor.guard, event)
+        case WorldWarned() as event:
+            guard = warned(floor.guard, event)
         case MissionResumed() as event:
             guard = lifted(floor.guard, event.budget)
         case MissionReopened():

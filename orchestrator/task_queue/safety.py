@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from schemas.events import Payload
 from schemas.events.attempt import AttemptFinished
 from schemas.events.tool import ToolCalled
-from schemas.events.world import WorldTripped, WorldViolated
+from schemas.events.world import WorldTripped, WorldViolated, WorldWarned
 from schemas.expectations import Violation
 from schemas.safety import Safety
 
@@ -26,7 +26,8 @@ class Guard(Struct, frozen=True):
     Attributes:
         limits: what may be spent in all, by unit; ``total``: what was.
         lately: instants and dollars of the last 60 seconds.
-        breach: what was broken and is not on record yet.
+        breach: what was broken and is not on record yet; ``warning``: what is to be said before.
+        warned: unit to the limit of which it is on record that most is spent.
         tripped: why what runs is stopped: it is on record, and the mission was not resumed since. Empty if it is not.
     """
 
@@ -37,6 +38,8 @@ class Guard(Struct, frozen=True):
     violations: int = 0
     breach: WorldTripped | None = None
     tripped: str = ""
+    warning: WorldWarned | None = None
+    warned: dict[str, float] = field(default_factory=dict)
 
 
 def watch(guard: Guard, payload: Payload, at: datetime) -> Guard:

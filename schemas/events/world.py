@@ -52,3 +52,12 @@ class WorldTripped(Payload):
 
     def about(self) -> str | None:
         return self.task or None
+
+
+class WorldWarned(Payload):
+    """Most of a mission's budget is spent: what is in ``limits``, by unit, of which ``spent`` was. It goes on."""
+
+    TYPE: ClassVar[str] = "world.warned"
+    message: str
+    limits: dict[str, float]
+    spent: dict[str, float]

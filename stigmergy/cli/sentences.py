@@ -37,6 +37,7 @@ STATE_CHANGES = frozenset(
         "task.stuck",
         "task.replanned",
         "world.tripped",
+        "world.warned",
         "task.skipped",
         "task.cancelled",
         "world.violated",
@@ -60,6 +61,7 @@ STEPS = frozenset(
         "tool.called",
         "task.asked",
         "world.tripped",
+        "world.warned",
         "world.violated",
         "workspace.conflicted",
         "task.retried",
@@ -162,7 +164,7 @@ def _used(seen: Data) -> str:
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
     "failed": "[red]✗[/]", "violated": "[red]✗[/]", "tripped": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
-    "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
+    "warned": "[yellow]![/]", "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
     "decided": "[green]✓[/]", "lapsed": "[red]✗[/]", "chosen": "[green]✓[/]", "cast": "[cyan]▸[/]",
     "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
     "handed_over": "[cyan]⇄[/]", "handed_back": "[yellow]⇄[/]", "took_over": "[cyan]⇄[/]",
@@ -217,6 +219,7 @@ _TOLD: dict[str, Callable[[Data], str]] = {
         f"{_task(d)} is replaced by {plain(', '.join(part['id'] for part in d['tasks']))}"
         f" [dim]{plain(d.get('by', ''))}[/]"
     ),
+    "world.warned": lambda d: f"most of the budget is spent: {short(d['message'])}",
     "world.tripped": lambda d: (
         f"the budget is spent: {short(d['message'])}; allow more: stig mission resume --budget"
         if d.get("spent")

@@ -220,6 +220,37 @@ def test_a_submission_has_the_last_word_unit_by_unit() -> None:
     assert planned.plan.budget == Budget(cost=4, tokens=50, llm_calls=3), "and it is on record"
 
 
+def test_people_are_warned_once_of_each_limit() -> None:
+    told = Told(Budget(cost=1, tokens=10))
+
+    def due() -> dict[str, float] | None:
+        warning = told.floor.guard.warning
+        return None if warning is None else warning.limits
+
+    told.put(asked(0.79))
+    assert due() is None
+    told.put(asked(0.01))
+    assert due() == {"cost": 1}
+    assert told.floor.guard.breach is None
+    first = told.floor.guard.warning
+    assert first is not None
+    assert first.message == "cost 0.80 of 1.00"
+    told.put(asked(0.05, 9))
+    assert due() == {"cost": 1, "tokens": 10}
+    told.put(first)  # somebody has decided it before that
+    assert due() == {"tokens": 10}
+    told.put(asked(0.05))
+    assert due() == {"tokens": 10}
+    assert told.floor.guard.warning is not None
+    told.put(told.floor.guard.warning)
+    assert due() is None
+    told.ask(PauseMission(id="p", mission="m"))
+    told.resume(1, cost=1.1)
+    assert due() == {"cost": 1.1}
+    told.put(asked(5.0))
+    assert (due(), told.trip().spent) == (None, {"cost": 5.9})
+
+
 # how it goes on
 
 

@@ -31,7 +31,7 @@ from schemas.events.attempt import AttemptFinished
 from schemas.events.llm import LlmCompleted
 from schemas.events.mission import MissionPaused, MissionPlanned, MissionReopened, MissionResumed
 from schemas.events.tool import ToolCalled
-from schemas.events.world import WorldTripped
+from schemas.events.world import WorldTripped, WorldWarned
 from schemas.ids import uuid7
 from schemas.plan import Plan
 from schemas.signals import Stop
@@ -61,6 +61,7 @@ class _Account:
     reached_at: Place | None = None
     held_at: Place | None = None
     held: dict[str, float] = field(default_factory=dict)
+    warned: set[tuple[str, float]] = field(default_factory=set)
 
     def over(self) -> list[str]:
         return [unit for unit, limit in self.limits.items() if round(self.spent[unit], 9) >= limit]
@@ -81,6 +82,7 @@ class _Part(Part):
             LlmCompleted: self._paid,
             ToolCalled: self._called,
             WorldTripped: self._tripped,
+            WorldWarned: self._warned,
             MissionPaused: self._paused,
             ActionDispatched: self._dispatched,
             MissionResumed: self._resumed,
@@ -159,6 +161,13 @@ class _Part(Part):
         now = asyncio.get_running_loop().time()
         tenant, mission = said.book.key
         self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, trip=True))
+
+    def _warned(self, said: Said) -> None:
+        account, limits = self._account(said), set(said.payload.limits.items())
+        good = all(account.spent[unit] >= 0.8 * limit - _NEAR for unit, limit in limits)
+        said.need(good, "nobody is warned before most is spent", f"{limits} {dict(account.spent)}")
+        said.need(not limits & account.warned, "of a limit one is warned once", str(limits))
+        account.warned |= limits
 
     def _paused(self, said: Said) -> None:
         account = self._account(said)
@@ -244,6 +253,10 @@ def _what_was_spent_is_forgotten() -> Any:
     return patch.object(floors, "lifted", lambda guard, *budget: replace(sound(guard, *budget), total={}))
 
 
+def _warnings_are_not_noted() -> Any:
+    return patch.object(floors, "warned", lambda guard, _warning: guard)
+
+
 def _limits_are_passed_by() -> Any:
     def reached(limits: dict[str, float], spent: dict[str, float]) -> dict[str, float]:
         return {unit: spent[unit] for unit, limit in limits.items() if spent.get(unit, 0.0) > limit}
@@ -265,6 +278,7 @@ class Budgets(Feature):
         "spending is overlooked": _spending_is_overlooked,
         "what was spent is forgotten": _what_was_spent_is_forgotten,
         "limits are passed by": _limits_are_passed_by,
+        "warnings are not noted": _warnings_are_not_noted,
         "anybody may go on without a larger budget": _anybody_may_go_on,
     }
 
