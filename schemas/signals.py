@@ -154,12 +154,14 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         sequence: of the newest event about stops that it takes into account.
-        lifted: stops that were lifted lately, for those who have only heard of them.
+        lifted: stops and trips that were lifted lately, for those who have only heard of them.
+        trips: missions that are held, as far as whoever says it leads them; each as a stop with the id of its trip.
     """
 
     sequence: int = 0
     stops: tuple[Stop, ...] = ()
     lifted: tuple[str, ...] = ()
+    trips: tuple[Stop, ...] = ()
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):

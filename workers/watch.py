@@ -193,10 +193,12 @@ class Watch:
         self.adopt(standing)
 
     def adopt(self, standing: Standing) -> None:
-        """Take over the stops in force by the log."""
+        """Take over the stops in force by the log; of trips, those that one manager knows of."""
         with self._lock:
             self._stops.adopt(standing)
-            for stop in standing.stops:
+            for trip in standing.trips:
+                self._stops.hear(trip, time.monotonic())
+            for stop in (*standing.stops, *standing.trips):
                 self._apply(stop)
 
     def _apply(self, stop: Stop) -> list[Running]:

@@ -155,7 +155,7 @@ def _guarded(floor: Floor, fact: Fact) -> Floor:
         case MissionPlanned() as event:
             guard = replace(floor.guard, rules=event.plan.safety, limits=event.plan.budget.limits)
         case WorldTripped() as event:
-            guard = held(floor.guard, event)
+            guard = held(floor.guard, event, fact.id)
         case WorldWarned() as event:
             guard = warned(floor.guard, event)
         case MissionResumed() as event:

@@ -29,6 +29,7 @@ class Guard(Struct, frozen=True):
         breach: what was broken and is not on record yet; ``warning``: what is to be said before.
         warned: unit to the limit of which it is on record that most is spent.
         tripped: why what runs is stopped: it is on record, and the mission was not resumed since. Empty if it is not.
+            ``trip`` is the id of that event.
     """
 
     rules: Safety = Safety()
@@ -38,6 +39,7 @@ class Guard(Struct, frozen=True):
     violations: int = 0
     breach: WorldTripped | None = None
     tripped: str = ""
+    trip: str = ""
     warning: WorldWarned | None = None
     warned: dict[str, float] = field(default_factory=dict)
 

@@ -31,20 +31,20 @@ def warned(guard: Guard, warning: WorldWarned) -> Guard:
     return guard if guard.breach is not None or guard.tripped else _looked_at(guard)
 
 
-def held(guard: Guard, trip: WorldTripped) -> Guard:
-    """The guard of a mission of which it is on record that it has to stop. Not if it is because of a limit that is a
-    larger one by now: its author did not know."""
+def held(guard: Guard, trip: WorldTripped, identifier: str) -> Guard:
+    """The guard of a mission of which it is on record, by the event of this id, that it has to stop. Not if it is
+    because of a limit that is a larger one by now: its author did not know."""
     guard = replace(guard, breach=None)
     if trip.spent and not reached(guard.limits, trip.spent):
         return guard if guard.tripped else _looked_at(guard)
-    return replace(guard, tripped=trip.reason, warning=None)
+    return replace(guard, tripped=trip.reason, trip=identifier, warning=None)
 
 
 def lifted(guard: Guard, budget: Budget | None = None) -> Guard:
     """The guard of a mission that goes on, with other limits where ``budget`` has some. What was spent stays spent:
     one that still has spent all it may trips again before it sends anything."""
     limits = guard.limits if budget is None else {**guard.limits, **budget.limits}
-    return _looked_at(replace(guard, limits=limits, breach=None, tripped=""))
+    return _looked_at(replace(guard, limits=limits, breach=None, tripped="", trip=""))
 
 
 def _looked_at(guard: Guard, task: str = "", attempt: int = 0) -> Guard:

@@ -160,7 +160,7 @@ class _Part(Part):
         account.held_at, account.held = said.place, told
         now = asyncio.get_running_loop().time()
         tenant, mission = said.book.key
-        self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, trip=True))
+        self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, said.place, now, trip=True))
 
     def _warned(self, said: Said) -> None:
         account, limits = self._account(said), set(said.payload.limits.items())

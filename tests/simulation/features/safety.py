@@ -126,7 +126,7 @@ class _Part(Part):
         watched.tripped_at, watched.broken_at = watched.tripped_at or said.place, None
         tenant, mission = said.book.key
         now = asyncio.get_running_loop().time()
-        self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, trip=True))
+        self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, said.place, now, trip=True))
 
     def _dispatched(self, said: Said) -> None:
         watched, _ = self._of(said)
