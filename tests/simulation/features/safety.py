@@ -17,7 +17,13 @@ from schemas.errors import Forbidden
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptFinished
 from schemas.events.llm import LlmCompleted
-from schemas.events.mission import MissionReopened, MissionResumed
+from schemas.events.mission import (
+    MissionCancelled,
+    MissionCompleted,
+    MissionFailed,
+    MissionReopened,
+    MissionResumed,
+)
 from schemas.events.tool import ToolCalled
 from schemas.events.world import WorldTripped, WorldViolated
 from schemas.ids import uuid7
@@ -59,6 +65,9 @@ class _Part(Part):
             ActionDispatched: self._dispatched,
             MissionResumed: self._resumed,
             MissionReopened: self._resumed,
+            MissionCompleted: self._over,
+            MissionFailed: self._over,
+            MissionCancelled: self._over,
         }
 
     def act(self, deed: Deed) -> None:
@@ -136,6 +145,10 @@ class _Part(Part):
     def _resumed(self, said: Said) -> None:
         watched, _ = self._of(said)
         watched.broken_at = watched.tripped_at = None
+        self._over(said)
+
+    def _over(self, said: Said) -> None:
+        """The mission is held no longer, by whatever tripped."""
         for span in self.fleet.checker.spans:
             if span.trip and (span.stop.tenant, span.stop.mission) == said.book.key and span.until is None:
                 span.until = asyncio.get_running_loop().time()
