@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
+from dataclasses import replace as replaced
 from math import ceil
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +20,7 @@ from msgspec.structs import replace
 from events.codec import decode
 from orchestrator.core import decide as deciding
 from orchestrator.task_queue import floor as floors
-from orchestrator.task_queue import spending
+from orchestrator.task_queue import reflexes, spending
 from projections.world import budgets
 from projections.world.fold import evolve
 from projections.world.state import World
@@ -38,6 +39,7 @@ from schemas.signals import Stop
 from tests.simulation.feature import Deed, Feature, Part
 from tests.simulation.ledger import Broken, Place, Span
 from tests.simulation.said import Said
+from tests.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     from tests.simulation.fleet import Fleet
@@ -268,6 +270,22 @@ def _anybody_may_go_on() -> Any:
     return patch.object(deciding, "reached", lambda _limits, _spent: {})
 
 
+def _workers_forget_trips() -> Any:
+    """Stops of this moment only: what waits in queues begins nevertheless."""
+    sound = reflexes.trip_of
+    return patch.object(reflexes, "trip_of", lambda floor, guard: replace(sound(floor, guard), id=""))
+
+
+def _crowded(scenario: Scenario) -> Scenario:
+    """More work than hands, where nothing else goes wrong: orders wait in queues when the budget is spent."""
+    seconds = Budget(seconds=0.5)
+    scripts = tuple(
+        replaced(script, plan=script.plan.model_copy(update={"budget": seconds}), wishes=())
+        for script in scenario.scripts
+    )
+    return replaced(scenario, scripts=scripts, rates={}, workers=1)
+
+
 class Budgets(Feature):
     """Missions that have a budget, and spend."""
 
@@ -279,8 +297,11 @@ class Budgets(Feature):
         "what was spent is forgotten": _what_was_spent_is_forgotten,
         "limits are passed by": _limits_are_passed_by,
         "warnings are not noted": _warnings_are_not_noted,
+        "workers forget that a mission is held": _workers_forget_trips,
         "anybody may go on without a larger budget": _anybody_may_go_on,
     }
+
+    sharper: ClassVar = {"workers forget that a mission is held": _crowded}
 
     def plan(self, rng: Random, plan: Plan) -> Plan:
         budget = Budget(
