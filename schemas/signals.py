@@ -119,6 +119,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
         worker, agent: only what this worker, or this agent, has in hand.
         id: of a stop that stays in force until it is lifted; empty for one of this moment only.
         forgiven: an attempt that is ended by it does not count against its task.
+        trip: the mission is held by what it did or spent, and goes on when a person says so. Nobody answers it.
     """
 
     tenant: str = ""
@@ -130,6 +131,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
     agent: str = ""
     id: str = ""
     forgiven: bool = False
+    trip: bool = False
 
     def means(self, running: Running, *, worker: str = "", agent: str = "") -> bool:
         """Whether this attempt, in the hands of this worker and agent, is to stop."""

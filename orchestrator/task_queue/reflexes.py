@@ -79,7 +79,7 @@ class Reflexes:
 
 def trip_of(floor: Floor, guard: Guard) -> Stop:
     """The stop that a trip is, of this mission."""
-    return Stop(floor.tenant, floor.mission, reason=guard.tripped, id=guard.trip, forgiven=True)
+    return Stop(floor.tenant, floor.mission, reason=guard.tripped, id=guard.trip, forgiven=True, trip=True)
 
 
 def trips_of(floors: Iterable[Floor]) -> tuple[Stop, ...]:

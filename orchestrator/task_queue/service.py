@@ -129,6 +129,7 @@ class TaskQueueManager:
             )
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
+        self._resting: set[tuple[str, str]] = set()
         self._adopted_at = self._ticked_at = monotonic()
         self._deaf = False
 
@@ -280,6 +281,7 @@ class TaskQueueManager:
                 for desk in filter(self._leads, self.desks.all()):
                     self._adopt(desk, _ADOPT_S)
             self._sightings.forget()
+            self._keep_back()
             self._reflexes.stop_strays()
 
     def _excuse_own_silence(self, monotonic: float) -> None:
@@ -344,6 +346,20 @@ class TaskQueueManager:
         for opened in (*given(desk.state), *unclaimed(desk.state, self._sightings, after_s)):
             if opened.order is not None:
                 self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
+
+    def _keep_back(self) -> None:
+        """What waits for a claim in missions that are stopped or held does not stand in the way of others. It is sent
+        again when they go on."""
+        resting = set()
+        for desk in filter(self._leads, self.desks.all()):
+            mission = desk.tenant, desk.mission
+            if self._at_rest(desk):
+                resting.add(mission)
+                if mission not in self._resting:
+                    self._settle(desk.state, [o.ready.task for o in unclaimed(desk.state, self._sightings, -1.0)])
+            elif mission in self._resting:
+                self._adopt(desk)
+        self._resting = resting
 
     def _at_rest(self, desk: Desk[Floor]) -> bool:
         return bool(desk.state.guard.tripped) or self.stops.holds(desk.tenant, desk.mission) is not None

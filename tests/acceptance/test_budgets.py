@@ -66,6 +66,19 @@ async def test_who_has_spent_all_is_held_and_goes_on_with_more(client: Client) -
     assert {one["failure"]["code"] for one in ended if "failure" in one} == {"stopped"}
 
 
+async def test_who_is_held_stands_in_nobodys_way(client: Client) -> None:
+    held = await client.submit("spend", plan=spenders(60), budget={"cost": 0.5})
+    await until(held, of("mission.paused"))
+    other = await client.submit("do not", plan=spenders(3, calls=1), budget={"cost": 9.0})
+    assert (await other.outcome(timeout_s=15)).status == "completed"
+    begun = len(places(await history(held), "attempt.started"))
+    assert begun <= 4, "two workers, and what they had in hand"
+    await held.resume(budget={"cost": 0.7})
+    await until(held, of("mission.paused"), count=2)
+    assert len(places(await history(held), "attempt.started")) > begun, "what waited before goes on"
+    await held.cancel()
+
+
 async def test_people_are_warned_before(client: Client) -> None:
     mission = await client.submit("spend", plan=spenders(1, calls=4), budget={"llm_calls": 9})
     assert (await mission.outcome(timeout_s=30)).status == "completed"
