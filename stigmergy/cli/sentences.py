@@ -122,6 +122,10 @@ def _budget(limits: Data | None) -> str:
     return f" [dim]with a budget of {plain(', '.join(f'{u} {n}' for u, n in limits.items()))}[/]" if limits else ""
 
 
+def _more(spent: Data) -> str:
+    return " ".join(["ID", *(f"--budget {plain(unit)}=MORE" for unit in spent)])
+
+
 def _scope(data: Data) -> str:
     named = [f"{what} {data[what]}" for what in ("tenant", "mission", "agent", "worker") if data.get(what)]
     return plain(", ".join(named) or "everything")
@@ -221,7 +225,7 @@ _TOLD: dict[str, Callable[[Data], str]] = {
     ),
     "world.warned": lambda d: f"most of the budget is spent: {short(d['message'])}",
     "world.tripped": lambda d: (
-        f"the budget is spent: {short(d['message'])}; allow more: stig mission resume --budget"
+        f"the budget is spent: {short(d['message'])}; allow more: stig mission resume {_more(d['spent'])}"
         if d.get("spent")
         else f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]"
     ),
