@@ -69,7 +69,7 @@ class Side:
         """Its figures."""
         figures = self.follow()
         if figures is None or self.process.wait():
-            raise SystemExit(f"{self.process.args} ended with status {self.process.returncode}")
+            raise SystemExit(f"{self.process.args!r} ended with status {self.process.returncode}")
         return figures
 
     def follow(self, until: tuple[str, int] | None = None) -> Figures | None:

@@ -166,8 +166,9 @@ def _row(one: Size) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.fleet", description=__doc__)
-    numbers = {"type": lambda text: [int(part) for part in text.split(",")], "metavar": "N,N…"}
-    parser.add_argument("--agents", default=[10, 25, 50, 100, 200], **numbers)
+    parser.add_argument(
+        "--agents", default=[10, 25, 50, 100, 200], metavar="N,N…", type=lambda text: list(map(int, text.split(",")))
+    )
     parser.add_argument("--kind", choices=("threads", "prefork"), default="threads")
     parser.add_argument("--fan-out", type=int, default=2000)
     parser.add_argument("--chain", type=int, default=200)

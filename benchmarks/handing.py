@@ -30,6 +30,7 @@ from schemas.events import parse
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from stigmergy import Client, MissionHandle, Plan, TaskSpec
 from stigmergy.settings import PREFIX
+from stigmergy.wiring import nats_url
 
 _AGENTS = str(ROOT / "benchmarks" / "handing_agents.py")
 _RAW = "raw.echo"
@@ -121,7 +122,7 @@ async def _asked(client: Client, requests: int) -> list[float]:
 
 
 async def _raw(side: Ours, requests: int) -> list[float]:
-    url = side.settings.nats_url.get_secret_value()
+    url = nats_url(side.settings)
     child = multiprocessing.get_context("spawn").Process(target=_echo, args=(url,), daemon=True)
     child.start()
     nc = await connect(url, name="raw-asker")

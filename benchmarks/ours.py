@@ -80,7 +80,8 @@ class Ours:
             seconds=end - begin,
             cpu_s=cpu_s,
             dispatch=Latency.of(one.started_s - one.ready_s for one in executions),
-            **_of_chain(shape, executions),
+            begin=_begin(executions) if shape.kind == "chain" else None,
+            step=_step(executions) if shape.kind == "chain" else None,
         )
 
     async def await_workers(self, concurrency: int) -> None:
@@ -131,14 +132,13 @@ def _execution(ready_s: float, start: Event, end: Event, payload: AttemptFinishe
     )
 
 
-def _of_chain(shape: Shape, executions: Sequence[Execution]) -> dict[str, Latency | None]:
-    if shape.kind != "chain":
-        return {}
+def _begin(executions: Sequence[Execution]) -> Latency | None:
+    return Latency.of(one.begun_s - one.ready_s for one in executions)
+
+
+def _step(executions: Sequence[Execution]) -> Latency | None:
     starts = sorted(one.started_s for one in executions)
-    return {
-        "begin": Latency.of(one.begun_s - one.ready_s for one in executions),
-        "step": Latency.of(after - before for before, after in pairwise(starts)),
-    }
+    return Latency.of(after - before for before, after in pairwise(starts))
 
 
 def _seconds(event: Event) -> float:

@@ -34,7 +34,8 @@ from schemas.forks import ForkChange
 from schemas.ids import token, uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.plan import Plan, StrategyWish
-from schemas.signals import HEARTBEATS, Heartbeat
+from schemas.signals import Heartbeat
+from stigmergy.hearing import hear_workers
 from stigmergy.mission_handle import MissionHandle
 from stigmergy.missions import MissionRow, list_missions
 from stigmergy.settings import Settings
@@ -349,13 +350,13 @@ class Client:
         return await collect(self._queries.ask(self.settings.tenant, question))
 
     async def workers(self, *, listen_s: float = 1.3) -> list[Heartbeat]:
-        """Who is there: listens for one heartbeat interval."""
+        """Who is there: listens for one heartbeat interval. Raises :class:`Refused` where NATS does not let us."""
         beats: dict[str, Heartbeat] = {}
 
         def hear(raw: bytes) -> None:
             beat = msgspec.json.decode(raw, type=Heartbeat)
             beats[beat.worker] = beat
 
-        await self.bus.signals.listen(HEARTBEATS, hear)
+        await hear_workers(self.bus.nc, hear)
         await asyncio.sleep(listen_s)
         return sorted((beat for beat in beats.values() if not beat.leaving), key=lambda beat: beat.worker)

@@ -16,9 +16,10 @@ from schemas.backlog import BACKLOG, SkillBacklog
 from schemas.errors import InvalidInput, TimedOut
 from schemas.events import parse
 from schemas.events.worker import WorkerJoined
-from schemas.signals import HEARTBEATS, Heartbeat, PoolCall, pool_subject
+from schemas.signals import Heartbeat, PoolCall, pool_subject
 from schemas.subjects import noun_filter
 from stigmergy.client import Client
+from stigmergy.hearing import hear_workers
 
 _LISTEN_S = 1.3
 _SILENT_S = 3.5
@@ -48,9 +49,13 @@ class Roll:
 
 @asynccontextmanager
 async def roll_call(client: Client) -> AsyncIterator[Roll]:
-    """A roll that has listened for one heartbeat of everybody, and goes on for the time of the block."""
+    """A roll that has listened for one heartbeat of everybody, and goes on for the time of the block.
+
+    Raises:
+        Refused: NATS does not let us hear them.
+    """
     roll = Roll()
-    await client.bus.signals.listen(HEARTBEATS, roll.hear)
+    await hear_workers(client.bus.nc, roll.hear)
     await asyncio.sleep(_LISTEN_S)
     yield roll
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.errors import InvalidInput
+from stigmergy.archiving import make_archive
 from stigmergy.settings import Settings
 from stigmergy.wiring import (
     Bus,
     make_analytics,
-    make_archive,
     make_backlog,
     make_orchestrator,
     make_scaler,

@@ -152,6 +152,9 @@ class Settings(BaseSettings):
     """How long the stream keeps what is archived and not needed: ``30d``, ``12h``, seconds. Unset: for ever."""
     events_max_bytes: Annotated[Bytes, Field(ge=1024 * 1024)] | None = None
     """How large the stream may grow before what is archived and not needed goes: ``50GiB``, ``500MB``, bytes."""
+    blobs_max_age: Annotated[Duration, Field(ge=86_400.0)] | None = None
+    """How long the server keeps blobs that are archived and named by nothing on the stream, ``30d``; a day at least.
+    Unset: for ever."""
     clickhouse_url: Annotated[SecretUrl, _url_of("clickhouse", "clickhouses", "http", "https")] | None = None
     """Where `stig serve analytics` writes: ``clickhouse://user:password@host:8123/database``; chDB in the folder
     ``analytics`` of the state directory if unset."""

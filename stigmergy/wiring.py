@@ -7,36 +7,30 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nats.aio.client import Client as NatsClient
 
 from events.jetstream import JetStreamLog, connect, ensure_streams
 from events.jetstream.commands import JetStreamCommands
-from events.jetstream.keeping import EventsStream
 from events.port import Log
-from events.replay import EventSource, MissionSource
 from events.services import NatsServices
 from events.signals import NatsSignals
-from schemas.errors import InvalidInput, StigmergyError, ToolMissing, Unavailable
+from schemas.errors import InvalidInput, ToolMissing, Unavailable
 from schemas.ids import process_name
 from schemas.shares import parse_bounds, parse_weights
+from stigmergy.archiving import recordings_of
 from stigmergy.grouping import make_group
 from stigmergy.local import LocalStack
 from stigmergy.scaling.policy import Rules
 from stigmergy.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.recalling import Recordings
     from orchestrator.service import Orchestrator
     from orchestrator.task_queue.service import TaskQueueManager
     from projections.analytics.queries.answering import AnsweringAnalytics
     from projections.analytics.queries.port import QueryEngine
-    from projections.archive.history import ArchiveHistory
-    from projections.archive.places import Place
-    from projections.archive.projection import ArchiveProjection
-    from projections.archive.retention import Retention
     from projections.world.role import WorldRole
     from projections.world.scripts import Connection
     from stigmergy.scaling.metric import BacklogMetric
@@ -154,20 +148,6 @@ def make_orchestrator(bus: Bus, settings: Settings | None = None) -> Orchestrato
     )
 
 
-def recordings_of(bus: Bus, settings: Settings) -> Recordings:
-    """Missions as log and archive have them; an archive that cannot be used now is done without, and said so."""
-
-    async def source(tenant: str, mission: str) -> EventSource:
-        try:
-            history = await open_history(bus, settings)
-        except StigmergyError as error:
-            _log.warning("mission %s is read from the log alone: %s (%s)", mission, error, error.hint)
-            history = None
-        return MissionSource(bus.log, history, tenant, mission, _log.warning)
-
-    return source
-
-
 def make_task_queue(bus: Bus, settings: Settings) -> TaskQueueManager:
     """A task-queue manager over a bus, sending to Celery's queues in Redis."""
     from orchestrator.task_queue.service import TaskQueueManager
@@ -227,79 +207,6 @@ def make_world(bus: Bus, settings: Settings) -> WorldRole:
     from projections.world.role import WorldRole
 
     return WorldRole(bus.log, world_redis(settings), keep_s=settings.world_keep_s, services=NatsServices(bus.nc))
-
-
-def archive_place(settings: Settings) -> Place:
-    """Where the archive is kept.
-
-    Raises:
-        ToolMissing: pyarrow is not installed.
-        InvalidInput: the URI of the settings is none.
-    """
-    try:
-        from projections.archive.arrow_place import open_place
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "pyarrow":
-            raise
-        raise ToolMissing("the archive needs pyarrow", hint="pip install 'stigmergy[archive]'") from error
-    if settings.archive_url is None:
-        return open_place(str(settings.state_dir / "archive"))
-    return open_place(settings.archive_url.get_secret_value())
-
-
-async def open_history(bus: Bus, settings: Settings) -> ArchiveHistory | None:
-    """What was archived of the log; None where nothing was, or where nobody asked for an archive and pyarrow lacks.
-
-    Raises:
-        InvalidInput: the archive is of another log.
-        ArchiveDamaged, ArchiveUnavailable: it cannot be read.
-    """
-    if settings.archive_url is None and not (settings.state_dir / "archive").is_dir():
-        return None
-    try:
-        place = archive_place(settings)
-    except ToolMissing:
-        if settings.archive_url is not None:
-            raise
-        return None
-    from projections.archive.commits import manifest
-    from projections.archive.following import check_same_log
-    from projections.archive.history import ArchiveHistory
-
-    found = await asyncio.to_thread(manifest, place)
-    if not found.chain:
-        return None
-    await check_same_log(bus.log, place, found)
-    return ArchiveHistory(place)
-
-
-def make_archive(bus: Bus, settings: Settings) -> ArchiveProjection:
-    """The role that follows the log into the archive. Raises what :func:`archive_place` raises."""
-    place = archive_place(settings)
-    from projections.archive.following import ArchiveRole, Limits
-    from projections.archive.nightly import Nightly
-    from projections.archive.projection import ArchiveProjection
-
-    role = ArchiveRole(bus.log, place, Limits(seconds=settings.archive_every_s))
-    at = settings.archive_compact_at
-    nightly = None if at == "never" else Nightly(place, at)
-    retention = make_retention(bus, settings, place)
-    return ArchiveProjection(bus.log, place, role, nightly, None if retention.policy.keeps_all else retention)
-
-
-def make_retention(bus: Bus, settings: Settings, place: Place) -> Retention:
-    """What drops from the stream what is archived, as the settings say."""
-    from projections.archive.retention import Policy, Retention
-
-    age = settings.events_max_age
-    policy = Policy(None if age is None else timedelta(seconds=age), settings.events_max_bytes)
-
-    async def needed() -> dict[str, int]:
-        from stigmergy.read_models import needed_by_read_models
-
-        return await needed_by_read_models(NatsServices(bus.nc), settings.tenant)
-
-    return Retention(bus.log, place, EventsStream(bus.nc), policy, needed)
 
 
 def make_analytics(bus: Bus, settings: Settings) -> AnsweringAnalytics:

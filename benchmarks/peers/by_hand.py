@@ -6,6 +6,8 @@ worker that dies between the script and sending what is ready loses the rest of 
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis import Redis
 
 from benchmarks.peers.rounds import Needs, dependents_of
@@ -40,8 +42,8 @@ class Graph:
 
     def begin(self, run: str, needs: Needs) -> list[str]:
         """Write the counters down; returns the tasks that need nothing."""
-        waiting = {task: len(before) for task, before in needs.items() if before}
-        after = {task: " ".join(them) for task, them in dependents_of(needs).items() if them}
+        waiting: dict[Any, int] = {task: len(before) for task, before in needs.items() if before}
+        after: dict[Any, str] = {task: " ".join(them) for task, them in dependents_of(needs).items() if them}
         with self._redis.pipeline() as pipe:
             if waiting:
                 pipe.hset(f"{run}:open", mapping=waiting)

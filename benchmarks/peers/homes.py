@@ -179,10 +179,11 @@ def python_of(peer: Peer) -> Path:
     if stamp.exists() and stamp.read_text() == wanted:
         return python
     uv = Path(sys.executable).parent / "uv"
-    for command in (
+    commands: tuple[list[str | Path], ...] = (
         [uv, "venv", "-q", "--clear", "--python", sys.executable, HOME / peer.name],
         [uv, "pip", "install", "-q", "--python", python, *peer.requirements],
-    ):
+    )
+    for command in commands:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Unavailable(

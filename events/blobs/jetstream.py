@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ObjectStoreConfig
+from nats.js.api import Header, ObjectInfo, ObjectMetaOptions, ObjectStoreConfig, RawStreamMsg
 from nats.js.errors import BadRequestError, DigestMismatchError, NotFoundError
 from nats.js.object_store import ObjectStore
 
@@ -17,8 +21,12 @@ from events.blobs.port import BlobCorrupt, BlobMissing, digest_of, verified
 from schemas.errors import LogUnavailable
 
 BUCKET = "BLOBS"
+STREAM = f"OBJ_{BUCKET}"
+RENEWED_AFTER = timedelta(hours=12)
+"""Who puts what is there for so long says that it is wanted anew. Nothing younger than a day is ever collected."""
 _TRANSFER_S = 60.0
 _LOOK_S = 1.0
+_PIECE = 128 * 1024
 _CACHE_BYTES = 32 * 1024 * 1024
 
 
@@ -35,11 +43,15 @@ class JetStreamBlobs:
 
     async def put(self, data: bytes) -> str:
         digest = digest_of(data)
-        if not await self.has(digest):
-            async with _in_time(digest):
-                store = await self._open()
-                await store.put(_name(digest), data)
+        async with _in_time(digest):
+            while not await self._renewed(digest):
+                await self._open()
+                await self._put_whole(digest, data)
         return digest
+
+    async def renew(self, digest: str) -> bool:
+        async with _in_time(digest):
+            return await self._renewed(digest)
 
     async def get(self, digest: str) -> bytes:
         if (kept := self._cache.get(digest)) is not None:
@@ -48,9 +60,10 @@ class JetStreamBlobs:
         async with _in_time(digest):
             store = await self._open()
             try:
-                content = await _fetched(store, _name(digest))
+                content = await _fetched(store, _plain(digest))
             except NotFoundError:
-                raise BlobMissing(f"no blob {digest}", hint="was the log restored without its blobs?") from None
+                hint = "`stig archive put-back MISSION` brings back what the archive has of a mission"
+                raise BlobMissing(f"no blob {digest}", hint=hint) from None
         data = verified(content, digest)
         self._remember(digest, data)
         return data
@@ -61,10 +74,64 @@ class JetStreamBlobs:
         async with _in_time(digest):
             store = await self._open()
             try:
-                await store.get_info(_name(digest))
+                await store.get_info(_plain(digest))
             except NotFoundError:
                 return False
         return True
+
+    async def _renewed(self, digest: str) -> bool:
+        """Whether it is there, and is known to be wanted: what names it is put once more where it is old.
+
+        Whoever collects removes the name first and only as it was seen, and this one is put only behind that one: so
+        either the name is new and the blob stays, or the blob is gone and is put whole.
+        """
+        while (named := await self._named(digest)) is not None and not _is_deleted(named):
+            age = datetime.now(UTC) - named.time if named.time else RENEWED_AFTER
+            if timedelta(0) <= age < RENEWED_AFTER or await self._name(digest, named.data or b"", named):
+                return True
+        return False
+
+    async def _named(self, digest: str) -> RawStreamMsg | None:
+        """The message that names it, or says that it was deleted."""
+        try:
+            return await self._js.get_last_msg(STREAM, subject_of(digest))
+        except NotFoundError:  # or there is no bucket yet
+            return None
+
+    async def _name(self, digest: str, told: bytes, before: RawStreamMsg | None) -> bool:
+        """Write the message that names it, in place of the one before; False if another came in between."""
+        last = str(before.seq if before is not None else 0)
+        headers: dict[str, str] = {Header.ROLLUP: "sub", Header.EXPECTED_LAST_SUBJECT_SEQUENCE: last}
+        try:
+            await self._js.publish(subject_of(digest), told, headers=headers)
+        except BadRequestError:
+            return False
+        return True
+
+    async def _put_whole(self, digest: str, data: bytes) -> None:
+        """The pieces, and then the name, unless somebody else has named it meanwhile.
+
+        nats-py's own ``put`` names it all the same and removes the other's pieces: a worker may not, and a reader might
+        be about to read them. The pieces that are left over go when blobs are collected.
+        """
+        before = await self._named(digest)
+        if before is not None and not _is_deleted(before):
+            return
+        key = uuid4().hex
+        pieces = [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)]
+        for piece in pieces:
+            await self._js.publish(f"$O.{BUCKET}.C.{key}", piece)
+        told = ObjectInfo(
+            name=_plain(digest),
+            bucket=BUCKET,
+            nuid=key,
+            size=len(data),
+            mtime=datetime.now(UTC).isoformat(),
+            chunks=len(pieces),
+            digest=f"SHA-256={base64.urlsafe_b64encode(bytes.fromhex(_plain(digest))).decode()}",
+            options=ObjectMetaOptions(max_chunk_size=_PIECE),
+        )
+        await self._name(digest, json.dumps(told.as_dict()).encode(), before)
 
     async def _open(self) -> ObjectStore:
         async with self._opening:
@@ -92,10 +159,10 @@ class JetStreamBlobs:
 
 
 async def _fetched(store: ObjectStore, name: str) -> bytes:
-    """The content of an object, begun again if it is replaced meanwhile.
+    """The content of an object, begun again if it is replaced or removed meanwhile.
 
-    Two who put the same content at once both write it, and the second removes the pieces of the first: who was about to
-    read those would wait for them until the end of its time.
+    Whoever was about to read pieces that are gone would wait for them until the end of its time. Clients other than
+    ours replace objects.
     """
     while True:
         known = (await store.get_info(name)).nuid
@@ -126,5 +193,14 @@ async def _in_time(digest: str) -> AsyncIterator[None]:
         ) from error
 
 
-def _name(digest: str) -> str:
+def subject_of(digest: str) -> str:
+    """Of the message that names a blob and says where its content is."""
+    return f"$O.{BUCKET}.M.{base64.urlsafe_b64encode(_plain(digest).encode()).decode()}"
+
+
+def _is_deleted(named: RawStreamMsg) -> bool:
+    return bool(json.loads(named.data or b"{}").get("deleted"))
+
+
+def _plain(digest: str) -> str:
     return digest.removeprefix("sha256:")

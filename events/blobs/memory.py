@@ -24,3 +24,6 @@ class MemoryBlobs:
 
     async def has(self, digest: str) -> bool:
         return digest in self._content
+
+    async def renew(self, digest: str) -> bool:
+        return digest in self._content

@@ -31,6 +31,9 @@ class BlobStore(Protocol):
 
     async def has(self, digest: str) -> bool: ...
 
+    async def renew(self, digest: str) -> bool:
+        """Whether it is there; then it counts as if it were put now, and is not collected before a day is over."""
+
 
 def digest_of(data: bytes) -> str:
     """``sha256:`` and 64 hex digits."""

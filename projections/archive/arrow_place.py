@@ -1,4 +1,4 @@
-"""An archive on any file system that pyarrow speaks: ``s3://``, ``gs://``, ``abfs://``, ``hdfs://``."""
+"""An archive on any file system that pyarrow speaks, such as ``s3://`` and ``gs://``, or fsspec: ``fsspec+sftp://``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pyarrow import ArrowInvalid
 from pyarrow import fs as arrow_fs
 
 from projections.archive.errors import explained
+from projections.archive.fsspec_place import PREFIX, open_fsspec
 from projections.archive.places import FolderPlace, Found, Place
 from schemas.errors import InvalidInput
 
@@ -21,13 +22,16 @@ def open_place(url: str) -> Place:
     """The place of a path, a ``file://`` URL, or any URI that pyarrow knows.
 
     Raises:
-        InvalidInput: pyarrow does not know the URI.
+        InvalidInput: pyarrow, or fsspec, does not know the URI.
+        ToolMissing: fsspec, or what it needs for this URI, is not installed.
         ArchiveUnavailable: it does not answer.
     """
     parts = urlsplit(url)
     if parts.scheme in ("", "file"):
         return FolderPlace(Path(unquote(parts.path) if parts.scheme else url))
     shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if url.startswith(PREFIX):
+        return open_fsspec(url, shown)
     with explained(f"be opened at {shown}"):
         try:
             filesystem, path = arrow_fs.FileSystem.from_uri(url)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from events.port import Log, Window
+from projections.archive.blobs import BlobCopies
 from projections.archive.columns import events_of
 from projections.archive.commits import Commit, Manifest, manifest
 from projections.archive.errors import ArchiveDamaged
@@ -29,6 +30,7 @@ class Report:
     commits: int = 0
     files: int = 0
     events: int = 0
+    blobs: int = 0
     log_end: int = 0
     compared_from: int = 0
     compared: int = 0
@@ -55,6 +57,9 @@ async def verify(place: Place, log: Log | None) -> Report:
     report.problems += _gaps(found)
     for commit in found.chain:
         report.problems += await asyncio.to_thread(lambda one=commit: list(damage(place, one)))  # type: ignore[misc]
+    copies = BlobCopies(place)
+    report.blobs = await asyncio.to_thread(lambda: sum(1 for _ in copies.all()))
+    report.problems += await asyncio.to_thread(lambda: list(copies.damage()))
     if log is not None:
         await _compare(found, place, log, report)
     return report

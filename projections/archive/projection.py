@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 from events.port import Log
 from projections.archive.following import ArchiveRole
-from projections.archive.nightly import Nightly
 from projections.archive.places import Place
 from projections.archive.repairing import rebuild_all
-from projections.archive.retention import Retention
 from projections.port import Progress
 from schemas.errors import Refused
+
+
+class Beside(Protocol):
+    """Something that runs for ever; ``trouble`` says what it waits for, or what failed."""
+
+    trouble: str
+
+    async def run(self) -> None: ...
 
 
 class ArchiveProjection:
     """What ``stig serve archive`` hosts: a :class:`~projections.port.Projection`.
 
     Args:
-        nightly: merges small files; None for never.
-        retention: drops from the stream what is archived; None for never.
+        beside: what runs beside the writer: the nightly merge, copying blobs, what drops and collects.
     """
 
     name = "archive"
@@ -29,11 +36,10 @@ class ArchiveProjection:
         log: Log,
         place: Place,
         role: ArchiveRole,
-        nightly: Nightly | None = None,
-        retention: Retention | None = None,
+        beside: Sequence[Beside] = (),
     ) -> None:
         self._log, self._place, self._role = log, place, role
-        self._beside = [one for one in (nightly, retention) if one is not None]
+        self._beside = beside
 
     @property
     def trouble(self) -> str:

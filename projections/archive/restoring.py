@@ -15,6 +15,7 @@ from typing import Protocol
 
 from events.codec import subject_of
 from events.port import Ack, Log, Write
+from projections.archive.blobs import BlobCopies, put_back
 from projections.archive.commits import manifest
 from projections.archive.errors import ArchiveDamaged
 from projections.archive.places import Place
@@ -36,26 +37,31 @@ class Gaps(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """``left_out``: sequences whose events a log of today would refuse, with the reason."""
+    """``left_out``: sequences whose events a log of today would refuse, with the reason. ``blobs``: how many were put
+    back."""
 
     events: int
     messages: int
     end: int
     left_out: tuple[tuple[int, str], ...]
+    blobs: int
 
 
 async def restore(place: Place, log: Log, gaps: Gaps) -> Restored:
     """Fill an empty log from an archive; no role may be running on it yet.
 
-    Events keep their ids, frames stay frames, large payloads go to the blob store again.
+    Events keep their ids, frames stay frames, large payloads go to the blob store again. Blobs are there before any
+    event that names them.
 
     Raises:
         Refused: the log is not empty, or the archive is.
-        ArchiveDamaged: the archive has a gap or a damaged file.
+        ArchiveDamaged: the archive has a gap, or a damaged file or blob.
         Conflict: somebody else writes to the log. Delete the stream and begin anew.
     """
     found = await asyncio.to_thread(manifest, place)
     await _check_both(place.name, found.end, found.beyond_gap, log)
+    copies = BlobCopies(place)
+    blobs, _ = await put_back(copies, log.blobs, await asyncio.to_thread(lambda: [one.digest for one in copies.all()]))
     task = _Restoring(log, gaps)
     messages = _messages(ArchiveReader(place).read())
     while chunk := await asyncio.to_thread(_chunk, messages):
@@ -63,7 +69,7 @@ async def restore(place: Place, log: Log, gaps: Gaps) -> Restored:
     await task.finish(found.end)
     if task.events + task.lost != sum(commit.events for commit in found.chain):
         raise ArchiveDamaged("the archive gave fewer events than its commits say", hint="stig archive verify")
-    return Restored(task.events, task.messages, found.end, tuple(task.left_out))
+    return Restored(task.events, task.messages, found.end, tuple(task.left_out), len(blobs))
 
 
 async def _check_both(name: str, end: int, beyond_gap: int | None, log: Log) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from projections.archive.blobs import BlobCopies
 from projections.archive.commits import Manifest, manifest
 from projections.archive.places import Place
 
@@ -35,6 +36,8 @@ class Summary:
     days: tuple[Day, ...]
     absent: tuple[tuple[int, int], ...] = ()
     """Ranges that this archive never had."""
+    blobs: int = 0
+    blob_bytes: int = 0
 
     @property
     def bytes_per_event(self) -> float:
@@ -47,6 +50,7 @@ def summary(place: Place) -> Summary:
     files = [file for commit in found.chain for file in commit.files]
     counted = {file.path for file in files}
     present = [one.path for one in place.list("") if one.path.startswith("tenant=")]
+    copies = list(BlobCopies(place).all())
     return Summary(
         place=place.name,
         end=found.end,
@@ -58,6 +62,8 @@ def summary(place: Place) -> Summary:
         gap=None if found.beyond_gap is None else (found.end + 1, found.beyond_gap - 1),
         days=_days(found),
         absent=found.absent,
+        blobs=len(copies),
+        blob_bytes=sum(one.size for one in copies),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from projections.archive.blobs import BLOBS
 from projections.archive.commits import COMMITS, manifest
 from projections.archive.places import PART, Place
 from schemas.errors import TimedOut
@@ -50,7 +51,7 @@ def sweep(place: Place, *, older_than_s: float = GRACE_S) -> list[str]:
         if file.changed <= latest
         and (
             file.path in merged
-            or (file.path.startswith((f"{COMMITS}/", "tenant=")) and file.path.endswith(PART))
+            or (file.path.startswith((f"{COMMITS}/", f"{BLOBS}/", "tenant=")) and file.path.endswith(PART))
             or (file.path.startswith("tenant=") and file.path.endswith(".parquet") and file.path not in named)
         )
     ]

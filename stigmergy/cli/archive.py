@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stigmergy.cli import screen
-from stigmergy.cli.options import Json
+from stigmergy.cli.options import Json, MissionId
 
 if TYPE_CHECKING:
     from projections.archive.checking import Report
+    from projections.archive.collecting import Collection
     from projections.archive.places import Place
     from projections.archive.repairing import Repaired
     from projections.archive.retention import Outcome
@@ -101,6 +102,7 @@ def restore(as_json: Json = False) -> None:
         screen.print_json(done)
         return
     typer.echo(f"restored {screen.counted(done['events'], 'event')}; the log ends at {done['end']}")
+    typer.echo(f"put back {screen.counted(done['blobs'], 'blob')}")
     for sequence, reason in done["left_out"]:
         typer.echo(f"left out: {sequence}: {reason}", err=True)
 
@@ -174,6 +176,56 @@ def retention(
 
 
 @app.command()
+def blobs(as_json: Json = False) -> None:
+    """Show how many blobs the server keeps and the archive has, and what STIGMERGY_BLOBS_MAX_AGE would let go.
+
+    Nothing is removed here: `stig serve archive` does it. Where NATS has users, it needs `archive` or `operator`.
+
+    \b
+    Examples:
+      stig archive blobs
+      STIGMERGY_BLOBS_MAX_AGE=30d stig archive blobs --json
+    """
+    from dataclasses import asdict
+
+    from projections.archive.blobs import BlobCopies
+
+    copies = list(BlobCopies(_place()).all())
+    size = sum(one.size for one in copies)
+    found = asyncio.run(_collected())
+    if as_json:
+        screen.print_json({**asdict(found), "archived": len(copies), "archived_bytes": size})
+        return
+    typer.echo(f"in the archive: {screen.counted(len(copies), 'blob')}, {screen.size(size)}")
+    typer.echo(f"on the server: {screen.counted(found.blobs, 'blob')}, {screen.size(found.bytes)}")
+    typer.echo(f"  older than the policy wants: {found.old:,}; named by what the server keeps: {found.needed:,}")
+    typer.echo(f"  may go: {found.removed:,}, {screen.size(found.freed)}")
+    if found.leftovers:
+        typer.echo(f"  pieces without a name: {found.leftovers:,}")
+    if found.uncopied:
+        typer.echo(f"  not in the archive yet: {found.uncopied:,}")
+
+
+@app.command("put-back")
+def put_back(mission: MissionId, as_json: Json = False) -> None:
+    """Give the server the blobs that a mission's events name: workspaces that were collected, to look at again.
+
+    `stig fork` does this by itself.
+
+    \b
+    Example:
+      stig archive put-back 0193a7
+    """
+    done, nowhere = asyncio.run(_returned(mission))
+    if as_json:
+        screen.print_json({"put_back": done, "nowhere": nowhere})
+        return
+    typer.echo(f"put back {screen.counted(len(done), 'blob')}")
+    for digest in nowhere:
+        typer.echo(f"neither here nor there, or no blob: {digest}", err=True)
+
+
+@app.command()
 def compact(as_json: Json = False) -> None:
     """Merge the small files of days that are over. May run while the archive is written, and be killed at any moment.
 
@@ -198,8 +250,8 @@ def compact(as_json: Json = False) -> None:
 
 
 def _place() -> Place:
+    from stigmergy.archiving import archive_place
     from stigmergy.settings import Settings
-    from stigmergy.wiring import archive_place
 
     return archive_place(Settings())
 
@@ -235,13 +287,35 @@ async def _repaired(place: Place, accept_loss: bool) -> Repaired:
 
 
 async def _retained() -> Outcome:
+    from stigmergy.archiving import make_retention
     from stigmergy.client import Client
     from stigmergy.settings import Settings
-    from stigmergy.wiring import make_retention
 
     settings = Settings()
     async with Client(settings, name="archive") as client:
         return await make_retention(client.bus, settings, _place()).look()
+
+
+async def _collected() -> Collection:
+    from stigmergy.archiving import make_collector
+    from stigmergy.client import Client
+    from stigmergy.settings import Settings
+
+    settings = Settings()
+    async with Client(settings, name="archive") as client:
+        return await make_collector(client.bus, _place(), settings.blobs_max_age or 0.0).look()
+
+
+async def _returned(mission: str) -> tuple[list[str], list[str]]:
+    from projections.archive.blobs import BlobCopies, digests_in
+    from projections.archive.blobs import put_back as give_back
+    from stigmergy.cli.recordings import recording
+    from stigmergy.client import Client
+
+    async with Client(name="archive") as client:
+        found = await recording(client, mission)
+        named = set().union(*(digests_in(event.data) for event in found.events))
+        return await give_back(BlobCopies(_place()), client.bus.log.blobs, sorted(named))
 
 
 def _show(found: Summary, lag: int | None) -> None:
@@ -250,6 +324,7 @@ def _show(found: Summary, lag: int | None) -> None:
     volume = f"{screen.size(found.bytes)}, {found.bytes_per_event:.1f} bytes an event"
     typer.echo(f"{screen.counted(found.events, 'event')} in {screen.counted(found.files, 'file')}, {volume}")
     typer.echo(f"{screen.counted(found.ranges, 'commit')}, {screen.counted(found.leftovers, 'leftover')}")
+    typer.echo(f"{screen.counted(found.blobs, 'blob')}, {screen.size(found.blob_bytes)}")
     if found.gap is not None:
         typer.echo(f"a gap: {found.gap[0]} to {found.gap[1]}; `stig serve archive` fills it from the log", err=True)
     for first, last in found.absent:
@@ -265,6 +340,7 @@ def _tell(report: Report, against_log: bool) -> None:
         typer.echo(problem)
     verdict = "sound" if report.sound else screen.counted(len(report.problems), "problem")
     held = f"{screen.counted(report.events, 'event')} in {screen.counted(report.files, 'file')}"
+    held += f", {screen.counted(report.blobs, 'blob')}" if report.blobs else ""
     typer.echo(f"{verdict}: sequences 1 to {report.end:,} in {screen.counted(report.commits, 'commit')}, {held}")
     if not against_log:
         typer.echo("not compared with the log")

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.errors import StigmergyError, ToolMissing
+from schemas.errors import Refused, StigmergyError, ToolMissing
 from stigmergy.cli.screen import size
 from stigmergy.local import LocalStack
 from stigmergy.local.binaries import nats_binary, valkey_binary
@@ -131,25 +131,26 @@ def _stack(settings: Settings) -> list[Check]:
 
 
 def _servers(settings: Settings) -> list[Check]:
-    checks = [_redis(settings)]
     try:
         workers = asyncio.run(_fleet(settings))
     except StigmergyError as error:
-        return [Check(name="jetstream", state="fail", detail=error.message, mend=error.hint), *checks]
-    checks.insert(0, Check(name="jetstream", state="ok", detail="the log answers"))
-    if workers:
-        checks.append(Check(name="workers", state="ok", detail=f"{workers} alive"))
-    else:
-        checks.append(Check(name="workers", state="warn", detail="none are there", mend="stig workers start"))
-    return checks
+        return [Check(name="jetstream", state="fail", detail=error.message, mend=error.hint), _redis(settings)]
+    return [Check(name="jetstream", state="ok", detail="the log answers"), _redis(settings), workers]
 
 
-async def _fleet(settings: Settings) -> int:
+async def _fleet(settings: Settings) -> Check:
+    """Who is there. Raises LogUnavailable if the log does not answer."""
     from stigmergy.client import Client
 
     async with Client(settings, name="doctor") as client:
         await client.bus.log.last_sequence()
-        return len(await client.workers())
+        try:
+            alive = len(await client.workers())
+        except Refused as error:
+            return Check(name="workers", state="warn", detail=error.message, mend=error.hint)
+    if not alive:
+        return Check(name="workers", state="warn", detail="none are there", mend="stig workers start")
+    return Check(name="workers", state="ok", detail=f"{alive} alive")
 
 
 def _redis(settings: Settings) -> Check:

@@ -60,8 +60,8 @@ async def connected(*said: str, always: bool = False) -> AsyncIterator[Client | 
 
 
 async def history_of(client: Client, *, archive: bool) -> ArchiveHistory | None:
-    """What was archived, unless nobody wants it. Raises as :func:`stigmergy.wiring.open_history`."""
-    from stigmergy.wiring import open_history
+    """What was archived, unless nobody wants it. Raises as :func:`stigmergy.archiving.open_history`."""
+    from stigmergy.archiving import open_history
 
     return await open_history(client.bus, client.settings) if archive else None
 

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from events.blobs.jetstream import BUCKET
+from events.blobs.jetstream import STREAM as BLOBS
 from events.leadership.jetstream import STREAM as LEADERS
 from schemas.backlog import BACKLOG
 from schemas.errors import InvalidInput, StigmergyError
@@ -30,7 +30,6 @@ from schemas.replicas import replicas_subject
 from schemas.signals import ACKNOWLEDGED, HEARTBEATS, ORDERS, POOLS, REFLEX, pool_subject
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS, noun_filter
 
-BLOBS = f"OBJ_{BUCKET}"
 STREAMS = (EVENTS, COMMANDS, DEAD_LETTERS, BLOBS)
 OPERATOR = "operator"
 COMMAND_CONSUMER = "orchestrator"
@@ -88,13 +87,15 @@ def grants() -> tuple[Grant, ...]:
             (*_writes(Role.SCALER), *_reads(), f"ask.*.{BACKLOG}", POOLS, *_leads("scaler")),
             (_INBOX, HEARTBEATS),
         ),
-        # The archive is the one read model that may drop what it has kept; it asks the others how far they are.
+        # The archive is the one read model that may drop what it has kept; it asks the others how far they are, and
+        # looks whether commands and dead letters name blobs.
         Grant(
             "archive",
             (
                 *(*_reads(), _INBOX, "ask.*.*.status"),
                 f"$JS.API.CONSUMER.LIST.{EVENTS}",
-                f"$JS.API.STREAM.PURGE.{EVENTS}",
+                *(f"$JS.API.STREAM.PURGE.{stream}" for stream in (EVENTS, BLOBS)),
+                *(f"$JS.API.STREAM.MSG.GET.{stream}" for stream in (COMMANDS, DEAD_LETTERS)),
             ),
             (_INBOX, QUESTIONS),
         ),

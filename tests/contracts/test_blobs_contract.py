@@ -39,6 +39,7 @@ async def test_content_comes_back_under_its_hash(blobs: BlobStore, kind: str) ->
     digest = await blobs.put(CONTENTS[kind])
     assert digest == "sha256:" + hashlib.sha256(CONTENTS[kind]).hexdigest()
     assert await blobs.has(digest)
+    assert await blobs.renew(digest)
     assert await blobs.get(digest) == CONTENTS[kind]
     assert await blobs.get(digest) == CONTENTS[kind]
 
@@ -56,6 +57,7 @@ async def test_writers_of_the_same_content_do_not_disturb_each_other(blobs: Blob
 @pytest.mark.parametrize("digest", [digest_of(b"never stored"), "https://example.org/elsewhere", "sha256:"])
 async def test_what_is_not_there_is_missing(blobs: BlobStore, digest: str) -> None:
     assert not await blobs.has(digest)
+    assert not await blobs.renew(digest)
     with pytest.raises(BlobMissing, match="no blob"):
         await blobs.get(digest)
 

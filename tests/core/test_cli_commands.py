@@ -26,7 +26,7 @@ COMMANDS = [
     ("serve",), ("leaders",), ("schema",),
     ("schema", "export"), ("schema", "list"), ("doctor",), ("archive",),
     ("archive", "status"), ("archive", "verify"), ("archive", "restore"), ("archive", "compact"),
-    ("archive", "repair"), ("archive", "retention"),
+    ("archive", "repair"), ("archive", "retention"), ("archive", "blobs"), ("archive", "put-back"),
     ("projections",), ("projections", "list"), ("projections", "rebuild"),
     ("ballot",), ("ballot", "list"), ("ballot", "show"), ("ballot", "open"), ("ballot", "vote"), ("ballot", "settle"),
     ("world",), ("world", "show"), ("world", "files"), ("world", "tests"), ("world", "agents"), ("world", "check"),

@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from projections.archive.places import FolderPlace, Place  # noqa: E402
 from projections.archive.repairing import repair  # noqa: E402
 from projections.archive.sweeping import sweep  # noqa: E402
 from projections.archive.writer import ArchiveWriter  # noqa: E402
-from schemas.errors import Conflict  # noqa: E402
+from schemas.errors import Conflict, InvalidInput, ToolMissing  # noqa: E402
 
 CHDB = """
 import json, sys, chdb
@@ -64,9 +65,13 @@ def s3() -> Iterator[str]:
         server.stop()
 
 
-@pytest.fixture
-def url(s3: str) -> str:
-    """A bucket of its own, as an operator would write it."""
+@pytest.fixture(params=["s3", "fsspec"])
+def url(request: pytest.FixtureRequest) -> str:
+    """A bucket of its own, as an operator would write it; or a folder in the memory of fsspec."""
+    if request.param == "fsspec":
+        needs("fsspec")
+        return f"fsspec+memory://b{uuid4().hex[:12]}/events"
+    s3 = request.getfixturevalue("s3")
     bucket = f"b{uuid4().hex[:12]}"
     found = f"s3://user:secret@{bucket}/events?region=us-east-1&scheme=http&endpoint_override={s3}&allow_bucket_creation=true"
     from pyarrow import fs
@@ -133,6 +138,74 @@ async def test_two_who_create_in_one_moment_on_an_object_store(log: JetStreamLog
         one.commit(3, 4, messages_of(events[2:]))
     other.commit(4, 4, messages_of(events[3:]))
     assert archived(place) == await logged(log)
+
+
+def test_exclusive_creation_is_what_a_store_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another wrote after both had looked: s3fs then has S3 refuse the second, by a conditional PUT."""
+    needs("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    place, asked = open_place("fsspec+memory://exclusive/events"), []
+
+    def refuse(_: object, path: str, data: bytes, mode: str = "overwrite") -> None:
+        asked.append((path, data, mode))
+        raise FileExistsError(path)
+
+    monkeypatch.setattr(MemoryFileSystem, "pipe_file", refuse)
+    assert not place.create("commits/1.json", b"one")
+    assert asked == [("/exclusive/events/commits/1.json", b"one", "create")]
+
+
+@pytest.mark.parametrize("protocol", ["memory", "file"])
+def test_files_of_fsspec(protocol: str, tmp_path: Path) -> None:
+    needs("fsspec")
+    root = f"{tmp_path}/events" if protocol == "file" else f"b{uuid4().hex}/events"
+    place = open_place(f"fsspec+{protocol}://{root}")
+    assert place.list("") == place.list("commits") == []
+    place.write("commits/1.json", b"one")
+    place.write("commits/1.json", b"another")
+    assert place.create("tenant=acme/x.parquet", b"x")
+    assert [(one.path, one.size) for one in sorted(place.list(""), key=lambda one: one.path)] == [
+        ("commits/1.json", 7),
+        ("tenant=acme/x.parquet", 1),
+    ]
+    assert abs(place.list("commits")[0].changed - time.time()) < 60
+    with place.open("commits/1.json") as file:
+        file.seek(2)
+        assert file.read(3) == b"oth"
+    with pytest.raises(FileNotFoundError):
+        place.open("commits/2.json")
+
+
+@pytest.mark.parametrize("method", ["list", "read", "open", "write", "create", "remove"])
+def test_a_store_of_fsspec_that_does_not_answer_is_not_an_empty_one(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    place = open_place("fsspec+memory://away/events")
+    place.write("commits/1.json", b"one")
+
+    class AwayError(Exception):
+        """No OSError, as with botocore."""
+
+    def away(*_: object, **__: object) -> None:
+        raise AwayError("could not connect")
+
+    for name in ("find", "info", "cat_file", "open", "pipe_file", "rm_file"):
+        monkeypatch.setattr(MemoryFileSystem, name, away)
+    data = (b"x",) if method in ("write", "create") else ()
+    with pytest.raises(ArchiveUnavailable, match="could not connect"):
+        getattr(place, method)("commits/1.json", *data)
+
+
+def test_what_fsspec_does_not_know_is_said() -> None:
+    needs("fsspec")
+    with pytest.raises(InvalidInput, match="is no place for an archive"):
+        open_place("fsspec+nonsense://b/events")
+    with pytest.raises(ToolMissing, match="cannot be opened"):
+        open_place("fsspec+s3://b/events")  # needs s3fs, which the tests do not
 
 
 @pytest.mark.parametrize("method", ["write", "list", "create", "read"])

@@ -22,6 +22,7 @@ from tests.integration.archive_bench import Crash, Crashing, archive, archived, 
 
 needs_pyarrow()
 
+from projections.archive.blobs import BlobCopies  # noqa: E402
 from projections.archive.checking import verify  # noqa: E402
 from projections.archive.columns import events_of, table_of  # noqa: E402
 from projections.archive.commits import Commit, chain, manifest  # noqa: E402
@@ -287,9 +288,10 @@ async def test_the_role_is_served(log: JetStreamLog, place: FolderPlace, nats_ur
         cwd=Path(__file__).resolve().parents[2],
         stderr=asyncio.subprocess.PIPE,
     )
+    digest = await log.blobs.put(b"of a workspace")
     await log.append([fact()])
     async with asyncio.timeout(15):
-        while not manifest(place).end:
+        while not (manifest(place).end and BlobCopies(place).has(digest)):
             await asyncio.sleep(0.05)
     serving.terminate()
     _, said = await serving.communicate()

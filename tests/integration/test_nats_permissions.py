@@ -13,17 +13,20 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
+from events.blobs.bucket import BlobBucket
+from events.blobs.jetstream import STREAM
 from events.jetstream import JetStreamLog, connect
 from events.jetstream.api import call
 from events.jetstream.commands import JetStreamCommands
 from events.jetstream.keeping import EventsStream
+from events.jetstream.kept import kept_messages
 from events.jetstream.streams import check_version
 from events.port import Ack, Guard, Subscription, Window, Write
 from events.services import NatsServices
 from events.signals import NatsSignals
 from schemas.commands import CancelMission, Command, CommandReply
 from schemas.envelope import Event, rfc3339
-from schemas.errors import LogUnavailable
+from schemas.errors import LogUnavailable, Refused
 from schemas.ids import uuid7
 from schemas.ownership import OWNERS, Role
 from schemas.signals import REFLEX
@@ -31,6 +34,7 @@ from schemas.subjects import COMMANDS, EVENTS, of_event
 from stigmergy.deploy import nats_permissions
 from stigmergy.deploy.nats_permissions import BLOBS, grants, render
 from stigmergy.deploy.prepare import prepare
+from stigmergy.hearing import hear_workers
 from tests.integration.guarded import CONFIG, PASSWORD, ROOT, Guarded, may_publish, program, role, serving, variables
 
 pytestmark = pytest.mark.timeout(60)
@@ -177,6 +181,20 @@ async def test_who_hears_what(server: Guarded, pattern: str, hearers: set[str]) 
     assert found == hearers
 
 
+async def test_who_may_not_hear_workers_is_told_so(server: Guarded) -> None:
+    """Otherwise it would look as if nobody were there."""
+    async with role(server, "client") as client, role(server, "worker") as worker:
+        heard: list[bytes] = []
+        await hear_workers(client.nc, heard.append)
+        await worker.nc.publish("heartbeats.w1", b"beat")
+        await worker.nc.flush()
+        async with asyncio.timeout(5):
+            while not heard:
+                await asyncio.sleep(0.01)
+        with pytest.raises(Refused, match="may not hear workers"):
+            await hear_workers(worker.nc, heard.append)
+
+
 @pytest.mark.parametrize("credentials", [f"worker:not{PASSWORD}", "nobody:12e5", ""])
 async def test_without_the_password_nobody_comes_in(server: Guarded, credentials: str) -> None:
     with pytest.raises(LogUnavailable):
@@ -215,6 +233,22 @@ async def test_only_the_archive_drops_the_beginning_of_the_stream(server: Guarde
         others = [f"$JS.API.STREAM.PURGE.{COMMANDS}", f"$JS.API.STREAM.DELETE.{EVENTS}", "ask.acme.world.rebuild"]
         for subject in (*others, f"$JS.API.STREAM.MSG.DELETE.{EVENTS}", "events.acme.m1.note.posted"):
             assert not await may_publish(me, subject), subject
+
+
+async def test_only_the_archive_collects_blobs(server: Guarded) -> None:
+    async with role(server, "archive") as me, role(server, "worker") as worker:
+        log = await JetStreamLog.open(worker.nc)
+        kept = [await log.blobs.put(b"%d" % number) for number in range(2)]
+        found = {blob.digest: blob async for blob in BlobBucket(me.nc).blobs()}
+        assert await BlobBucket(me.nc).made()
+        assert await BlobBucket(me.nc).remove(found[kept[0]])
+        assert [await log.blobs.renew(digest) for digest in kept] == [False, True]
+        posted = event("note.posted", "kept")
+        async with role(server, "client") as client:
+            await (await JetStreamLog.open(client.nc)).append([posted])
+        assert any([posted.id.encode() in raw async for raw in kept_messages(me.nc)])
+        assert me.refused + worker.refused == []
+        assert not await may_publish(worker, f"$JS.API.STREAM.PURGE.{STREAM}")
 
 
 @pytest.mark.parametrize("user", sorted(set(USER_OF.values())))

@@ -21,8 +21,9 @@ from events.replay import HistoryFile
 from orchestrator.recalling import from_log, read_recording
 from schemas.envelope import Event
 from schemas.errors import Refused
+from stigmergy.archiving import recordings_of
 from stigmergy.settings import Settings
-from stigmergy.wiring import open_bus, recordings_of
+from stigmergy.wiring import open_bus
 from tests.integration.archive_bench import archive, needs_pyarrow
 from tests.integration.test_replay_log import HISTORIES, stig, write
 

@@ -278,7 +278,7 @@ async def test_it_goes_on_after_an_error_and_is_part_of_the_role(
     run = retention.run
     monkeypatch.setattr(retention, "run", lambda: run(every_s=0.05))
     role = ArchiveRole(log, place, QUICK)
-    projection = ArchiveProjection(log, place, role, retention=retention)
+    projection = ArchiveProjection(log, place, role, [retention])
     await log.write([Write((fact(),)) for _ in range(20)])
     running = asyncio.create_task(projection.run())
     troubles = set()
