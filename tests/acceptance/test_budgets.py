@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,9 +17,10 @@ from schemas.errors import InvalidInput, Refused, TimedOut
 from schemas.plan import Plan, RetryPolicy, TaskSpec
 from stigmergy import Client
 from tests.acceptance.missions import check_counted_once, data, history, of, until
-from tests.acceptance.stack import MISBEHAVING, Process, Stack, running
+from tests.acceptance.stack import MISBEHAVING, ROOT, Process, Stack, running
 
 pytestmark = pytest.mark.xdist_group("acceptance-budgets")
+PAGE = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
 
 
 def spenders(count: int = 4, *, calls: int = 20) -> Plan:
@@ -84,6 +88,15 @@ async def test_people_are_warned_before(client: Client) -> None:
     assert (await mission.outcome(timeout_s=30)).status == "completed"
     [warned] = [data(event) for event in await history(mission) if event.type == "world.warned"]
     assert (warned["limits"], warned["spent"]) == ({"llm_calls": 9}, {"llm_calls": 8})
+
+
+def test_the_example_in_the_documentation_does_what_it_says(shared: Stack) -> None:
+    [example] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    environment = {**os.environ, **shared.settings.environment()}
+    done = subprocess.run([sys.executable, "-c", example], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    promised = [line.rpartition("# ")[2] for line in example.splitlines() if "print(" in line]
+    assert [re.sub(r"0\.\d of", "0.5 of", line) for line in done.stdout.splitlines()] == promised
 
 
 async def test_what_is_no_budget_is_refused_where_it_is_said(client: Client) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from math import inf, nan
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from orchestrator.core.mission import Mission, MissionStatus
 from orchestrator.planning import load_template
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.floor import Floor
-from schemas.budgets import Budget, budget_of, told
+from schemas.budgets import UNITS, Budget, budget_of, told
 from schemas.commands import ForkMission, PauseMission, ResumeMission, SubmitMission, command_json, parse_command
 from schemas.errors import InvalidCommand, InvalidInput, InvalidWorkflow, Refused
 from schemas.events import Payload
@@ -135,6 +137,18 @@ def test_a_template_has_one_and_says_what_is_wrong_with_it() -> None:
     ):
         with pytest.raises(InvalidWorkflow, match=message):
             load_template(f"{head}{line}\n", "w.yaml")
+
+
+def test_the_page_about_budgets_has_examples_that_load() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "safety.md").read_text(encoding="utf-8")
+    plans = [load_template(text, "x.yaml").plan({}) for text in re.findall(r"^```yaml\n(.*?)^```$", page, re.M | re.S)]
+    assert [plan.safety != Safety() for plan in plans] == [True, False]
+    assert set(plans[1].budget.limits) == set(UNITS)
+    assert all(f"`{unit}`" in page for unit in UNITS)
+    assert [limits_of(re.findall(r"--budget (\S+)", line)) for line in page.splitlines() if "--budget" in line] == [
+        {"cost": 2.5, "tokens": 200_000},
+        {"cost": 5},
+    ]
 
 
 def test_people_are_told_in_their_numbers() -> None:
