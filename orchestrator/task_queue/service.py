@@ -281,7 +281,6 @@ class TaskQueueManager:
                 for desk in filter(self._leads, self.desks.all()):
                     self._adopt(desk, _ADOPT_S)
             self._sightings.forget()
-            self._keep_back()
             self._reflexes.stop_strays()
 
     def _excuse_own_silence(self, monotonic: float) -> None:
@@ -308,7 +307,7 @@ class TaskQueueManager:
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
-        if self._at_rest(desk):
+        if self._rests(desk):
             return
         for opened in unclaimed(desk.state, self._sightings, self._unread_s()):
             if self._nobody_reads(opened):
@@ -347,19 +346,18 @@ class TaskQueueManager:
             if opened.order is not None:
                 self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
-    def _keep_back(self) -> None:
-        """What waits for a claim in missions that are stopped or held does not stand in the way of others. It is sent
-        again when they go on."""
-        resting = set()
-        for desk in filter(self._leads, self.desks.all()):
-            mission = desk.tenant, desk.mission
-            if self._at_rest(desk):
-                resting.add(mission)
-                if mission not in self._resting:
-                    self._settle(desk.state, [o.ready.task for o in unclaimed(desk.state, self._sightings, -1.0)])
-            elif mission in self._resting:
-                self._adopt(desk)
-        self._resting = resting
+    def _rests(self, desk: Desk[Floor]) -> bool:
+        """Whether the mission is at rest. What waits for a claim in one that is does not stand in the way of others; it
+        is sent again when the mission goes on."""
+        mission = desk.tenant, desk.mission
+        rests = self._at_rest(desk) and not desk.state.ended
+        if rests and mission not in self._resting:
+            self._resting.add(mission)
+            self._settle(desk.state, [opened.ready.task for opened in unclaimed(desk.state, self._sightings, -1.0)])
+        elif not rests and mission in self._resting:
+            self._resting.discard(mission)
+            self._adopt(desk)
+        return rests
 
     def _at_rest(self, desk: Desk[Floor]) -> bool:
         return bool(desk.state.guard.tripped) or self.stops.holds(desk.tenant, desk.mission) is not None
