@@ -54,7 +54,7 @@ class Reflexes:
             case MissionResumed() | MissionReopened() if floor.guard.trip:
                 self._stops.let_go(floor.guard.trip)
                 self._in_time(self._stops.say())
-            case MissionCancelled():
+            case MissionCancelled():  # of one that failed, the tasks were cancelled one by one
                 self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
 
     def stop_strays(self) -> None:
