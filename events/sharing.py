@@ -8,8 +8,9 @@ stands. If nothing is unknown between what was read and that place, it *is* what
 the followers at once; the reader passes over it when it comes. If anything lies between, of whomever, the reader's
 order decides, as without this: no follower ever sees events in another order than the log's, or with a gap.
 
-Who attends is handed messages at the moment at which they are known, in the task that knows them, instead of being
-woken up for each: with five messages a step of a chain and two roles, that was a tenth of the step.
+Who attends is handed messages in the task that knows them, instead of being woken up for each: with five messages a
+step of a chain and two roles, that was a tenth of the step. Who decides upon a message gets it at once, and what it has
+decided is on its way before anybody else takes the message in.
 
 Roads not taken: to fold one's own events where they were decided saves as much, but each role would have to know what
 the others write, and in which order. A consumer for each noun would let more be passed over, at the cost of one more
@@ -19,7 +20,6 @@ delivery for each message.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from datetime import datetime
 from itertools import combinations
@@ -29,7 +29,7 @@ import msgspec
 from events.appending import append_framed
 from events.blobs.port import BlobStore
 from events.codec import check_out, decode, subject_of
-from events.memory import matches
+from events.followers import Attending, Choice, Follower
 from events.port import (
     Ack,
     Batch,
@@ -47,11 +47,6 @@ from events.port import (
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
 
-_ALL = "events.>"
-_ANYWHERE = "events.*.*."
-_MOST_WAITING = 10_000
-_LEAST_PARTS = 5
-_MOST_KNOWN = 4096
 _BATCH = 500
 
 
@@ -62,21 +57,24 @@ class SharedLog:
         log: where everything goes and comes from.
         filters: what the shared reader reads. Who follows something that they do not cover gets a reader of its own.
             Filters that others cover are left out.
+        send: writes what waits to be sent. Called when what presses was handed over, for somebody waits for what was
+            decided upon it; the next turn of the loop would do as well, a fortieth of a chain's step later.
 
     Raises:
         InvalidInput: two filters overlap, and neither covers the other.
     """
 
-    def __init__(self, log: Log, filters: Sequence[str]) -> None:
+    def __init__(self, log: Log, filters: Sequence[str], send: Callable[[], None] = lambda: None) -> None:
         self._log = log
+        self._send = send
         self.blobs: BlobStore = log.blobs
         self._filters = _widest(filters)
-        self._reached = _Choice(self._filters)
+        self._reached = Choice(self._filters)
         self._position = 0
-        self._followers: list[_Follower] = []
+        self._followers: list[Follower] = []
         self._pump: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
-        self._joined = False
+        self._joined = self._behind = False
 
     # writing
 
@@ -110,7 +108,7 @@ class SharedLog:
             async for found in self._log.follow(window, batch=batch, wants=wants):
                 yield found
             return
-        follower = _Follower(window.filters, wants)
+        follower = Follower(window.filters, wants)
         try:
             async for before in self._joining(follower, window):
                 yield before
@@ -120,13 +118,15 @@ class SharedLog:
         finally:
             await self._leave(follower)
 
-    async def attend(self, window: Window, take: Callable[[Batch], None], wants: Wants = everything) -> None:
+    async def attend(
+        self, window: Window, take: Callable[[Batch], None], wants: Wants = everything, pressing: Sequence[str] = ()
+    ) -> None:
         """See :func:`attend`."""
         if not self._is_shared(window):
             async for found in self._log.follow(window, wants=wants):
                 take(found)
             return
-        follower = _Follower(window.filters, wants, take)
+        follower = Attending(window.filters, wants, take, pressing)
         try:
             async for before in self._joining(follower, window):
                 take(before)
@@ -134,7 +134,7 @@ class SharedLog:
         finally:
             await self._leave(follower)
 
-    async def _joining(self, follower: _Follower, window: Window) -> AsyncIterator[Batch]:
+    async def _joining(self, follower: Follower, window: Window) -> AsyncIterator[Batch]:
         """What it has missed; it has joined when there is no more."""
         first = window.first
         while not self._join(follower, first):
@@ -147,7 +147,7 @@ class SharedLog:
         """Whether the shared reader comes by all of it."""
         return window.since is None and all(any(_covers(own, each) for own in self._filters) for each in window.filters)
 
-    def _join(self, follower: _Follower, first: int) -> bool:
+    def _join(self, follower: Follower, first: int) -> bool:
         """Take part from ``first`` on; False if the reader is beyond that already."""
         if self._pump is None or self._pump.done():
             self._position = first - 1
@@ -160,7 +160,7 @@ class SharedLog:
         self._joined = True
         return True
 
-    async def _leave(self, follower: _Follower) -> None:
+    async def _leave(self, follower: Follower) -> None:
         if follower in self._followers:
             self._followers.remove(follower)
             self._room.set()
@@ -211,8 +211,21 @@ class SharedLog:
 
     def _hand_out(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
         self._position = last
+        pressing = [follower for follower in self._followers if follower.put(messages, last)]
+        for follower in pressing:
+            follower.hand_over()
+        if pressing:
+            self._send()
+        if not self._behind and any(follower.behind for follower in self._followers):
+            # In two turns of the loop: what is sent in this one is written in the next.
+            self._behind, loop = True, asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._behind = False
         for follower in self._followers:
-            follower.take(messages, last)
+            follower.hand_over()
+        self._room.set()
 
     # everything else
 
@@ -252,100 +265,18 @@ class SharedLog:
         await self._log.close()
 
 
-class _Follower:
-    """One who follows: what waits for it, and what it wants to see. With ``attends``, nothing waits."""
-
-    def __init__(self, filters: tuple[str, ...], asked: Wants, attends: Callable[[Batch], None] | None = None) -> None:
-        self.first = 1
-        self._asked = asked
-        self._attends = attends
-        self._choice = _Choice(filters)
-        self._waiting: deque[Event] = deque()
-        self._last = 0
-        self._news = asyncio.Event()
-        self._failure: BaseException | None = None
-
-    @property
-    def full(self) -> bool:
-        return len(self._waiting) >= _MOST_WAITING
-
-    def take(self, messages: Sequence[tuple[str, list[Event]]], last: int) -> None:
-        for subject, events in messages:
-            if events and self.wants(subject, events[0].sequence):
-                self._waiting.extend(events)
-        self._last = last
-        if self._attends is None:
-            self._news.set()
-        elif self._failure is None:
-            batch = Batch(tuple(self._waiting), last)
-            self._waiting.clear()
-            try:
-                self._attends(batch)
-            except Exception as error:  # noqa: BLE001 - it is its own, not of whoever wrote the message
-                self.fail(error)
-
-    def wants(self, subject: str, sequence: int) -> bool:
-        """Whether it is for this follower."""
-        return sequence >= self.first and self._choice.has(subject) and self._asked(subject, sequence)
-
-    def fail(self, error: BaseException) -> None:
-        self._failure = error
-        self._news.set()
-
-    async def next(self) -> Batch:
-        """All that waits, once something does. Raises what ended the reader."""
-        await self._news.wait()
-        if self._failure is not None:
-            raise self._failure
-        self._news.clear()
-        batch = Batch(tuple(self._waiting), self._last)
-        self._waiting.clear()
-        return batch
-
-    async def failed(self) -> None:
-        """Raises what ended the reader, or what it was handed to, once something does."""
-        await self._news.wait()
-        if self._failure is not None:
-            raise self._failure
-
-
-class _Choice:
-    """Which subjects match some filters; remembered, for a process meets few kinds of them."""
-
-    def __init__(self, filters: tuple[str, ...]) -> None:
-        self._filters = filters
-        self._anywhere = all(each == _ALL or each.startswith(_ANYWHERE) for each in filters)
-        self._known: dict[str, bool] = {}
-        self._newest, self._had = "", False
-
-    def has(self, subject: str) -> bool:
-        if subject is not self._newest:  # each message is asked about more than once
-            self._newest, self._had = subject, self._matches(subject)
-        return self._had
-
-    def _matches(self, subject: str) -> bool:
-        parts = subject.split(".")
-        if not self._anywhere or len(parts) < _LEAST_PARTS:  # others' messages may have any subject
-            return any(matches(subject, each) for each in self._filters)
-        # What comes after tenant and mission decides; keys differ each time, so only that there is one is remembered.
-        _, _, _, noun, verb, *key = parts
-        ending = f"{noun}.{verb}.+" if key else f"{noun}.{verb}"
-        known = self._known.get(ending)
-        if known is None:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            known = self._known[ending] = any(matches(subject, each) for each in self._filters)
-        return known
-
-
-async def attend(log: Log, window: Window, take: Callable[[Batch], None], wants: Wants = everything) -> None:
+async def attend(
+    log: Log, window: Window, take: Callable[[Batch], None], wants: Wants = everything, pressing: Sequence[str] = ()
+) -> None:
     """Call ``take`` with what is on the log, in its order, and with what comes, for ever.
 
-    By a :class:`SharedLog` it is called as soon as a message is known, also in the midst of an append of this process:
-    it must not wait for anything. Raises what ends the reading, and what ``take`` raises.
+    By a :class:`SharedLog` it is called as soon as a message of the filters ``pressing`` is known, also in the midst of
+    an append of this process: it must not wait for anything. All others come to it before the next one of these, at the
+    latest two turns of the loop later, when what they led to elsewhere in this process is under way. Raises what ends
+    the reading, and what ``take`` raises.
     """
     if isinstance(log, SharedLog):
-        await log.attend(window, take, wants)
+        await log.attend(window, take, wants, pressing)
         return
     async for batch in log.follow(window, wants=wants):
         take(batch)

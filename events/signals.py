@@ -41,6 +41,8 @@ class NatsSignals:
 
     async def send(self, subject: str, payload: bytes) -> None:
         await self._nc.publish(subject, payload)
+        if isinstance(self._nc, QuickClient):
+            self._nc.write_out()  # few and urgent: an order for a worker that stands by is one
 
     async def listen(self, pattern: str, listener: Listener) -> None:
         async def hear(msg: Msg) -> None:

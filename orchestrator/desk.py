@@ -16,6 +16,8 @@ class Rules[S](Protocol):
 
     subjects: tuple[str, ...]
     """What it reads, as endings of subjects; all that it writes is among it."""
+    decides_on: tuple[str, ...]
+    """What of it mostly leads to a decision, and is taken in before anything else."""
 
     def fresh(self, tenant: str, mission: str) -> S: ...
     def evolve(self, state: S, fact: Fact) -> S: ...

@@ -71,6 +71,8 @@ class MissionRules:
         ),
     )
 
+    decides_on: tuple[str, ...] = ("mission.>", "world.>", "action.>")
+
     def fresh(self, tenant: str, mission: str) -> Mission:
         return Mission(tenant=tenant, id=mission)
 

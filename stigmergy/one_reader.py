@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from events.jetstream.quick_client import QuickClient
 from events.sharing import SharedLog
 from stigmergy.wiring import Bus
 
@@ -15,4 +16,5 @@ def with_one_reader(bus: Bus) -> Bus:
     from orchestrator.task_queue.rules import DispatchRules
 
     subjects = dict.fromkeys((*MissionRules.subjects, *DispatchRules.subjects))
-    return replace(bus, shared=SharedLog(bus.log, filters_for(subjects)))
+    send = bus.nc.write_out if isinstance(bus.nc, QuickClient) else lambda: None
+    return replace(bus, shared=SharedLog(bus.log, filters_for(subjects), send))

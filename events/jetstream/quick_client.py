@@ -96,7 +96,7 @@ class QuickClient(Client):
         asyncio.get_running_loop().call_soon(self.write_out)
 
     def write_out(self) -> None:
-        """Write what is pending now, for whoever has much else to do in this turn of the loop.
+        """Write what is pending now: what somebody waits for, or if much else is to be done in this turn of the loop.
 
         The task of nats-py does it if there is no room. What cannot go, because the connection is lost, goes with the
         next one.

@@ -13,7 +13,7 @@ from orchestrator.core.facts import Fact
 from orchestrator.task_queue import floor as floors
 from orchestrator.task_queue.allocation import Allocation, allocate
 from orchestrator.task_queue.claims import Board, earlier, moved_meanwhile
-from orchestrator.task_queue.dispatch import Dispatch, key_of
+from orchestrator.task_queue.dispatch import Dispatch
 from orchestrator.task_queue.floor import Floor, OpenAttempt, Stage
 from orchestrator.task_queue.handing import held_to, lapsed, may_lapse
 from orchestrator.task_queue.intents import Known, action_for
@@ -24,11 +24,12 @@ from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import Situation
 from orchestrator.task_queue.trees import since_tested
-from schemas.attempts import AttemptOrder, Failure, Given
+from schemas.attempts import Action, AttemptOrder, Failure, Given
 from schemas.celery_wire import GIVEN_WITHIN_S
 from schemas.errors import InvalidInput, NotBegun, Stopped
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
+from schemas.events.task import TaskReady
 from schemas.events.world import WorldConfirmed, WorldViolated
 from schemas.signals import Running
 
@@ -62,6 +63,7 @@ class DispatchRules:
         "tool.>",
         "llm.>",
     )
+    decides_on: tuple[str, ...] = ("task.>", "attempt.finished", "attempt._")
 
     def __init__(
         self,
@@ -149,15 +151,16 @@ class DispatchRules:
             return None  # of what was handed over, the time to accept it decides
         if isinstance(chosen, Failure):
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=chosen)
+        changed, suite_s = since_tested(state.trees, ready.workspace)
+        expected_s = self._situation.expected_s(ready.skill)
+        known = Known(expected_s if expected_s is None else round(expected_s, 3), changed, suite_s)
         try:
-            dispatched = _order(state, opened, chosen, self._situation.expected_s(ready.skill), now)
+            action = action_for(ready, known)
         except InvalidInput as error:
             failure = Failure(code=error.code, message=error.message, hint=error.hint)
             return ActionRefused(task=ready.task, attempt=ready.attempt, failure=failure)
-        given = self._give(key_of(dispatched.order), dispatched.queue, ready.skill)
-        if given is None:
-            return dispatched
-        return dispatched.model_copy(update={"order": dispatched.order.model_copy(update={"given": given})})
+        attempt = (state.tenant, state.mission, ready.task, ready.attempt)
+        return _order(state, ready, chosen, action, self._give(attempt, chosen.queue, ready.skill), now)
 
 
 def _board(state: Floor) -> Board:
@@ -180,11 +183,8 @@ def _in_order(state: Floor) -> list[OpenAttempt]:
 
 
 def _order(
-    state: Floor, opened: OpenAttempt, chosen: Allocation, expected_s: float | None, now: datetime
+    state: Floor, ready: TaskReady, chosen: Allocation, action: Action, given: Given | None, now: datetime
 ) -> ActionDispatched:
-    ready = opened.ready
-    changed, suite_s = since_tested(state.trees, ready.workspace)
-    known = Known(expected_s if expected_s is None else round(expected_s, 3), changed, suite_s)
     onto = earlier(ready, state.products)
     order = AttemptOrder(
         tenant=state.tenant,
@@ -192,7 +192,7 @@ def _order(
         task=ready.task,
         attempt=ready.attempt,
         skill=ready.skill,
-        action=action_for(ready, known),
+        action=action,
         workspace=ready.workspace,
         onto=onto,
         claims=ready.writes,
@@ -205,6 +205,7 @@ def _order(
         safety=state.guard.rules,
         correlation=state.correlation,
         traceparent=state.traceparent,
+        given=given,
     )
     return ActionDispatched(
         task=ready.task,

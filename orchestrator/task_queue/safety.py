@@ -20,6 +20,9 @@ SPENT = "llm.completed"
 _WINDOW = timedelta(seconds=60)
 
 
+_NOTHING = Safety()
+
+
 class Guard(Struct, frozen=True):
     """The constraints of a mission and its budget, and what has to be counted for them.
 
@@ -32,7 +35,7 @@ class Guard(Struct, frozen=True):
             ``trip`` is the id of that event.
     """
 
-    rules: Safety = Safety()
+    rules: Safety = _NOTHING
     limits: dict[str, float] = field(default_factory=dict)
     total: dict[str, float] = field(default_factory=dict)
     lately: tuple[tuple[datetime, float], ...] = ()
@@ -46,7 +49,7 @@ class Guard(Struct, frozen=True):
 
 def watch(guard: Guard, payload: Payload, at: datetime) -> Guard:
     """The guard after one more fact."""
-    if guard.rules == Safety():
+    if guard.rules == _NOTHING:
         return guard
     guard = _counted(guard, payload, at)
     if guard.breach is not None or guard.tripped:

@@ -123,13 +123,61 @@ class TestSharedLog:
     async def test_who_attends_has_heard_ones_own_word_when_it_is_acknowledged(self) -> None:
         log = SharedLog(Held(), (_TASKS, _AGENTS))
         heard: list[Batch] = []
-        attending = asyncio.create_task(attend(log, Window((_TASKS,)), heard.append))
+        attending = asyncio.create_task(attend(log, Window((_TASKS,)), heard.append, pressing=(_TASKS,)))
         await asyncio.sleep(0)
         for number in range(3):
             await log.append([event()])
             assert [batch.last for batch in heard] == list(range(1, number + 2))
         await log.append([event("agent.joined")])  # nothing for it, but it knows how far it is
+        while len(heard) < 4:
+            await asyncio.sleep(0)
         assert (heard[-1].last, heard[-1].events) == (4, ())
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
+
+    async def test_what_does_not_press_comes_when_what_was_sent_meanwhile_is_under_way(self) -> None:
+        said = list[str]()
+        log, loop = SharedLog(Held(), (_TASKS, _AGENTS), lambda: said.append("let go")), asyncio.get_running_loop()
+
+        def decides(batch: Batch) -> None:
+            said.extend(f"decides {each.type}" for each in batch.events)
+            loop.call_soon(said.append, "written")  # as a connection writes what was sent in a turn
+
+        def learns(batch: Batch) -> None:
+            said.extend(f"learns {each.type}" for each in batch.events)
+
+        both = Window((_TASKS, _AGENTS))
+        attending = [
+            asyncio.create_task(attend(log, both, learns)),
+            asyncio.create_task(attend(log, both, decides, pressing=(_TASKS,))),
+        ]
+        await asyncio.sleep(0)
+        await log.append([event("agent.joined")])
+        assert said == []
+        await log.append([event()])
+        assert said == ["decides agent.joined", "decides task.ready", "let go"]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert said[3:] == ["written", "learns agent.joined", "learns task.ready"]
+        for each in attending:
+            each.cancel()
+        await asyncio.gather(*attending, return_exceptions=True)
+
+    async def test_whoever_writes_while_it_is_handed_something_hears_of_it_afterwards(self) -> None:
+        log = SharedLog(Held(), (_TASKS,))
+        said = list[str]()
+
+        def take(batch: Batch) -> None:
+            for each in batch.events:
+                said.append(f"begin {each.sequence}")
+                if each.sequence == 1:  # a log in memory has it at once
+                    asyncio.Task(log.append([event()]), loop=asyncio.get_running_loop(), eager_start=True)
+                said.append(f"end {each.sequence}")
+
+        attending = asyncio.create_task(attend(log, Window((_TASKS,)), take, pressing=(_TASKS,)))
+        await asyncio.sleep(0)
+        await log.append([event()])
+        assert said == ["begin 1", "end 1", "begin 2", "end 2"]
         attending.cancel()
         await asyncio.gather(attending, return_exceptions=True)
 
@@ -143,7 +191,9 @@ class TestSharedLog:
             reading = asyncio.create_task(seen(early, 4))
             for each in written[:3]:
                 await log.append([each])
-            attending = asyncio.create_task(attend(log, Window((_TASKS,)), lambda batch: heard.extend(batch.events)))
+            attending = asyncio.create_task(
+                attend(log, Window((_TASKS,)), lambda batch: heard.extend(batch.events), pressing=(_TASKS,))
+            )
             while len(heard) < 3:
                 await asyncio.sleep(0.001)
             await log.append([written[3]])
@@ -159,7 +209,10 @@ class TestSharedLog:
         def fails(batch: Batch) -> None:
             raise LogUnavailable("mine alone")
 
-        attending = [asyncio.create_task(attend(log, Window((_TASKS,)), take)) for take in (fails, heard.append)]
+        attending = [
+            asyncio.create_task(attend(log, Window((_TASKS,)), take, pressing=(_TASKS,)))
+            for take in (fails, heard.append)
+        ]
         await asyncio.sleep(0)
         await log.append([event()])
         with pytest.raises(LogUnavailable, match="mine alone"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,11 +12,12 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
+from events.blobs.port import BlobMissing
 from events.codec import PAYLOAD_LIMIT
 from events.jetstream import JetStreamLog
 from events.port import Window
 from schemas.envelope import Event
-from schemas.errors import PayloadTooLarge
+from schemas.errors import LogUnavailable, PayloadTooLarge
 from schemas.ids import uuid7
 from workers import bus as buses
 from workers.bus import WorkerBus
@@ -84,3 +87,28 @@ async def test_nobody_waits_for_a_step_that_has_been_written(
     begun = time.monotonic()
     assert bus.read(("events.t.m.>",))
     assert time.monotonic() - begun < 10.0
+
+
+async def test_what_takes_longer_than_its_thread_waits_is_given_up(
+    bus: WorkerBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buses, "_DEADLINE_S", 0.2)
+    given_up = threading.Event()
+
+    async def never(_data: bytes) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+        return ""
+
+    monkeypatch.setattr(bus._log.blobs, "put", never)
+    with pytest.raises(LogUnavailable, match="did not answer"):
+        bus.put_blob(b"x")
+    assert given_up.wait(2.0)
+
+
+async def test_what_goes_wrong_in_the_thread_of_the_bus_is_raised_in_the_one_that_asked(bus: WorkerBus) -> None:
+    with pytest.raises(BlobMissing):
+        bus.get_blob("0" * 64)
