@@ -77,7 +77,7 @@ def test_the_mission_in_it_is_what_the_rest_of_the_system_folds(seed: int) -> No
 def test_what_changed_is_told_if_and_only_if_the_view_changed(seed: int) -> None:
     def seen(scene: Scene) -> object:
         times = {"started_at", "ended_at", "submitted_at", "since", "sequence", "number", "progress"}
-        times |= {"duration_s", "cpu_s", "peak_memory_bytes"}  # measured, and told with the end of the attempt
+        times |= {"duration_s", "cpu_s", "peak_memory_bytes", "spent"}  # measured, and told with the end of the attempt
         times |= {"waits_for"}  # follows from what is told of other tasks, and of groups
 
         def without(value: object) -> object:
