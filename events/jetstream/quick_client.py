@@ -12,6 +12,7 @@ from nats.protocol.parser import AWAITING_CONTROL_LINE, AWAITING_MSG_PAYLOAD, Pa
 
 _HEADERS = {
     "Content-Type",
+    "Content-Encoding",
     "Nats-Msg-Id",
     "Nats-Expected-Last-Msg-Id",
     "Nats-Expected-Last-Subject-Sequence",
