@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 
 from events.replay import HistoryFile, Slice
-from orchestrator.core.evolve import FOLDED_TYPES
-from orchestrator.core.folding import evolved
+from orchestrator.core.evolve import FOLDED_TYPES, evolve
+from orchestrator.core.folding import fact_to_fold
 from orchestrator.core.mission import Mission
 from projections.archive.history import ArchiveHistory
 from projections.archive.messages import messages_of
@@ -87,7 +87,8 @@ async def folded(place: FolderPlace, wanted: Slice) -> int:
         for event in batch.events:
             mission = missions.get(event.mission) or Mission(tenant=TENANT, id=event.mission)
             try:
-                mission = evolved(mission, event)
+                if event.type in FOLDED_TYPES:  # one of a type that says nothing of it is not even parsed
+                    mission = evolve(mission, fact_to_fold(event))
             except InvalidEvent:
                 continue
             if mission.status.ended:

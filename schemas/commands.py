@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from schemas.ballots import Terms
+from schemas.budgets import Budget
 from schemas.envelope import NO_MISSION
 from schemas.errors import InvalidCommand
 from schemas.events.registry import explain
@@ -36,6 +37,7 @@ class SubmitMission(_Command):
     strategy: StrategyWish | None = Field(default=None, description="instead of the one that the template asks for")
     inputs: dict[str, Any] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
+    budget: Budget = Field(default=Budget(), description="limits in place of those of the plan, unit by unit")
     if_busy: Literal["go", "refuse"] = Field(default="go", description="what to do while too much waits already")
 
 
@@ -61,9 +63,10 @@ class PauseMission(_Command):
 
 
 class ResumeMission(_Command):
-    """Go on after a pause."""
+    """Go on after a pause. A mission that has spent its budget needs a larger one."""
 
     verb: Literal["resume"] = "resume"
+    budget: Budget = Field(default=Budget(), description="limits from now on; units that are left out keep theirs")
 
 
 class CancelMission(_Command):

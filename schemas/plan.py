@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from schemas.ballots import Settling
 from schemas.barriers import Barrier
+from schemas.budgets import Budget
 from schemas.errors import InvalidInput
 from schemas.expectations import Category, Expectation
 from schemas.handoff import HandOffRule
@@ -209,5 +210,6 @@ class Plan(Shape):
     deadline_s: float | None = Field(default=None, gt=0, description="counted from the submission")
     recover: tuple[RecoveryRule, ...] = Field(default=(), description="for tasks without a rule of their own that fits")
     safety: Safety = Safety()
+    budget: Budget = Field(default=Budget(), description="what all attempts together may spend")
     prefer: Prefer | None = Field(default=None, description="for tasks without a preference of their own")
     strategy: Strategy | None = Field(default=None, description="which variant of its workflow this is, and why")

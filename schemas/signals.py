@@ -119,6 +119,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
         worker, agent: only what this worker, or this agent, has in hand.
         id: of a stop that stays in force until it is lifted; empty for one of this moment only.
         forgiven: an attempt that is ended by it does not count against its task.
+        trip: the mission is held by what it did or spent, and goes on when a person says so. Nobody answers it.
     """
 
     tenant: str = ""
@@ -130,6 +131,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
     agent: str = ""
     id: str = ""
     forgiven: bool = False
+    trip: bool = False
 
     def means(self, running: Running, *, worker: str = "", agent: str = "") -> bool:
         """Whether this attempt, in the hands of this worker and agent, is to stop."""
@@ -154,12 +156,14 @@ class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         sequence: of the newest event about stops that it takes into account.
-        lifted: stops that were lifted lately, for those who have only heard of them.
+        lifted: stops and trips that were lifted lately, for those who have only heard of them.
+        trips: missions that are held, as far as whoever says it leads them; each as a stop with the id of its trip.
     """
 
     sequence: int = 0
     stops: tuple[Stop, ...] = ()
     lifted: tuple[str, ...] = ()
+    trips: tuple[Stop, ...] = ()
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -65,13 +65,17 @@ class Stops:
             self._heard[stop.id] = stop, now
 
     def adopt(self, standing: Standing) -> bool:
-        """Take over what is in force by the log; an older word changes nothing. Whether anything is new."""
-        if standing.sequence < self._standing.sequence:
-            return False
-        changed = standing.stops != self._standing.stops
-        self._standing = standing
-        for name in (*standing.lifted, *(stop.id for stop in standing.stops)):
+        """Take over what is in force by the log. Of an older word only what was lifted: that stays lifted. Whether
+        anything is new."""
+        changed = False
+        for name in standing.lifted:
             changed |= self._heard.pop(name, None) is not None
+        if standing.sequence < self._standing.sequence:
+            return changed
+        changed |= standing.stops != self._standing.stops
+        self._standing = standing
+        for stop in standing.stops:
+            changed |= self._heard.pop(stop.id, None) is not None
         return changed
 
     def in_force(self, now: float) -> tuple[Stop, ...]:

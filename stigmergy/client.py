@@ -20,6 +20,7 @@ from projections.analytics.queries.port import ROWS, Answer, QueryEngine, Questi
 from projections.analytics.queries.registry import template
 from projections.world.queries import WorldView
 from projections.world.remote import RemoteWorld
+from schemas.budgets import budget_of
 from schemas.commands import (
     Command,
     CommandReply,
@@ -103,6 +104,7 @@ class Client:
         plan: Plan | None = None,
         strategy: StrategyWish | None = None,
         inputs: Mapping[str, Any] | None = None,
+        budget: Mapping[str, float] | None = None,
         mission: str | None = None,
         labels: Mapping[str, str] | None = None,
         timeout_s: float = 15.0,
@@ -112,6 +114,7 @@ class Client:
 
         Args:
             strategy: how the agents shall work together, where the workflow has strategies; else it chooses.
+            budget: what it may spend, for instance ``{"cost": 2.5, "tokens": 200_000}``; see docs/safety.md.
             mission: an id of one's own; submitting the same id twice is refused.
             labels: for people, and ``weight``: its share of the fleet among the tenant's missions, 1 if left out.
             timeout_s: how long to wait for an orchestrator to accept it.
@@ -121,6 +124,7 @@ class Client:
         Raises:
             Busy: too much waits already, and ``wait_s`` is over or the system takes no more.
             Refused, InvalidWorkflow: it cannot be done; the message says why.
+            InvalidInput: there is no such budget.
             TimedOut: it is kept, but no orchestrator has answered.
         """
         command = SubmitMission(
@@ -131,6 +135,7 @@ class Client:
             workflow=workflow,
             plan=plan,
             strategy=strategy,
+            budget=budget_of(budget or {}),
             inputs=dict(inputs or {}),
             labels=dict(labels or {}),
             by=self._name,

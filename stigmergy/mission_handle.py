@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 from events.jetstream.reader import patiently
 from events.port import Window
 from orchestrator.core.mission import MissionStatus
+from schemas.budgets import budget_of
 from schemas.commands import AnswerTask, CancelMission, PauseMission, ResumeMission, RetryMission
 from schemas.envelope import Event
 from schemas.errors import TimedOut
@@ -62,7 +63,7 @@ class MissionHandle:
                 await self._follow_to_end(fold)
         except TimeoutError:
             raise TimedOut(
-                f"mission {self.id} has not ended within {timeout_s:g} s; it is {fold.state.status.value}",
+                f"mission {self.id} has not ended within {timeout_s:g} s; it is {_standing(fold)}",
                 hint=f"it goes on: stig mission show {self.id}",
             ) from None
         return await (self._settled() if fold.state.status is MissionStatus.CANCELLED else whole.view())
@@ -94,9 +95,14 @@ class MissionHandle:
         """Let what runs end, start nothing new."""
         await self._client.command(PauseMission(**self._address(), reason=reason))
 
-    async def resume(self) -> None:
-        """Go on after a pause."""
-        await self._client.command(ResumeMission(**self._address()))
+    async def resume(self, *, budget: Mapping[str, float] | None = None) -> None:
+        """Go on after a pause; with ``budget``, within these limits from now on.
+
+        Raises:
+            InvalidInput: there is no such budget.
+            Refused: what may be spent was spent, or the mission has ended, or runs and has a budget given.
+        """
+        await self._client.command(ResumeMission(**self._address(), budget=budget_of(budget or {})))
 
     async def cancel(self, reason: str = "") -> None:
         """Stop what runs, and end the mission."""
@@ -122,3 +128,8 @@ class MissionHandle:
 
     def _address(self) -> dict[str, Any]:
         return {"id": uuid7(), "tenant": self._tenant, "mission": self.id, "by": process_name()}
+
+
+def _standing(fold: MissionFold) -> str:
+    status, reason = fold.state.status.value, fold.state.reason
+    return f"{status}, {reason}" if reason else status

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from events.port import Log, Window
-from orchestrator.core.folding import evolved
+from orchestrator.core.evolve import FOLDED_TYPES, evolve
+from orchestrator.core.folding import fact_to_fold
 from orchestrator.core.mission import BallotState, Mission, MissionStatus, TaskState
 from schemas.attempts import Death, Failure
 from schemas.envelope import Event, moment_of
 from schemas.errors import InvalidEvent, InvalidInput
 from schemas.events import parse
 from schemas.events.mission import MissionSubmitted
+from schemas.events.spending import SPENDING, spent_after
 from schemas.handoff import Turn
 from schemas.plan import ROOT_GOAL, Strategy
 from schemas.subjects import mission_filter
@@ -31,6 +34,8 @@ _STATUS = {
     "mission.failed": "failed",
     "mission.cancelled": "cancelled",
 }
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+_READ = frozenset((*FOLDED_TYPES, *SPENDING))
 
 
 class _View(BaseModel):
@@ -90,7 +95,7 @@ class BallotLine(_View):
 
 
 class MissionView(_View):
-    """One mission as it is at ``sequence``."""
+    """One mission as it is at ``sequence``. ``budget``: what it may spend, by unit, and ``spent`` what it has."""
 
     id: str
     tenant: str
@@ -109,6 +114,8 @@ class MissionView(_View):
     goals: tuple[GoalView, ...]
     tasks: tuple[TaskView, ...]
     ballots: tuple[BallotLine, ...] = ()
+    budget: dict[str, float] = {}
+    spent: dict[str, float] = {}
 
     @property
     def ended(self) -> bool:
@@ -116,7 +123,7 @@ class MissionView(_View):
 
 
 class MissionRow(_View):
-    """One line of a list of missions."""
+    """One line of a list of missions. ``reason``: why it is paused."""
 
     id: str
     status: str
@@ -125,6 +132,7 @@ class MissionRow(_View):
     submitted_at: datetime
     ended_at: datetime | None
     forked_from: str | None = None
+    reason: str = ""
 
 
 class MissionFold:
@@ -133,6 +141,7 @@ class MissionFold:
     def __init__(self, tenant: str, mission: str) -> None:
         self.state = Mission(tenant=tenant, id=mission)
         self.sequence = 0
+        self.spent: dict[str, float] = {}
 
     def add(self, event: Event) -> None:
         """One more event; what this release cannot read changes nothing.
@@ -142,10 +151,14 @@ class MissionFold:
         if self.state.status is MissionStatus.NEW and event.type != MissionSubmitted.TYPE:
             return
         self.sequence = max(self.sequence, event.sequence)
+        if event.type not in _READ:
+            return
         try:
-            self.state = evolved(self.state, event)
+            fact = fact_to_fold(event)
         except InvalidEvent:
             return
+        self.state = evolve(self.state, fact)
+        self.spent = spent_after(self.spent, fact.payload)
 
     @property
     def settled(self) -> bool:
@@ -154,10 +167,10 @@ class MissionFold:
 
     def view(self) -> MissionView:
         """The mission as it is now."""
-        return mission_view(self.state, self.sequence)
+        return mission_view(self.state, self.sequence, self.spent)
 
 
-def mission_view(state: Mission, sequence: int) -> MissionView:
+def mission_view(state: Mission, sequence: int, spent: Mapping[str, float] = _NOTHING) -> MissionView:
     """What people and programs see of a folded mission."""
     return MissionView(
         id=state.id,
@@ -177,6 +190,8 @@ def mission_view(state: Mission, sequence: int) -> MissionView:
         goals=_goals(state),
         tasks=tuple(_task(state, state.tasks[name]) for name in _in_plan_order(state)),
         ballots=tuple(_ballot(state.ballots[name]) for name in sorted(state.ballots)),
+        budget=state.limits,
+        spent=dict(spent),
     )
 
 
@@ -227,7 +242,8 @@ async def list_missions(log: Log, tenant: str) -> list[MissionRow]:
         elif (row := rows.get(event.mission)) is not None:
             status = _STATUS[event.type]
             ended_at = moment_of(event) if MissionStatus(status).ended else None
-            rows[event.mission] = row.model_copy(update={"status": status, "ended_at": ended_at})
+            reason = event.data_as_dict().get("reason", "") if status == "paused" else ""
+            rows[event.mission] = row.model_copy(update={"status": status, "ended_at": ended_at, "reason": reason})
     return sorted(rows.values(), key=lambda row: row.submitted_at, reverse=True)
 
 

@@ -23,6 +23,7 @@ from schemas.errors import InvalidEvent
 from schemas.events.action import ActionExpired
 from schemas.events.agent import AgentActed, AgentRemembered, AgentThought
 from schemas.events.attempt import AttemptFinished, AttemptProgressed, AttemptStarted
+from schemas.events.spending import SPENDING, spent_after
 from schemas.events.task import TaskCancelled
 from schemas.events.tool import ToolCalled
 from stigmergy.missions import MissionView, mission_view
@@ -30,7 +31,7 @@ from stigmergy.world_panel import WorldFold
 
 Doing = Literal["working", "idle", "lost"]
 _OF_PEOPLE = (AgentActed, AgentRemembered, AgentThought, AttemptProgressed, AttemptStarted, ToolCalled)
-_TOLD = frozenset((*FOLDED_TYPES, *(kind.TYPE for kind in _OF_PEOPLE)))
+_TOLD = frozenset((*FOLDED_TYPES, *SPENDING, *(kind.TYPE for kind in _OF_PEOPLE)))
 """What is parsed; all other types change nothing here."""
 
 
@@ -57,7 +58,7 @@ class Scene(Struct, frozen=True):
     """Everything at one event.
 
     Attributes:
-        number: how many events of the mission were folded.
+        number: how many events of the mission were folded; ``spent``: what these say was spent, by unit.
         agents: ``worker/agent`` to what it is doing.
         holders: (task, attempt) to the agent that made it.
         scratchpads: task to what its agents noted, field by field.
@@ -71,6 +72,7 @@ class Scene(Struct, frozen=True):
     agents: Map[str, AgentState] = Map()
     holders: Map[tuple[str, int], str] = Map()
     scratchpads: Map[str, Map[str, Any]] = Map()
+    spent: dict[str, float] = {}
     world: Any = None
     others: Map[str, Scene] = Map()
 
@@ -125,9 +127,9 @@ def fold(scene: Scene, event: Event) -> Scene:
         fact = fact_to_fold(event)
     except InvalidEvent:
         return scene
-    mission = evolve(scene.mission, fact)
-    if mission is not scene.mission:
-        scene = replace(scene, mission=mission)
+    mission, spent = evolve(scene.mission, fact), spent_after(scene.spent, fact.payload)
+    if mission is not scene.mission or spent is not scene.spent:
+        scene = replace(scene, mission=mission, spent=spent)
     return _people(scene, fact)
 
 
@@ -147,7 +149,7 @@ def view(scene: Scene) -> SceneView:
     agents = [scene.agents[name] for name in sorted(scene.agents)]
     return SceneView(
         number=scene.number,
-        mission=mission_view(scene.mission, scene.sequence),
+        mission=mission_view(scene.mission, scene.sequence, scene.spent),
         agents=tuple(AgentView.model_validate(_fields(agent)) for agent in agents),
         scratchpads={
             task: {name: notes[name] for name in sorted(notes)}

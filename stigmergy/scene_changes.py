@@ -115,10 +115,10 @@ def _agent(agent: AgentState) -> dict[str, Any]:
 def _maps(what: str, old: Mapping[str, Any], new: Mapping[str, Any], shown: Any) -> Iterator[Change]:
     if old is new:
         return
-    for name in sorted(new):
-        if (was := old.get(name)) is not (now := new[name]):
-            yield from _of(what, name, {} if was is None else shown(was), shown(now))
-    for name in sorted(set(old) - set(new)):
+    for name, now in sorted((name, now) for name, now in new.items() if old.get(name) is not now):
+        was = old.get(name)
+        yield from _of(what, name, {} if was is None else shown(was), shown(now))
+    for name in sorted(name for name in old if name not in new):
         yield from _of(what, name, shown(old[name]), {})
 
 

@@ -56,12 +56,19 @@ class SyncClient:
         plan: Plan | None = None,
         strategy: StrategyWish | None = None,
         inputs: Mapping[str, Any] | None = None,
+        budget: Mapping[str, float] | None = None,
         mission: str | None = None,
     ) -> str:
         """Submit an objective; returns the mission's id. Raises as :meth:`Client.submit`."""
         handle = self._wait(
             self._client.submit(
-                objective, workflow=workflow, plan=plan, strategy=strategy, inputs=inputs, mission=mission
+                objective,
+                workflow=workflow,
+                plan=plan,
+                strategy=strategy,
+                inputs=inputs,
+                budget=budget,
+                mission=mission,
             )
         )
         return handle.id

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.budgets import EXCEEDED
 from schemas.envelope import Event
 from schemas.errors import InvalidEvent
 from schemas.events import parse
@@ -32,7 +33,8 @@ class ViolationRow(BaseModel):
 
 
 def violations_of(events: Iterable[Event]) -> list[ViolationRow]:
-    """The violations of a mission in the order of the log; a safety constraint that was broken is one, too."""
+    """The violations of a mission in the order of the log; a safety constraint that was broken is one, too,
+    and so is a budget that is spent."""
     rows: list[ViolationRow] = []
     expects: dict[tuple[str, int], tuple[Expectation, ...]] = {}
     for event in events:
@@ -93,9 +95,9 @@ def _tripped(payload: WorldTripped) -> ViolationRow:
     return ViolationRow(
         task=payload.task,
         attempt=payload.attempt,
-        category="safety",
-        kind=name,
-        expected={"never": rule},
+        category="budget" if payload.spent else "safety",
+        kind=EXCEEDED if payload.spent else name,
+        expected=payload.evidence["limits"] if payload.spent else {"never": rule},
         observed=payload.message,
         evidence=payload.evidence,
         done="the mission was stopped",
@@ -104,6 +106,6 @@ def _tripped(payload: WorldTripped) -> ViolationRow:
 
 def _done(rows: list[ViolationRow], task: str, attempt: int, what: str) -> list[ViolationRow]:
     def is_it(row: ViolationRow) -> bool:
-        return (row.task, row.attempt) == (task, attempt) and row.category != "safety"
+        return (row.task, row.attempt) == (task, attempt) and row.category not in ("safety", "budget")
 
     return [row.model_copy(update={"done": what}) if is_it(row) else row for row in rows]

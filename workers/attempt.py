@@ -91,7 +91,7 @@ class Attempts:
             name = agent.name if agent is not None else "none"
             free = [order for order in same if self._watch.may_begin(running(order), name)]
             if len(free) < len(same):
-                _log.warning("%d attempts are held by an emergency stop and left unclaimed", len(same) - len(free))
+                _log.warning("%d attempts are held by a stop and left unclaimed", len(same) - len(free))
             claimed = self._reporter.claim(free, name) if free else []
             ours = [order for order, won in zip(free, claimed, strict=True) if won]
             self._make_claimed(agent, ours)

@@ -24,6 +24,7 @@ _LAST_RESORT_S = 4.0
 _REFLEX_PATIENCE_S = 0.3
 _REFLEX_LAST_RESORT_S = 2.0
 _HOLD_S = 2.0
+_HOLD_TRIP_S = 0.1
 _LOOK_S = 0.02
 EXIT_STUCK = 75
 _stops = msgspec.json.Decoder(Stop)
@@ -103,23 +104,27 @@ class Watch:
             for attempt in attempts:
                 self._held.pop(attempt, None)
                 stop = self._stopped.pop(attempt, None)
-                if stop is not None and stop.id:
+                if stop is not None and stop.id and not stop.trip:
                     ended.setdefault(stop.id, []).append(attempt)
         for name, those in ended.items():
             self._acknowledge(name, Acknowledgement(self._worker, tuple(those), ended=True))
 
     def may_begin(self, attempt: Running, agent: str) -> bool:
-        """Whether no emergency stop covers the attempt; waits a moment for one that does to be lifted.
+        """Whether no stop covers the attempt; waits a moment for one that does to be lifted.
 
         Not for long: what holds a message of Celery's holds up the end of the pool. Whoever sent it sends it again.
+        Least for a mission that is held: the work of others may be in the same message, and behind it.
         """
-        until = time.monotonic() + _HOLD_S
-        while (now := time.monotonic()) < until:
+        begun = time.monotonic()
+        while True:
+            now = time.monotonic()
             with self._lock:
-                if self._stops.covering(attempt.tenant, attempt.mission, now, worker=self._worker, agent=agent) is None:
-                    return True
+                stop = self._stops.covering(attempt.tenant, attempt.mission, now, worker=self._worker, agent=agent)
+            if stop is None:
+                return True
+            if now - begun >= (_HOLD_TRIP_S if stop.trip else _HOLD_S):
+                return False
             time.sleep(_LOOK_S)
-        return False
 
     def covers(self, tenant: str, mission: str, agent: str) -> bool:
         """Whether an emergency stop in force forbids this agent to begin anything for a mission."""
@@ -180,7 +185,7 @@ class Watch:
         with self._lock:
             self._stops.hear(stop, time.monotonic())
             stopping = self._apply(stop)
-        if stop.id:
+        if stop.id and not stop.trip:
             self._acknowledge(stop.id, Acknowledgement(self._worker, tuple(stopping)))
 
     def hear_standing(self, raw: bytes) -> None:
@@ -193,10 +198,12 @@ class Watch:
         self.adopt(standing)
 
     def adopt(self, standing: Standing) -> None:
-        """Take over the stops in force by the log."""
+        """Take over the stops in force by the log; of trips, those that one manager knows of."""
         with self._lock:
             self._stops.adopt(standing)
-            for stop in standing.stops:
+            for trip in standing.trips:
+                self._stops.hear(trip, time.monotonic())
+            for stop in (*standing.stops, *standing.trips):
                 self._apply(stop)
 
     def _apply(self, stop: Stop) -> list[Running]:

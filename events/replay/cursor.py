@@ -7,6 +7,7 @@ place one looks at. States are immutable and share what did not change, so keepi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from events.replay.about import About, Registrar
 from events.replay.choice import Choice
@@ -67,30 +68,52 @@ class Cursor[S]:
 
     def state_at(self, position: int) -> S:
         """The fold of the first ``position`` events, wherever the cursor is. Raises :class:`InvalidInput`."""
-        if not 0 <= position <= len(self.events):
-            raise InvalidInput(
-                f"there is no event {position}", hint=f"the events are numbered from 1 to {len(self.events)}"
-            )
+        self._check(position)
         base = position - position % self._every
-        while len(self._kept) <= base // self._every:
-            self._walk((len(self._kept) - 1) * self._every, len(self._kept) * self._every)
+        while not self.is_near(position):
+            self.fold_on()
         if base != self._base:
             self._base, self._near = base, [self._kept[base // self._every]]
         while len(self._near) <= position - base:
             self._near.append(self._fold(self._near[-1], self.events[base + len(self._near) - 1]))
         return self._near[position - base]
 
-    def _walk(self, first: int, last: int) -> None:
-        """Fold from one kept state to the next."""
+    @property
+    def reach(self) -> int:
+        """How far every state costs no more than ``every`` folds."""
+        return len(self._kept) * self._every - 1
+
+    def is_near(self, position: int) -> bool:
+        """Whether the state there costs no more than ``every`` folds."""
+        return position <= self.reach
+
+    def fold_on(self) -> bool:
+        """Fold as far as the next state that is kept; False if there are no more events for one.
+
+        Whoever must not be held up by a long way calls this piece by piece before asking for a state far ahead.
+        """
+        first, last = (len(self._kept) - 1) * self._every, len(self._kept) * self._every
+        if last > len(self.events):
+            return False
         known = self._near if self._base == first else [self._kept[-1]]
         state = known[-1]
         for event in self.events[first + len(known) - 1 : last]:
             state = self._fold(state, event)
         self._kept.append(state)
+        return True
+
+    def _check(self, position: int) -> None:
+        if not 0 <= position <= len(self.events):
+            raise InvalidInput(
+                f"there is no event {position}", hint=f"the events are numbered from 1 to {len(self.events)}"
+            )
 
     def jump(self, position: int) -> None:
-        """To a number, whether it is wanted or not. Raises :class:`InvalidInput`."""
-        self.state_at(position)
+        """To a number, whether it is wanted or not. Raises :class:`InvalidInput`.
+
+        Nothing is folded before the state is asked for.
+        """
+        self._check(position)
         self._position = position
 
     def jump_to_sequence(self, sequence: int) -> None:
@@ -102,6 +125,14 @@ class Cursor[S]:
                 f"no event of the mission is at or before sequence {sequence}", hint=f"the first one is at {first}"
             )
         self.jump(found)
+
+    def jump_to_moment(self, moment: datetime) -> None:
+        """To the last event before the first that happened later. Raises :class:`InvalidInput` if all did."""
+        later = next((number for number, about in enumerate(self.about) if about.moment > moment), len(self.about))
+        if not later:
+            begin = self.about[0].moment.isoformat() if self.about else "never"
+            raise InvalidInput(f"nothing had happened by {moment.isoformat()}", hint=f"the first event is of {begin}")
+        self.jump(later)
 
     def step(self) -> bool:
         """To the next wanted event; False if there is none yet."""
@@ -115,11 +146,15 @@ class Cursor[S]:
 
     def next_error(self) -> bool:
         """To the next event that says that something went wrong; False if there is none."""
-        return self._go(self._seek(self._position + 1, 1, _ERRORS))
+        return self.find(_ERRORS)
 
     def previous_error(self) -> bool:
         """To the one before."""
-        return self._go(self._seek(self._position - 1, -1, _ERRORS))
+        return self.find(_ERRORS, -1)
+
+    def find(self, sought: Choice, way: int = 1) -> bool:
+        """To the next event that fits, or with -1 to the one before; False if there is none. Nothing else is chosen."""
+        return self._go(self._seek(self._position + way, way, sought))
 
     def wanted(self, number: int) -> bool:
         """Whether the event of this number, from 1, passes the filter."""

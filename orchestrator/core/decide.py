@@ -9,6 +9,7 @@ from orchestrator.core.forking import Recording, fork
 from orchestrator.core.members import is_settled, to_reopen
 from orchestrator.core.mission import Mission, MissionStatus, TaskStatus
 from orchestrator.core.sound import plan_fits
+from schemas.budgets import Budget, reached, told
 from schemas.commands import (
     AnswerTask,
     CancelMission,
@@ -81,6 +82,8 @@ def decide(
 
 
 def _submit(mission: Mission, command: SubmitMission, now: datetime, plan: Plan | None) -> list[Payload]:
+    if plan is not None and command.budget != Budget():
+        plan = plan.model_copy(update={"budget": plan.budget.amended(command.budget)})
     if mission.status is not MissionStatus.NEW:
         if mission.submission == command.id:
             return _plan_left_out(mission, now, plan)
@@ -130,10 +133,20 @@ def _pause(mission: Mission, command: PauseMission) -> list[Payload]:
 
 
 def _resume(mission: Mission, command: ResumeMission) -> list[Payload]:
-    if mission.status is MissionStatus.RUNNING or command.id in mission.obeyed:
+    if command.id in mission.obeyed:
         return []
     _need_open(mission, "resumed")
-    return [MissionResumed()]
+    if mission.status is MissionStatus.RUNNING:
+        if command.budget == Budget():
+            return []
+        hint = f"pause it first, which disturbs nothing that runs: stig mission pause {mission.id}"
+        raise Refused(f"mission {mission.id!r} is running, and its budget is changed when it is resumed", hint=hint)
+    limits = {**mission.limits, **command.budget.limits}
+    if spent := reached(limits, mission.exhausted):
+        more = " ".join(f"--budget {unit}=MORE" for unit in spent)
+        hint = f"allow more, stig mission resume {mission.id} {more}, or cancel it"
+        raise Refused(f"the budget is spent: {told(spent, limits, spent)}", hint=hint)
+    return [MissionResumed(budget=command.budget)]
 
 
 def _cancel(mission: Mission, command: CancelMission) -> list[Payload]:

@@ -30,6 +30,7 @@ from orchestrator.core.rest import stop_rest, stop_rest_of_all
 from orchestrator.core.settle import end_task, give_up_groups, report, touch_goal
 from orchestrator.core.verdicts import VERDICTS
 from schemas.attempts import Failure
+from schemas.budgets import reached
 from schemas.errors import UNCOUNTED
 from schemas.events import Payload
 from schemas.events import attempt as attempts
@@ -118,6 +119,7 @@ def _planned(mission: Mission, fact: Fact, event: missions.MissionPlanned) -> Mi
     mission = replace(
         mission,
         plan=plan,
+        limits=plan.budget.limits,
         tasks=Map({spec.id: graph.new_task(spec) for spec in plan.tasks}),
         groups=Map({group.id: GroupState(spec=group) for group in plan.groups}),
         goals=Map({spec.id: GoalState(spec=spec) for spec in specs}),
@@ -159,7 +161,9 @@ def _paused(mission: Mission, fact: Fact, event: missions.MissionPaused) -> Miss
 
 
 def _resumed(mission: Mission, fact: Fact, event: missions.MissionResumed) -> Mission:
-    return replace(mission.obeying(fact.cause), status=MissionStatus.RUNNING, reason="")
+    limits = {**mission.limits, **event.budget.limits}
+    mission = replace(mission.obeying(fact.cause), limits=limits, exhausted={})
+    return replace(mission, status=MissionStatus.RUNNING, reason="")
 
 
 def _reopened(mission: Mission, fact: Fact, event: missions.MissionReopened) -> Mission:
@@ -287,9 +291,14 @@ def _answered(mission: Mission, fact: Fact, event: tasks.TaskAnswered) -> Missio
 
 
 def _tripped(mission: Mission, fact: Fact, event: worlds.WorldTripped) -> Mission:
+    if event.spent:
+        spent = reached(mission.limits, event.spent)
+        if not spent:
+            return mission  # more was allowed before its author knew
+        mission = replace(mission, exhausted={**mission.exhausted, **spent})
     if mission.status is not MissionStatus.RUNNING:
         return mission
-    return agenda.put(mission, agenda.TRIPPED, [f"safety: {event.message}"])
+    return agenda.put(mission, agenda.TRIPPED, [event.reason])
 
 
 def _task_succeeded(mission: Mission, fact: Fact, event: tasks.TaskSucceeded) -> Mission:

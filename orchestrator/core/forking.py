@@ -17,6 +17,7 @@ from orchestrator.core.evolve import evolve
 from orchestrator.core.facts import Fact
 from orchestrator.core.mission import Mission, TaskState, TaskStatus
 from orchestrator.core.sound import plan_fits
+from schemas.budgets import Budget
 from schemas.commands import ForkMission
 from schemas.errors import Refused
 from schemas.events import Payload
@@ -113,7 +114,7 @@ def fork(command: ForkMission, origin: Recording, now: datetime) -> list[Payload
     source = ForkedFrom(mission=origin.now.id, at=command.at, sequence=origin.sequence)
     results = _results(origin, later=not command.fresh)
     new = changed_values(command.changes, origin.then, results)
-    plan = command.plan or origin.then.plan
+    plan = command.plan or origin.then.plan.model_copy(update={"budget": Budget.model_validate(origin.then.limits)})
     labels = {**command.labels, LABEL: str(source)}
     return [
         MissionSubmitted(

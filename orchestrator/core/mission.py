@@ -234,6 +234,8 @@ class Mission(Struct, frozen=True):
         forked: whether what it may take over from ``forked_from`` is on record.
         recorded: results there that are not taken over yet, by the task they were of.
         alike: fingerprint to the tasks there whose results have it.
+        limits: what may be spent, by unit; ``exhausted``: what was spent of it when it was found to be all, since the
+            mission was last resumed.
         recorded_needs: task behind a barrier to what of its needs it began with there.
     """
 
@@ -257,6 +259,8 @@ class Mission(Struct, frozen=True):
     agenda: Map[tuple[str, str], int] = Map()
     tickets: int = 0
     timers: Map[tuple[str, str], datetime] = Map()
+    limits: dict[str, float] = field(default_factory=dict)
+    exhausted: dict[str, float] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     failure: Failure | None = None

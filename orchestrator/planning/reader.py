@@ -17,6 +17,7 @@ from orchestrator.planning.node import Node
 from orchestrator.planning.settled import SettledReader
 from orchestrator.planning.shorthand import duration, expectation
 from schemas.barriers import Barrier
+from schemas.budgets import UNITS, Budget
 from schemas.errors import InvalidWorkflow
 from schemas.events.registry import explain
 from schemas.handoff import HandOffRule
@@ -107,6 +108,7 @@ _SAFETY: dict[str, Key] = {
     **{name: Key(name, _names) for name in ("forbidden_paths", "forbidden_commands", "forbidden_hosts")},
     **{name: Key(name) for name in ("max_cost_per_minute", "max_violations")},
 }
+_BUDGET: dict[str, Key] = {unit: Key(unit) for unit in UNITS}
 _GOAL: dict[str, Key] = {
     **{name: Key(name) for name in ("title", "parent", "optional", "error_threshold")},
     "deadline": Key("deadline_s", _duration),
@@ -125,6 +127,7 @@ _TOP = (
     "inputs",
     "deadline",
     "safety",
+    "budget",
     "recover",
     "prefer",
     "goals",
@@ -193,6 +196,7 @@ class Reader(SettledReader):
             deadline_s=self.converted(top["deadline"], _duration, at("deadline")) if "deadline" in top else None,
             recover=self._recover(top["recover"], ("recover",)) if "recover" in top else (),
             safety=self._safety(top["safety"]) if "safety" in top else Safety(),
+            budget=self._budget(top["budget"]) if "budget" in top else Budget(),
             prefer=self.converted(top["prefer"], _weights, ("prefer",)) if "prefer" in top else None,
         )
 
@@ -301,6 +305,11 @@ class Reader(SettledReader):
         entries = self.known_keys(node, _SAFETY, ("safety",), "safety")
         made = None if entries is None else self.made(Safety, entries, _SAFETY, {}, ("safety",))
         return made or Safety()
+
+    def _budget(self, node: Node) -> Budget:
+        entries = self.known_keys(node, _BUDGET, ("budget",), "budget")
+        made = None if entries is None else self.made(Budget, entries, _BUDGET, {}, ("budget",))
+        return made or Budget()
 
     def _goal(self, id_: str, node: Node, path: Path) -> GoalSpec | None:
         entries = self.known_keys(node, _GOAL, path, f"goal {id_!r}")

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from orchestrator.core.facts import Fact
 from orchestrator.task_queue.claims import Product, with_product
 from orchestrator.task_queue.safety import Guard, watch
+from orchestrator.task_queue.spending import held, lifted, spend, warned
 from orchestrator.task_queue.trees import Tree, noted
 from schemas.attempts import AttemptOrder
 from schemas.events.action import ActionDispatched, ActionExpired, ActionRefused
@@ -38,7 +39,7 @@ from schemas.events.task import (
     TaskStuck,
     TaskSucceeded,
 )
-from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated
+from schemas.events.world import WorldConfirmed, WorldTripped, WorldViolated, WorldWarned
 
 
 class Stage(StrEnum):
@@ -72,7 +73,7 @@ class Floor(Struct, frozen=True):
         attempts: by task; a task has at most one.
         newest: by task the newest attempt that was announced, also of tasks that have none open.
         products: what tasks that count made of files they had claimed, for those who build on it.
-        guard: the safety constraints, and whether one was broken.
+        guard: the safety constraints and the budget, and whether one was broken.
         trees: where the mission's file trees come from.
         agenda: tasks whose attempt waits for this role, with the order of their arrival.
         seen: noun to the sequence of its newest message, for the nouns that this role writes.
@@ -131,7 +132,8 @@ def evolve(floor: Floor, fact: Fact) -> Floor:
         ) as event:
             return _close(floor, event.task, None)
         case MissionCompleted() | MissionFailed() | MissionCancelled():
-            return replace(floor, attempts=Map(), agenda=Map(), ended=True)
+            guard = replace(floor.guard, warning=None)
+            return replace(floor, attempts=Map(), agenda=Map(), guard=guard, ended=True)
         case MissionReopened():
             return replace(floor, ended=False)
         case _:
@@ -148,16 +150,20 @@ def weight_of(labels: Mapping[str, str]) -> float:
 
 
 def _guarded(floor: Floor, fact: Fact) -> Floor:
-    """What the fact means for the safety constraints."""
+    """What the fact means for the safety constraints and the budget."""
     match fact.payload:
         case MissionPlanned() as event:
-            guard = replace(floor.guard, rules=event.plan.safety)
-        case WorldTripped():
-            guard = replace(floor.guard, breach=None, tripped=True)
-        case MissionResumed() | MissionReopened():
-            guard = replace(floor.guard, breach=None, tripped=False)
+            guard = replace(floor.guard, rules=event.plan.safety, limits=event.plan.budget.limits)
+        case WorldTripped() as event:
+            guard = held(floor.guard, event, fact.id)
+        case WorldWarned() as event:
+            guard = warned(floor.guard, event)
+        case MissionResumed() as event:
+            guard = lifted(floor.guard, event.budget)
+        case MissionReopened():
+            guard = lifted(floor.guard)
         case payload:
-            guard = watch(floor.guard, payload, fact.at)
+            guard = spend(watch(floor.guard, payload, fact.at), payload, over=floor.ended)
     return floor if guard is floor.guard else replace(floor, guard=guard)
 
 

@@ -100,7 +100,7 @@ class DispatchRules:
         return state.ended
 
     def idle(self, state: Floor) -> bool:
-        return not state.agenda and state.guard.breach is None
+        return not state.agenda and state.guard.breach is None and state.guard.warning is None
 
     def read(self, before: Floor, fact: Fact) -> None:
         self._on_fact(before, fact)
@@ -127,6 +127,8 @@ class DispatchRules:
         decided = (self._decide(state, opened, now, board) for opened in _in_order(state))
         # Cut after deciding: what waits for a worker must not stand in the way of what does not.
         facts = list(islice((payload for payload in decided if payload is not None), _MOST))
+        if state.guard.warning is not None:
+            facts.insert(0, state.guard.warning)
         return sorted(facts, key=lambda payload: not payload.TYPE.startswith("world."))
 
     def _decide(self, state: Floor, opened: OpenAttempt, now: datetime, board: Board) -> Payload | None:

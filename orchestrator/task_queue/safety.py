@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from schemas.events import Payload
 from schemas.events.attempt import AttemptFinished
 from schemas.events.tool import ToolCalled
-from schemas.events.world import WorldTripped, WorldViolated
+from schemas.events.world import WorldTripped, WorldViolated, WorldWarned
 from schemas.expectations import Violation
 from schemas.safety import Safety
 
@@ -24,19 +24,27 @@ _NOTHING = Safety()
 
 
 class Guard(Struct, frozen=True):
-    """The constraints of a mission, and what has to be counted for them.
+    """The constraints of a mission and its budget, and what has to be counted for them.
 
     Attributes:
-        spent: instants and dollars of the last 60 seconds.
-        breach: what was broken and is not on record yet.
-        tripped: it is on record, and the mission was not resumed since.
+        limits: what may be spent in all, by unit; ``total``: what was.
+        lately: instants and dollars of the last 60 seconds.
+        breach: what was broken and is not on record yet; ``warning``: what is to be said before.
+        warned: unit to the limit of which it is on record that most is spent.
+        tripped: why what runs is stopped: it is on record, and the mission was not resumed since. Empty if it is not.
+            ``trip`` is the id of that event.
     """
 
     rules: Safety = _NOTHING
-    spent: tuple[tuple[datetime, float], ...] = ()
+    limits: dict[str, float] = field(default_factory=dict)
+    total: dict[str, float] = field(default_factory=dict)
+    lately: tuple[tuple[datetime, float], ...] = ()
     violations: int = 0
     breach: WorldTripped | None = None
-    tripped: bool = False
+    tripped: str = ""
+    trip: str = ""
+    warning: WorldWarned | None = None
+    warned: dict[str, float] = field(default_factory=dict)
 
 
 def watch(guard: Guard, payload: Payload, at: datetime) -> Guard:
@@ -46,7 +54,8 @@ def watch(guard: Guard, payload: Payload, at: datetime) -> Guard:
     guard = _counted(guard, payload, at)
     if guard.breach is not None or guard.tripped:
         return guard
-    return replace(guard, breach=_breach(guard, payload))
+    breach = _breach(guard, payload)
+    return guard if breach is None else replace(guard, breach=breach)
 
 
 def forbidden(rules: Safety, finished: AttemptFinished) -> tuple[Violation, ...]:
@@ -64,8 +73,8 @@ def _counted(guard: Guard, payload: Payload, at: datetime) -> Guard:
         return replace(guard, violations=guard.violations + 1)
     if payload.TYPE == SPENT and guard.rules.max_cost_per_minute is not None:
         cost = getattr(payload, "cost_usd", 0.0)
-        recent = tuple(one for one in guard.spent if at - one[0] < _WINDOW)
-        return replace(guard, spent=(*recent, (at, float(cost))))
+        recent = tuple(one for one in guard.lately if at - one[0] < _WINDOW)
+        return replace(guard, lately=(*recent, (at, float(cost))))
     return guard
 
 
@@ -88,7 +97,7 @@ def _breach(guard: Guard, payload: Payload) -> WorldTripped | None:
             message = f"{guard.violations} attempts were violated, at most {bound} may be"
             return _tripped(payload, f"max_violations: {bound}", message, {"violations": guard.violations})
         case _ if payload.TYPE == SPENT and rules.max_cost_per_minute is not None:
-            spent = round(sum(cost for _, cost in guard.spent), 6)
+            spent = round(sum(cost for _, cost in guard.lately), 6)
             if spent > rules.max_cost_per_minute:
                 message = f"{spent:.2f} dollars in a minute, at most {rules.max_cost_per_minute:.2f} may be spent"
                 return _tripped(payload, f"max_cost_per_minute: {rules.max_cost_per_minute}", message, {"spent": spent})

@@ -27,8 +27,9 @@ from orchestrator.task_queue.floor import Floor, OpenAttempt
 from orchestrator.task_queue.learning import learn
 from orchestrator.task_queue.managers import Managers
 from orchestrator.task_queue.recalling import recall
+from orchestrator.task_queue.reflexes import Reflexes, trips_of
 from orchestrator.task_queue.roll_call import call_the_roll, record_lost
-from orchestrator.task_queue.rules import DispatchRules, expired, given, superseded, unclaimable, unclaimed, unread
+from orchestrator.task_queue.rules import DispatchRules, expired, given, unclaimable, unclaimed, unread
 from orchestrator.task_queue.sent import AttemptKey
 from orchestrator.task_queue.sightings import Sightings
 from orchestrator.task_queue.situation import GRACE_S, Situation
@@ -41,9 +42,8 @@ from schemas.events.base import AttemptPayload
 from schemas.events.manager import ManagerTookOver
 from schemas.events.mission import MissionCancelled, MissionFailed
 from schemas.events.task import TaskCancelled
-from schemas.events.world import WorldTripped
 from schemas.requirements import queue_of
-from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop, reflex_subject
+from schemas.signals import HEARTBEATS, Heartbeat, Running, Stop
 
 _log = logging.getLogger(__name__)
 _TICK_S = 0.25
@@ -53,7 +53,6 @@ _IDLE_S = 2.0
 _MOST_RESENT = 5
 _ADOPT_S = 60.0
 _LATE_S = 0.1
-_stops = msgspec.json.Encoder()
 _beats = msgspec.json.Decoder(Heartbeat)
 
 
@@ -101,7 +100,8 @@ class TaskQueueManager:
         self.situation = Situation(lease_s, monotonic(), grace_s)
         self._sender = sender(self._spread)
         self._recorder = Recorder(log, f"/task-queue/{name}", clock)
-        self.stops = StandingStops(log, signals, self._touch_waiting, monotonic=monotonic)
+        self.stops = StandingStops(log, signals, self._touch_waiting, self._trips, monotonic=monotonic)
+        self._reflexes = Reflexes(signals, self.stops, self.situation, self._floors)
         self._sightings = Sightings(monotonic)
         rules = DispatchRules(
             self.situation,
@@ -129,9 +129,9 @@ class TaskQueueManager:
             )
         self.desks: Desks[Floor] = Desks(log, rules, self._recorder, clock, self._partitions)
         self._resent: dict[tuple[str, str, int], tuple[float, int]] = {}
+        self._resting: set[tuple[str, str]] = set()
         self._adopted_at = self._ticked_at = monotonic()
         self._deaf = False
-        self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled. ``ready`` is set when open missions are at hand."""
@@ -173,6 +173,9 @@ class TaskQueueManager:
     def _floors(self) -> list[Floor]:
         return [desk.state for desk in self.desks.all()]
 
+    def _trips(self) -> tuple[Stop, ...]:
+        return trips_of(desk.state for desk in self.desks.all() if self._leads(desk))
+
     def _backlog_here(self, tenant: str) -> list[SkillBacklog]:
         floors = [floor for floor in self._floors() if floor.tenant == tenant]
         return backlog(floors, self.situation, self._sightings)
@@ -209,6 +212,7 @@ class TaskQueueManager:
 
     def _on_fact(self, floor: Floor, fact: Fact) -> None:
         learn(self.situation, floor, fact)
+        self._reflexes.read(floor, fact)
         match fact.payload:
             case ActionDispatched() as event if event.order.given is not None:
                 self.situation.began(event.order.given.worker, Running(*_key(floor, event)), self._monotonic())
@@ -226,17 +230,8 @@ class TaskQueueManager:
                 self.situation.released(Running(*key))
             case TaskCancelled() as event:
                 self._settle(floor, [event.task])
-                # Only the attempts that there were: read late, it must not hit those of a mission that was reopened.
-                if attempt := floor.newest.get(event.task, 0):
-                    self._stop(Stop(floor.tenant, floor.mission, event.task, attempt, event.reason))
-            case WorldTripped() as event:
-                reason = f"safety: {event.message}"
-                self._stop(Stop(floor.tenant, floor.mission, reason=reason, forgiven=True))
-            case MissionFailed():  # its tasks were cancelled one by one
+            case MissionFailed() | MissionCancelled():
                 self._settle(floor, list(floor.attempts))
-            case MissionCancelled():
-                self._settle(floor, list(floor.attempts))
-                self._stop(Stop(floor.tenant, floor.mission, reason="the mission has ended"))
 
     def _claimed(self, floor: Floor, event: AttemptStarted) -> None:
         opened = floor.attempts.get(event.task)
@@ -260,11 +255,6 @@ class TaskQueueManager:
         for task in tasks:
             if (opened := floor.attempts.get(task)) is not None:
                 self._sender.settled((floor.tenant, floor.mission, task, opened.ready.attempt))
-
-    def _stop(self, stop: Stop) -> None:
-        task = asyncio.create_task(self._signals.send(reflex_subject(stop), _stops.encode(stop)))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
 
     async def _tick(self) -> None:
         while True:
@@ -291,7 +281,7 @@ class TaskQueueManager:
                 for desk in filter(self._leads, self.desks.all()):
                     self._adopt(desk, _ADOPT_S)
             self._sightings.forget()
-            self._stop_strays()
+            self._reflexes.stop_strays()
 
     def _excuse_own_silence(self, monotonic: float) -> None:
         """What was not heard because this process had no turn, or no connection, was not silence.
@@ -317,7 +307,7 @@ class TaskQueueManager:
         Sending twice is harmless: the log lets one worker claim the attempt. What nobody can claim after several times
         is given up: the next attempt has a claim of its own.
         """
-        if self._at_rest(desk):
+        if self._rests(desk):
             return
         for opened in unclaimed(desk.state, self._sightings, self._unread_s()):
             if self._nobody_reads(opened):
@@ -356,8 +346,21 @@ class TaskQueueManager:
             if opened.order is not None:
                 self._sender.send(Dispatch(opened.queue, opened.priority, opened.order, desk.state.weight))
 
+    def _rests(self, desk: Desk[Floor]) -> bool:
+        """Whether the mission is at rest. What waits for a claim in one that is does not stand in the way of others; it
+        is sent again when the mission goes on."""
+        mission = desk.tenant, desk.mission
+        rests = self._at_rest(desk) and not desk.state.ended
+        if rests and mission not in self._resting:
+            self._resting.add(mission)
+            self._settle(desk.state, [opened.ready.task for opened in unclaimed(desk.state, self._sightings, -1.0)])
+        elif not rests and mission in self._resting:
+            self._resting.discard(mission)
+            self._adopt(desk)
+        return rests
+
     def _at_rest(self, desk: Desk[Floor]) -> bool:
-        return desk.state.guard.tripped or self.stops.holds(desk.tenant, desk.mission) is not None
+        return bool(desk.state.guard.tripped) or self.stops.holds(desk.tenant, desk.mission) is not None
 
     def _unread_s(self) -> float:
         """How long a queue without readers is waited for: a lease, once heartbeats have been heard for as long."""
@@ -374,18 +377,6 @@ class TaskQueueManager:
             if any(worker.active_at < idle_since for worker in self.situation.reading(queue)):
                 return queue
         return ""
-
-    def _stop_strays(self) -> None:
-        """Tell workers to stop what no longer counts; said again for as long as it is seen running."""
-        at_hand = {(desk.tenant, desk.mission): desk.state for desk in self.desks.all()}
-        for worker, running in self.situation.running():
-            floor = at_hand.get((running.tenant, running.mission))
-            if floor is not None and floor.guard.tripped:
-                self._stop(Stop(running.tenant, running.mission, reason="safety", forgiven=True))
-                continue
-            if floor is not None and superseded(floor, running, worker):
-                stop = Stop(running.tenant, running.mission, running.task, running.attempt, "it no longer counts")
-                self._stop(stop)
 
 
 def _key(floor: Floor, event: AttemptPayload) -> AttemptKey:

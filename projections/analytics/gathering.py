@@ -45,6 +45,7 @@ class Gathering:
         self.first = end + 1
         self.last = end
         self._until = last
+        self._joined: asyncio.Future[Any] | None = None
         self.rows = self.bytes = 0
         self.since = 0.0
 
@@ -67,6 +68,16 @@ class Gathering:
         """Take messages in the order of the log; returns those that are too many. What cannot be read is buried."""
         if self.empty:
             self.since = asyncio.get_running_loop().time()
+        rest = await self._add(messages)
+        if self.full:
+            await self._join()  # while the batch before it is inserted, which takes longer than joining this one
+        return rest
+
+    async def table(self) -> Any:
+        """All rows, in one piece. Nothing can be added any more."""
+        return await (await self._join())
+
+    async def _add(self, messages: Sequence[Stored]) -> Sequence[Stored]:
         for number, stored in enumerate(messages):
             if self.full:
                 return messages[number:]
@@ -76,10 +87,12 @@ class Gathering:
             await self._take(stored)
         return ()
 
-    async def table(self) -> Any:
-        """All rows."""
-        await self._make_parts()
-        return table_of(self._parts)
+    async def _join(self) -> asyncio.Future[Any]:
+        if self._joined is None:
+            await self._make_parts()
+            parts, self._parts = self._parts, []  # the pieces go as soon as they are joined
+            self._joined = asyncio.get_running_loop().run_in_executor(None, table_of, parts)
+        return self._joined
 
     async def _take(self, stored: Stored) -> None:
         self.last = stored.sequence

@@ -16,6 +16,9 @@ ROW_GROUP = 16_384
 _REPEATED = ["tenant", "mission", "type", "noun", "source", "subject", "correlationid", "causationid", "traceparent"]
 _COUNTED = ("sequence", "index", "time", "dataversion")
 _ORDER = ("mission", "sequence", "index")
+_BOUNDED = ["sequence", "index", "tenant", "mission", "type", "noun", "time"]
+"""With statistics: what rules out row groups. Bounds of ids, payloads and names of tasks rule out none, and take a
+sixth of the time of everything."""
 
 
 def encoded(table: Any) -> bytes:
@@ -28,7 +31,8 @@ def encoded(table: Any) -> bytes:
         compression="zstd",
         compression_level=1,
         use_dictionary=_REPEATED,
-        column_encoding=dict.fromkeys(_COUNTED, "DELTA_BINARY_PACKED"),
+        column_encoding={**dict.fromkeys(_COUNTED, "DELTA_BINARY_PACKED"), "id": "DELTA_BYTE_ARRAY"},
+        write_statistics=_BOUNDED,
         write_page_index=True,
         write_page_checksum=True,
         sorting_columns=[pq.SortingColumn(SCHEMA.get_field_index(name)) for name in _ORDER],

@@ -19,7 +19,7 @@ from schemas.envelope import NO_MISSION, Event
 from schemas.errors import InvalidEvent
 from schemas.events import parse
 from schemas.events.ballot import BallotOpened
-from schemas.events.mission import MissionExtended, MissionPlanned, MissionReopened, MissionSubmitted
+from schemas.events.mission import MissionExtended, MissionPlanned, MissionReopened, MissionResumed, MissionSubmitted
 from schemas.events.task import TaskReplanned
 from schemas.plan import TaskSpec
 
@@ -61,8 +61,8 @@ def _evolve(world: World, event: Event) -> World:
     mission = world.missions.get(event.mission)
     if mission is None:
         return world  # it expired, or was never submitted
-    if kind in budgets.TYPES:
-        return _put(world, budgets.spent(mission, event))
+    if kind in _CALLS:
+        return _put(world, budgets.spent(mission, parse(event)))
     if kind in _OF_MISSIONS:
         return _put(world, _OF_MISSIONS[kind](mission, event, parse(event)), event)
     if kind in _OF_TASKS:
@@ -90,7 +90,6 @@ def _submitted(world: World, event: Event) -> World:
         submitted_by=payload.submitted_by,
         labels=payload.labels,
         submitted_at=event.time,
-        budget=budgets.planned(payload.inputs),
         sequence=event.sequence,
     )
     return _put(world, Mission(state))
@@ -100,8 +99,7 @@ def _planned(mission: Mission, event: Event, payload: MissionPlanned) -> Mission
     if mission.tasks or mission.state.ended:
         return mission
     mission = _with_tasks(mission, payload.plan.tasks)
-    budget = budgets.limited(mission.state.budget, payload.plan.deadline_s)
-    return replace(mission, state=replace(mission.state, budget=budget))
+    return replace(mission, state=replace(mission.state, budget=budgets.planned(payload.plan)))
 
 
 def _extended(mission: Mission, event: Event, payload: MissionExtended) -> Mission:
@@ -146,6 +144,10 @@ def _status(status: str, reason: str = "") -> Callable[[Mission, Event, Any], Mi
         return replace(mission, state=state)
 
     return turn
+
+
+def _resumed(mission: Mission, event: Event, payload: MissionResumed) -> Mission:
+    return mission if mission.state.ended else budgets.resumed(_status("running")(mission, event, payload), payload)
 
 
 def _reopened(mission: Mission, event: Event, payload: MissionReopened) -> Mission:
@@ -198,7 +200,7 @@ def _of_task(world: World, event: Event, mission: Mission) -> World:
         after = workspaces.confirmed(after, task, event)
     world = fleet.worked(world, event, payload, task, counted=after is not mission)
     if event.type == "attempt.finished":
-        after = budgets.worked(after, payload.observation)
+        after = budgets.spent(after, payload)
     return _put(world, after)
 
 
@@ -206,7 +208,7 @@ _OF_MISSIONS: dict[str, Callable[[Mission, Event, Any], Mission]] = {
     "mission.planned": _planned,
     "mission.extended": _extended,
     "mission.paused": _status("paused"),
-    "mission.resumed": _status("running"),
+    "mission.resumed": _resumed,
     "mission.reopened": _reopened,
     "task.replanned": _replanned,
     "mission.completed": _status("completed"),
@@ -215,4 +217,5 @@ _OF_MISSIONS: dict[str, Callable[[Mission, Event, Any], Mission]] = {
     "ballot.opened": _voting,
 }
 _OF_TASKS = tasks.FOLDS
+_CALLS = budgets.TYPES - _OF_TASKS.keys()
 FOLDED_TYPES = frozenset({"mission.submitted", *_OF_MISSIONS, *_OF_TASKS, *fleet.FOLDS, *budgets.TYPES})

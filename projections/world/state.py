@@ -222,7 +222,8 @@ class Suite(Struct, frozen=True, array_like=True):
 
 
 class Budget(Struct, frozen=True, array_like=True):
-    """What may be spent and what was, by unit: ``seconds``, ``tool_calls``, ``llm_calls``, ``tokens``, ``usd``."""
+    """What may be spent and what was, by unit: those of :class:`~schemas.budgets.Budget`; spent are ``tokens_in`` and
+    ``tokens_out`` as well, and a limit may also be ``wall_s``, the seconds until the deadline."""
 
     limits: dict[str, float] = {}
     spent: dict[str, float] = {}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from schemas.attempts import Failure
+from schemas.budgets import Budget
 from schemas.events.base import Payload
 from schemas.forks import ForkChange, ForkedFrom, RecordedResult
 from schemas.plan import GoalSpec, Plan, TaskSpec
@@ -71,6 +72,7 @@ class MissionResumed(Payload):
     """A paused mission goes on."""
 
     TYPE: ClassVar[str] = "mission.resumed"
+    budget: Budget = Field(default=Budget(), description="limits from now on; units that are left out keep theirs")
 
 
 class MissionReopened(Payload):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stigmergy.cli import screen
-from stigmergy.cli.options import Json, MissionId
+from stigmergy.cli.options import BudgetOption, Json, MissionId
 
 if TYPE_CHECKING:
     from stigmergy.client import Client
@@ -45,6 +45,8 @@ def list_(
         took = screen.span((row.ended_at - row.submitted_at).total_seconds()) if row.ended_at else ""
         objective = screen.plain(row.objective.partition("\n")[0][:60])
         begun = screen.ago(row.submitted_at)
+        if row.reason:
+            objective = f"{objective} [yellow]{screen.plain(row.reason.partition('\n')[0][:60])}[/]"
         if row.forked_from:
             objective = f"{objective} [dim]⑂ {screen.plain(_origin(row.forked_from, names))}[/]"
         table.add_row(names[row.id], screen.status(row.status), screen.plain(row.workflow), objective, begun, took)
@@ -127,14 +129,18 @@ def pause(mission: MissionId, reason: Annotated[str, typer.Option(help="Why, for
 
 
 @app.command()
-def resume(mission: MissionId) -> None:
-    """Go on after a pause.
+def resume(mission: MissionId, budget: BudgetOption = None) -> None:
+    """Go on after a pause; of a mission that has spent its budget, with a larger one.
 
     \b
-    Example:
+    Examples:
       stig mission resume last
+      stig mission resume last --budget cost=5
     """
-    _steer(mission, lambda handle: handle.resume(), "resumed")
+    from stigmergy.cli.budgeting import limits_of
+
+    limits = limits_of(budget or ())
+    _steer(mission, lambda handle: handle.resume(budget=limits), "resumed")
 
 
 @app.command()

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from schemas.budgets import UNITS, told
 from stigmergy.cli.screen import ago, counted, plain, size, span, status, table
 from stigmergy.cli.sentences import short
 
@@ -33,6 +34,10 @@ def show_mission(view: MissionView, console: Console, now: datetime | None = Non
         console.print(f"  [dim]forked from {plain(view.forked_from)}{taken}[/]")
     if view.reason:
         console.print(f"  {short(view.reason, 500)}", soft_wrap=True)
+    if view.budget:
+        console.print(f"  [dim]spent[/] {told(view.budget, view.budget, view.spent)}", soft_wrap=True)
+    if spent := told((unit for unit in UNITS if unit in view.spent and unit not in view.budget), {}, view.spent):
+        console.print(f"  [dim]{'spent as well' if view.budget else 'spent'} {spent}[/]", soft_wrap=True)
     console.print()
     console.print(_goals(view))
     console.print()

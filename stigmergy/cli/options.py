@@ -14,3 +14,9 @@ Imports = Annotated[
 MissionId = Annotated[
     str, typer.Argument(metavar="ID", help="A mission's id, the beginning of one that is unique, or: last.")
 ]
+BudgetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget", metavar="UNIT=LIMIT", help="What it may spend: cost=2.50, tokens=200000 …; may be repeated."
+    ),
+]

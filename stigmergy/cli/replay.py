@@ -17,7 +17,7 @@ Mission = Annotated[
     typer.Argument(metavar="[MISSION]", help="A mission's id, its beginning, last, or a FILE.ndjson of its events."),
 ]
 Subject = Annotated[str | None, typer.Option(metavar="SUBJECT", help="Instead of a mission, as events.*.*.task.>")]
-At = Annotated[str | None, typer.Option(metavar="N", help="Only the state after the N-th event; seq:N: by sequence.")]
+At = Annotated[str | None, typer.Option(metavar="N", help="Only the state after the N-th event; seq:N, 12:30:15.")]
 Speed = Annotated[
     str | None,
     typer.Option(metavar="X", help="0.1 to 1000, or max. [default: 1 in a terminal and to a subject, else max]"),
@@ -64,7 +64,8 @@ def replay(
     """Play a mission as a film, or the events of many: what every agent did, saw and changed, event by event.
 
     Nothing is executed again, and nothing is written except with --to. In a terminal the film is in your hands:
-    space plays and pauses, arrows step, [ and ] change the speed, e goes to the next error, g to an event, / filters.
+    space plays and pauses, arrows step, [ and ] change the speed, e goes to the next error, g to an event, / filters,
+    f finds, ? tells the rest.
 
     \b
     Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -19,7 +20,7 @@ from events.replay.pace import MAX
 from schemas.errors import InvalidInput
 from stigmergy.cli import screen
 from stigmergy.cli.mission_events import line
-from stigmergy.cli.player import go_to
+from stigmergy.cli.player.wishes import go_to
 from stigmergy.cli.recordings import Recording, connected, recording
 from stigmergy.replaying import Scene, scene_cursor
 from stigmergy.world_panel import world_fold
@@ -49,7 +50,8 @@ class Wish:
     def played(self) -> bool:
         """Whether the film is put into the viewer's hands."""
         quiet = self.plain or self.as_json or self.counting or self.to is not None or self.at is not None
-        return not quiet and sys.stdin.isatty() and sys.stdout.isatty()
+        able = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        return able and not quiet
 
     def within(self, since: datetime | None, until: datetime | None) -> Wish:
         """Only events of this time are shown; the state of a mission counts all of them."""
@@ -113,7 +115,7 @@ async def run_slice(subject: str | None, since: datetime | None, until: datetime
 
 async def _show(cursor: Cursor[Scene], record: Recording, pace: Pace, wish: Wish) -> None:
     if wish.played:
-        from stigmergy.cli.player_loop import play
+        from stigmergy.cli.player.play import play
 
         await play(cursor, pace, record, live=running(record, cursor))
     else:
@@ -145,9 +147,11 @@ def running(record: Recording, cursor: Cursor[Scene]) -> bool:
     """Whether more events may come: it is on a log, and it has not ended."""
     if record.live is not None:
         return record.live
+    if isinstance(record.source, HistoryFile):  # without a fold of all there is
+        return False
     mission = cursor.state_at(len(cursor)).mission
     settled = mission.status.ended and all(task.status.ended for task in mission.tasks.values())
-    return not settled and not isinstance(record.source, HistoryFile)
+    return not settled
 
 
 async def print_lines(cursor: Cursor[Scene], pace: Pace, record: Recording, *, as_json: bool) -> None:

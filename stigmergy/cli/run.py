@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from stigmergy.cli import screen
-from stigmergy.cli.options import Json
+from stigmergy.cli.options import BudgetOption, Json
 
 if TYPE_CHECKING:
     from schemas.plan import StrategyWish
@@ -106,6 +107,7 @@ def workflow(
         str | None,
         typer.Option(metavar="auto|hierarchical|peer", help="How the agents work together. [default: as the workflow]"),
     ] = None,
+    budget: BudgetOption = None,
     as_json: Json = False,
     quiet: Quiet = False,
     timeout: Timeout = None,
@@ -117,8 +119,10 @@ def workflow(
       stig run hello --input greeting=Salute
       stig run --workflow ./my-workflow.yaml --input limit=10
       stig run ./my-workflow.yaml --strategy peer
+      stig run ./my-workflow.yaml --budget cost=2.50 --budget tokens=200000
     """
     from schemas.errors import InvalidInput
+    from stigmergy.cli.budgeting import limits_of
     from stigmergy.cli.workflow_choice import choose, strategy_of
     from stigmergy.settings import Settings
 
@@ -126,14 +130,16 @@ def workflow(
     if len(given) != 1:
         raise InvalidInput("name one workflow", hint="for instance: stig run hello")
     wish = strategy_of(strategy)
+    limits = limits_of(budget or ())
     choice = choose(given[0], inputs or [], objective, wish)
-    raise typer.Exit(_run(Settings(), choice, wish, as_json=as_json, quiet=quiet or as_json, timeout_s=timeout))
+    raise typer.Exit(_run(Settings(), choice, wish, limits, as_json=as_json, quiet=quiet or as_json, timeout_s=timeout))
 
 
 def _run(
     settings: Settings,
     choice: Choice,
     strategy: StrategyWish | None,
+    budget: Mapping[str, float],
     *,
     as_json: bool,
     quiet: bool,
@@ -142,7 +148,7 @@ def _run(
     from stigmergy.cli.borrowed import running_stack
 
     with running_stack(settings, screen.err().print):
-        view, interrupted = asyncio.run(_submit(settings, choice, strategy, quiet=quiet, timeout_s=timeout_s))
+        view, interrupted = asyncio.run(_submit(settings, choice, strategy, budget, quiet=quiet, timeout_s=timeout_s))
     if as_json:
         screen.print_json(view.model_dump(mode="json"))
     else:
@@ -151,7 +157,13 @@ def _run(
 
 
 async def _submit(
-    settings: Settings, choice: Choice, strategy: StrategyWish | None, *, quiet: bool, timeout_s: float | None
+    settings: Settings,
+    choice: Choice,
+    strategy: StrategyWish | None,
+    budget: Mapping[str, float],
+    *,
+    quiet: bool,
+    timeout_s: float | None,
 ) -> tuple[MissionView, bool]:
     from stigmergy.cli.following import Follower
     from stigmergy.client import Client
@@ -163,6 +175,7 @@ async def _submit(
             plan=choice.plan,
             strategy=None if choice.plan is not None else strategy,
             inputs=choice.inputs,
+            budget=budget,
         )
         if handle.busy:
             screen.err().print(f"[yellow]the system is busy: {handle.busy:,} tasks are open; this will take longer[/]")

@@ -37,6 +37,7 @@ STATE_CHANGES = frozenset(
         "task.stuck",
         "task.replanned",
         "world.tripped",
+        "world.warned",
         "task.skipped",
         "task.cancelled",
         "world.violated",
@@ -60,6 +61,7 @@ STEPS = frozenset(
         "tool.called",
         "task.asked",
         "world.tripped",
+        "world.warned",
         "world.violated",
         "workspace.conflicted",
         "task.retried",
@@ -116,6 +118,14 @@ def _violated(data: Data) -> str:
     return f"{_task(data)} is not as expected: " + "; ".join(short(v["message"]) for v in data.get("violations", ()))
 
 
+def _budget(limits: Data | None) -> str:
+    return f" [dim]with a budget of {plain(', '.join(f'{u} {n}' for u, n in limits.items()))}[/]" if limits else ""
+
+
+def _more(spent: Data) -> str:
+    return " ".join(["ID", *(f"--budget {plain(unit)}=MORE" for unit in spent)])
+
+
 def _scope(data: Data) -> str:
     named = [f"{what} {data[what]}" for what in ("tenant", "mission", "agent", "worker") if data.get(what)]
     return plain(", ".join(named) or "everything")
@@ -158,7 +168,7 @@ def _used(seen: Data) -> str:
 _MARKS = {
     "succeeded": "[green]✓[/]", "achieved": "[green]✓[/]", "completed": "[green]✓[/]", "confirmed": "[green]✓[/]",
     "failed": "[red]✗[/]", "violated": "[red]✗[/]", "tripped": "[red]✗[/]", "refused": "[red]✗[/]", "lost": "[red]✗[/]",
-    "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
+    "warned": "[yellow]![/]", "retried": "[yellow]↻[/]", "expired": "[yellow]↻[/]", "reopened": "[yellow]↻[/]",
     "decided": "[green]✓[/]", "lapsed": "[red]✗[/]", "chosen": "[green]✓[/]", "cast": "[cyan]▸[/]",
     "conflicted": "[yellow]≠[/]", "cancelled": "[dim]○[/]", "skipped": "[dim]○[/]",
     "handed_over": "[cyan]⇄[/]", "handed_back": "[yellow]⇄[/]", "took_over": "[cyan]⇄[/]",
@@ -179,7 +189,7 @@ _TOLD: dict[str, Callable[[Data], str]] = {
         f"{plain(d['group'])} unfolds into {counted(len(d['branches']), 'branch', 'branches')}"
     ),
     "mission.paused": lambda d: f"mission paused {short(d.get('reason', ''))}",
-    "mission.resumed": lambda d: "mission resumed",
+    "mission.resumed": lambda d: f"mission resumed{_budget(d.get('budget'))}",
     "mission.reopened": lambda d: f"mission goes on: {plain(', '.join(d['tasks']))}",
     "mission.completed": lambda d: "mission completed",
     "mission.failed": lambda d: f"mission failed: {_failure(d)}",
@@ -213,7 +223,12 @@ _TOLD: dict[str, Callable[[Data], str]] = {
         f"{_task(d)} is replaced by {plain(', '.join(part['id'] for part in d['tasks']))}"
         f" [dim]{plain(d.get('by', ''))}[/]"
     ),
-    "world.tripped": lambda d: f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]",
+    "world.warned": lambda d: f"most of the budget is spent: {short(d['message'])}",
+    "world.tripped": lambda d: (
+        f"the budget is spent: {short(d['message'])}; allow more: stig mission resume {_more(d['spent'])}"
+        if d.get("spent")
+        else f"stopped for safety: {short(d['message'])} [dim]{plain(d['rule'])}[/]"
+    ),
     "task.chosen": _chosen,
     "ballot.opened": lambda d: (
         f"{plain(d['ballot'])} is put to a vote: {short(d['terms']['question'])} "

@@ -10,7 +10,7 @@ from events.replay import Cursor
 from schemas.envelope import Event
 from stigmergy.cli.mission_events import line
 from stigmergy.cli.mission_screen import show_mission
-from stigmergy.cli.player_screen import change_line
+from stigmergy.cli.player.texts import change_line
 from stigmergy.cli.screen import plain, status, table
 from stigmergy.cli.sentences import short
 from stigmergy.replaying import Scene, view

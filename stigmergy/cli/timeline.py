@@ -35,23 +35,54 @@ class Attempt:
     outcome: str = ""
 
 
-def attempts_of(events: Iterable[Event]) -> list[Attempt]:
-    """All attempts that were started, in the order of their start."""
-    found: dict[tuple[str, str, int], Attempt] = {}
-    last: datetime | None = None
-    for event in events:
-        last = moment_of(event)
+class Attempts:
+    """The attempts of a film that grows.
+
+    Attributes:
+        begun: all that were started, in the order of their start.
+    """
+
+    def __init__(self) -> None:
+        self.begun: list[Attempt] = []
+        self._places: dict[tuple[str, str, int], int] = {}
+        self._open: set[int] = set()
+
+    @property
+    def running(self) -> bool:
+        """Whether any has not ended yet."""
+        return bool(self._open)
+
+    def take(self, event: Event) -> None:
+        """One more event, in their order."""
         if event.type == "attempt.started":
-            data = event.data_as_dict()
+            data, now = event.data_as_dict(), moment_of(event)
             key = event.mission, data["task"], data["attempt"]
-            found[key] = Attempt(*key[1:], data["agent"], data["worker"], last, last)
+            self._open.add(len(self.begun))
+            self._places[key] = len(self.begun)
+            self.begun.append(Attempt(*key[1:], data["agent"], data["worker"], now, now))
         elif event.type in ("attempt.finished", "action.expired"):
             data = event.data_as_dict()
-            key = event.mission, data["task"], data["attempt"]
-            if key in found and not found[key].outcome:
-                found[key] = replace(found[key], end=last, outcome=data.get("outcome", "lost"))
-    now = last
-    return [one if one.outcome or now is None else replace(one, end=now) for one in found.values()]
+            place = self._places.get((event.mission, data["task"], data["attempt"]))
+            if place in self._open:
+                self._open.discard(place)
+                ended = replace(self.begun[place], end=moment_of(event), outcome=data.get("outcome", "lost"))
+                self.begun[place] = ended
+
+    def last(self, now: datetime) -> None:
+        """There are no more events for now: what runs, has run until this moment."""
+        for place in self._open:
+            self.begun[place] = replace(self.begun[place], end=now)
+
+
+def attempts_of(events: Iterable[Event]) -> list[Attempt]:
+    """All attempts that were started, in the order of their start."""
+    attempts, last = Attempts(), None
+    for event in events:
+        attempts.take(event)
+        last = event
+    if last is not None:
+        attempts.last(moment_of(last))
+    return attempts.begun
 
 
 def drawn(attempts: Sequence[Attempt], lanes: str, width: int) -> Iterator[str]:

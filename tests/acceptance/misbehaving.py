@@ -197,3 +197,16 @@ class Kills(Agent):
 
     def run(self, context: Context) -> dict[str, Any]:
         os._exit(1)
+
+
+class Spends(Agent):
+    """Asks a model ``calls`` times, for ``cost`` dollars each, and takes ``pause_s`` between."""
+
+    skills = ("spends",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        for _ in range(int(context.inputs["calls"])):
+            context.check()
+            context.llm_completed("m", tokens_in=100, cost_usd=context.inputs["cost"])
+            time.sleep(context.inputs.get("pause_s", 0.05))
+        return {"attempt": context.order.attempt}

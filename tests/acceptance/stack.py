@@ -122,9 +122,13 @@ class Stack:
         """The process of this name that was started last."""
         return self._processes[name]
 
-    def serve(self, *roles: str) -> Process:
+    def processes(self) -> list[tuple[str, Process]]:
+        """All of them, each with its name."""
+        return list(self._processes.items())
+
+    def serve(self, *roles: str, name: str = "") -> Process:
         """Start roles in one process; it may not be ready yet."""
-        return self._start("+".join(roles), ("roles", ",".join(roles)))
+        return self._start(name or "+".join(roles), ("roles", ",".join(roles)))
 
     def pool(self, concurrency: int = 2, *, imports: tuple[str, ...] = (), name: str = "pool", **how: Any) -> Process:
         """Start a pool of workers; it may not be ready yet. ``how``: arguments of ``worker_settings``, and ``kind``."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,8 +19,10 @@ if os.environ.get("CI") != "true":
 from events.blobs.memory import MemoryBlobs
 from events.blobs.port import BlobMissing
 from events.codec import encode
+from events.memory import MemoryLog
 from events.port import Stored
-from projections.analytics.columns import SCHEMA, parts_of, table_of
+from projections.analytics import gathering
+from projections.analytics.columns import SCHEMA, Part, parts_of, table_of
 from projections.analytics.rows import MOST_DATA, Message, decode, whole
 from projections.cutting import make_ready
 from projections.frames import LEAST
@@ -193,5 +198,23 @@ def test_frames_are_in_the_order_of_the_store() -> None:
 
     messages = [frame(1, "m2", 0), frame(2, "m1", 1), frame(3, "m1", 0), frame(4, "m2", 0), frame(5, "m1", 0)]
     table = table_of(parts_of(messages))
+    assert {column.num_chunks for column in table.columns} == {1}
     assert table["sequence"].to_pylist()[::LEAST] == [3, 5, 1, 4, 2]
     assert table["idx"].to_pylist() == [*range(LEAST)] * 5
+
+
+async def test_a_full_batch_is_joined_before_somebody_asks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    joined = threading.Event()
+
+    def joining(parts: Sequence[Part]) -> Any:
+        joined.set()
+        return table_of(parts)
+
+    monkeypatch.setattr(gathering, "table_of", joining)
+    batch = gathering.Gathering(MemoryLog(), gathering.Limits(rows=2), 6)
+    one = message(event("task.ready", {"task": "t"})).stored
+    assert not await batch.add([one])
+    assert not joined.is_set()
+    assert [each.sequence for each in await batch.add([one, one])] == [7]
+    assert await asyncio.to_thread(joined.wait, 5)
+    assert (await batch.table()).num_rows == batch.rows == 2

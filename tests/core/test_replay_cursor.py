@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import reduce
 from random import Random
 
@@ -76,7 +77,7 @@ def test_the_mission_in_it_is_what_the_rest_of_the_system_folds(seed: int) -> No
 def test_what_changed_is_told_if_and_only_if_the_view_changed(seed: int) -> None:
     def seen(scene: Scene) -> object:
         times = {"started_at", "ended_at", "submitted_at", "since", "sequence", "number", "progress"}
-        times |= {"duration_s", "cpu_s", "peak_memory_bytes"}  # measured, and told with the end of the attempt
+        times |= {"duration_s", "cpu_s", "peak_memory_bytes", "spent"}  # measured, and told with the end of the attempt
         times |= {"waits_for"}  # follows from what is told of other tasks, and of groups
 
         def without(value: object) -> object:
@@ -159,13 +160,43 @@ def test_going_back_folds_no_more_than_one_stretch() -> None:
     missions = (recorded(seed, size=8, steps=80) for seed in range(5, 60))
     cursor.extend(next(events for events in missions if len(events) >= 100)[:100])
     cursor.jump(100)
+    assert folds == 0  # nobody has asked for the state yet
+    assert cursor.state == 100
     assert folds == 100
-    for _ in range(100):
+    for position in range(99, -1, -1):
         cursor.back()
-    assert cursor.state == 0
+        assert cursor.state == position
     assert folds <= 200
     cursor.jump(55)
+    assert cursor.state == 55
     assert folds <= 205
+
+
+def test_a_long_way_can_be_folded_piece_by_piece() -> None:
+    cursor = Cursor(0, lambda state, _: state + 1, every=10)
+    missions = (recorded(seed, size=8, steps=80) for seed in range(5, 60))
+    events = next(events for events in missions if len(events) >= 100)
+    cursor.extend(events[:35])
+    assert cursor.is_near(9)
+    assert not cursor.is_near(10)
+    assert cursor.state_at(7) == 7
+    assert [cursor.fold_on() for _ in range(5)] == [True, True, True, False, False]
+    assert cursor.is_near(35)
+    cursor.extend(events[35:])
+    assert cursor.fold_on()
+    assert [cursor.state_at(position) for position in (44, 12, 61)] == [44, 12, 61]
+
+
+def test_a_moment_is_found_before_the_first_later_event() -> None:
+    cursor = Cursor(0, lambda state, _: state)
+    cursor.extend(recorded(7))
+    for number in range(1, len(cursor) + 1):
+        moment = cursor.about[number - 1].moment
+        cursor.jump_to_moment(moment)
+        assert cursor.position >= number or any(one.moment > moment for one in cursor.about[:number])
+        assert cursor.position == len(cursor) or cursor.about[cursor.position].moment > moment
+    with pytest.raises(InvalidInput, match="nothing had happened by"):
+        cursor.jump_to_moment(cursor.about[0].moment - timedelta(seconds=1))
 
 
 def test_filters_know_whose_an_event_is_after_the_attempt_began() -> None:

@@ -85,7 +85,7 @@ def test_spending_is_a_rate() -> None:
     for number in range(10):
         guard = watch(guard, Spent(task="t", attempt=1, cost_usd=0.6), NOW + timedelta(seconds=61 * number))
     assert guard.breach is None
-    assert len(guard.spent) == 1
+    assert len(guard.lately) == 1
 
 
 def test_it_trips_once_and_again_after_it_was_resumed() -> None:

@@ -63,6 +63,25 @@ def test_a_recorded_stop_holds_until_it_is_lifted() -> None:
     assert stops.covering("t", "m", 1e6) is None
 
 
+def test_a_held_mission_is_heard_of_for_as_long_as_it_is_and_answered_by_nobody() -> None:
+    answers: list[Acknowledgement] = []
+    watch = Watch(may_exit=False, worker="w1", acknowledge=lambda _, told: answers.append(told))
+    trip, other = Stop("t", "m", id="trip", forgiven=True, trip=True), Running("t", "n", "a", 1)
+    watch.hear(raw(trip))
+    begun = time.monotonic()
+    assert not watch.may_begin(MINE, "coder")
+    assert time.monotonic() - begun < 1.0, "the work of others waits behind it"
+    assert watch.may_begin(other, "coder")
+    watch.adopt(Standing(5, lifted=("trip",)))
+    assert watch.may_begin(MINE, "coder")
+    again = Stop("t", "m", id="another", forgiven=True, trip=True)
+    watch.hear_standing(raw(Standing(3, trips=(again,))))  # from a manager that knows less of stops
+    assert watch.covers("t", "m", "coder")
+    watch.hear_standing(raw(Standing(3, lifted=("another",))))
+    assert not watch.covers("t", "m", "coder")
+    assert answers == []
+
+
 def test_the_record_is_a_fold() -> None:
     record = StopRecord()
     record.fold(ReflexStopped(stop="s1", tenant="t"), 1)

@@ -15,12 +15,22 @@ from orchestrator.core.mission import Mission as Decided
 from projections.world import World, evolve, fold
 from projections.world.state import KEPT_GONE, KEPT_RUNS, KEPT_WRITES, AgentStatus, TaskStatus, Tree, lineage
 from projections.world.workspaces import claims_on
+from schemas.budgets import Budget
 from schemas.envelope import Event
 from schemas.events.action import ActionExpired
 from schemas.events.attempt import AttemptFinished, AttemptStarted
 from schemas.events.fleet import FleetLost
-from schemas.events.mission import MissionCancelled, MissionCompleted, MissionFailed, MissionReopened
+from schemas.events.llm import LlmCompleted
+from schemas.events.mission import (
+    MissionCancelled,
+    MissionCompleted,
+    MissionFailed,
+    MissionPaused,
+    MissionReopened,
+    MissionResumed,
+)
 from schemas.events.task import TaskCancelled, TaskFailed, TaskHandedOver, TaskReady, TaskRetried
+from schemas.events.tool import ToolCalled
 from schemas.events.worker import WorkerLeft
 from schemas.events.workspace import WorkspaceConflicted
 from schemas.events.world import WorldConfirmed, WorldViolated
@@ -62,7 +72,7 @@ def test_a_word_that_does_not_count_changes_no_file() -> None:
     story.confirm("one", attempt=1)
     assert not story.known.files
     assert story.known.state.suite is None
-    assert story.known.state.budget.spent == {"seconds": 0.5, "tool_calls": 2.0}, "but it was paid for"
+    assert story.known.state.budget.spent == {"seconds": 0.5}, "but it was paid for"
 
 
 def test_a_violated_attempt_changes_no_file() -> None:
@@ -233,23 +243,27 @@ def test_a_worker_is_ready_executing_lost_and_back() -> None:
     assert story.world.agents["w1"].running == ()
 
 
-def test_draining_and_models_are_read_by_their_names() -> None:
+def test_what_models_and_tools_cost_is_counted_and_compared_with_the_newest_limits() -> None:
+    story = Story("one")
+    who: dict[str, Any] = {"task": "one", "attempt": 1}
+    story.tell(LlmCompleted(**who, model="m", outcome="failed", tokens_in=10, tokens_out=5, cost_usd=0.25))
+    story.tell(ToolCalled(**who, tool="sed", outcome="failed", duration_s=0.1))
+    spent = {"llm_calls": 1, "tokens": 15, "tokens_in": 10, "tokens_out": 5, "cost": 0.25, "tool_calls": 1}
+    assert story.known.state.budget.spent == spent
+    assert story.known.state.budget.limits == {"cost": 2, "wall_s": 60}, "an input of that name is none of our business"
+    story.tell(MissionPaused(), MissionResumed(budget=Budget(cost=5, tokens=100)))
+    assert story.known.state.budget.limits == {"cost": 5, "tokens": 100, "wall_s": 60}
+
+
+def test_draining_is_read_by_its_name() -> None:
     story = Story("one")
     for number, (kind, mission, data) in enumerate(
-        (
-            ("worker.draining", "_", {"worker": "w1"}),
-            ("llm.completed", "m", {"input_tokens": 10, "output_tokens": 5, "cost_usd": 0.25, "new": True}),
-            ("llm.completed", "m", {"usage": {"total_tokens": 7}}),
-            ("who.knows", "m", {"x": 1}),
-        )
+        (("worker.draining", "_", {"worker": "w1"}), ("who.knows", "m", {"x": 1}))
     ):
         raw = msgspec.Raw(msgspec.json.encode(data))
         event = Event(id=f"x{number}", source="/", type=kind, time="", tenant="t", mission=mission, data=raw)
         story.world = evolve(story.world, msgspec.structs.replace(event, sequence=90 + number))
     assert story.world.agents["w1"].status is AgentStatus.DRAINING
-    spent = story.known.state.budget.spent
-    assert spent == {"llm_calls": 2, "tokens": 22, "tokens_in": 10, "tokens_out": 5, "usd": 0.25}
-    assert story.known.state.budget.limits == {"usd": 2, "wall_s": 60}
     assert story.world.unreadable == 0
 
 

@@ -16,8 +16,8 @@ from rich.text import Text
 from events.replay import HistoryFile, Pace
 from projections.world import World, fold
 from schemas.envelope import Event
-from stigmergy.cli.player import Player
-from stigmergy.cli.player_screen import PlayerScreen
+from stigmergy.cli.player.film import Film
+from stigmergy.cli.player.texts import world_lines
 from stigmergy.cli.state_screen import state_document
 from stigmergy.replaying import scene_cursor
 from stigmergy.world_panel import document, world_fold
@@ -46,7 +46,7 @@ class Types:
         return {"types": world[mission]} if mission in world else {}
 
 
-def test_the_world_is_a_part_of_the_state_of_what_changed_and_of_the_screen() -> None:
+def test_the_world_is_a_part_of_the_state_of_what_changed_and_of_the_player() -> None:
     events = HistoryFile(HISTORIES / "hello.ndjson").read()
     world = Types()
     cursor = scene_cursor(events[0].tenant, events[0].mission, world=world)
@@ -64,14 +64,9 @@ def test_the_world_is_a_part_of_the_state_of_what_changed_and_of_the_screen() ->
             "after": seen[events[19].type]["times"],
         }
     ]
-    player = Player(cursor, Pace(lambda: 0.0), world=world)
-    player.press("tab")
-    player.press("tab")
-    assert player.panel == "world"
-    shown = [Text.from_markup(line).plain for line in PlayerScreen(player).lines(140, 40)]
-    assert any("mission.planned times 1" in line for line in shown)
-    player.press("tab")
-    assert player.panel == "tasks"
+    film = Film(cursor, Pace(lambda: 0.0), world=world)
+    shown = [Text.from_markup(line).plain for line in world_lines(film)]
+    assert "  mission.planned times 1" in shown
 
 
 def test_each_mission_of_a_film_has_its_part_of_one_world() -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from projections.world import World, evolve
 from schemas.attempts import Action, AttemptOrder, Failure
+from schemas.budgets import Budget
 from schemas.envelope import Event
 from schemas.events import Payload
 from schemas.events.action import ActionDispatched
@@ -47,10 +48,10 @@ class Story:
         self.tenant, self.mission = tenant, mission
         self.world = World(tenant)
         self.events: list[Event] = []
-        self.tell(MissionSubmitted(objective="o", workflow="w", inputs={"budget": {"usd": 2, "odd": "x"}}))
+        self.tell(MissionSubmitted(objective="o", workflow="w", inputs={"budget": {"cost": 1}}))
         self.tell(WorkerJoined(worker="w1", host="h", pid=1, skills=("code", "test")), mission="_")
         specs = tuple(TaskSpec(id=name, skill="code") for name in tasks)
-        self.tell(MissionPlanned(plan=Plan(tasks=specs, deadline_s=60.0), planned_at=BEGIN))
+        self.tell(MissionPlanned(plan=Plan(tasks=specs, deadline_s=60.0, budget=Budget(cost=2)), planned_at=BEGIN))
 
     def tell(self, *payloads: Payload, mission: str | None = None) -> None:
         for payload in payloads:

@@ -257,6 +257,34 @@ def test_a_deadline_cancels_the_mission(stack: Path) -> None:
     assert stig_json(stack, "mission", "show", "last")["status"] == "cancelled"
 
 
+def test_a_mission_that_has_spent_its_budget_is_shown_and_goes_on_with_more(stack: Path) -> None:
+    steps = "".join(
+        f"  s{n}: {{skill: echo, inputs: {{sleep_s: 0.3}}, needs: [{f's{n - 1}' if n else ''}]}}\n" for n in range(3)
+    )
+    (stack / "steps.yaml").write_text(f"workflow: steps\nbudget: {{seconds: 900, llm_calls: 9}}\ntasks:\n{steps}")
+    with started(stack, "run", "steps.yaml", "--budget", "seconds=0.4") as process:
+        assert process.stderr is not None
+        while "mission paused" not in (line := process.stderr.readline()):
+            assert line, "it ended before it was held"
+        assert "budget_exceeded: seconds 0." in line
+        shown = stig(stack, "mission", "show", "last")[0]
+        assert "spent llm_calls 0 of 9, seconds 0." in shown
+        assert "budget_exceeded" in stig(stack, "mission", "list")[0]
+        assert "the budget is spent: seconds" in stig(stack, "mission", "resume", "last", code=1)[1]
+        assert (
+            "there is no budget of 'hours'"
+            in stig(stack, "mission", "resume", "last", "--budget", "hours=1", code=2)[1]
+        )
+        assert "resumed" in stig(stack, "mission", "resume", "last", "--budget", "seconds=60")[0]
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert out.startswith("completed")
+    assert "mission resumed with a budget of seconds 60" in err
+    assert stig_json(stack, "mission", "show", "last")["budget"] == {"seconds": 60.0, "llm_calls": 9.0}
+    assert "limit_exceeded" not in stig(stack, "mission", "violations")[0]
+    assert "budget_exceeded" in stig(stack, "mission", "violations")[0]
+
+
 def test_workers_and_doctor_see_the_fleet(stack: Path) -> None:
     assert len(stig_json(stack, "workers", "list")["workers"]) == 2
     checks = {one["name"]: one["state"] for one in stig_json(stack, "doctor")}

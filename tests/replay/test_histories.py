@@ -31,7 +31,7 @@ def document(name: str, number: int | None = None) -> Any:
 
 
 def test_there_are_histories() -> None:
-    assert {"hello", "repair", "fork", "barriers"} <= set(NAMES)
+    assert {"hello", "repair", "fork", "barriers", "budget"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

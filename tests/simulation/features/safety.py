@@ -17,7 +17,13 @@ from schemas.errors import Forbidden
 from schemas.events.action import ActionDispatched
 from schemas.events.attempt import AttemptFinished
 from schemas.events.llm import LlmCompleted
-from schemas.events.mission import MissionReopened, MissionResumed
+from schemas.events.mission import (
+    MissionCancelled,
+    MissionCompleted,
+    MissionFailed,
+    MissionReopened,
+    MissionResumed,
+)
 from schemas.events.tool import ToolCalled
 from schemas.events.world import WorldTripped, WorldViolated
 from schemas.ids import uuid7
@@ -59,6 +65,9 @@ class _Part(Part):
             ActionDispatched: self._dispatched,
             MissionResumed: self._resumed,
             MissionReopened: self._resumed,
+            MissionCompleted: self._over,
+            MissionFailed: self._over,
+            MissionCancelled: self._over,
         }
 
     def act(self, deed: Deed) -> None:
@@ -118,13 +127,15 @@ class _Part(Part):
         self._break(said, watched, most is not None and watched.violations > most)
 
     def _tripped(self, said: Said) -> None:
+        if said.payload.spent:
+            return  # that is for features/budgets.py
         watched, _ = self._of(said)
         good = watched.broken_at is not None or watched.tripped_at is not None or watched.doubtful
         said.need(good, "nothing trips unless a constraint was broken")
         watched.tripped_at, watched.broken_at = watched.tripped_at or said.place, None
         tenant, mission = said.book.key
         now = asyncio.get_running_loop().time()
-        self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, trip=True))
+        self.fleet.checker.spans.append(Span(Stop(tenant=tenant, mission=mission), now, said.place, now, trip=True))
 
     def _dispatched(self, said: Said) -> None:
         watched, _ = self._of(said)
@@ -134,6 +145,10 @@ class _Part(Part):
     def _resumed(self, said: Said) -> None:
         watched, _ = self._of(said)
         watched.broken_at = watched.tripped_at = None
+        self._over(said)
+
+    def _over(self, said: Said) -> None:
+        """The mission is held no longer, by whatever tripped."""
         for span in self.fleet.checker.spans:
             if span.trip and (span.stop.tenant, span.stop.mission) == said.book.key and span.until is None:
                 span.until = asyncio.get_running_loop().time()
@@ -148,7 +163,7 @@ def _trips_do_not_hold() -> Any:
 
     def guarded(floor: Any, fact: Any) -> Any:
         after = sound(floor, fact)
-        return floors.replace(after, guard=floors.replace(after.guard, tripped=False))
+        return floors.replace(after, guard=floors.replace(after.guard, tripped=""))
 
     return patch.object(floors, "_guarded", guarded)
 

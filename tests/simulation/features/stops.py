@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator import stopping
 from orchestrator.core import recovery as recovering
-from orchestrator.task_queue import service as managing
+from orchestrator.task_queue import reflexes
 from orchestrator.task_queue.floor import Floor
 from orchestrator.task_queue.standing import StandingStops
 from schemas.commands import ResumeWork, StopWork
@@ -193,7 +193,7 @@ def _what_is_not_known_is_over() -> Any:
     def superseded(floor: Floor, running: Any, worker: str) -> bool:
         return running.task not in floor.attempts
 
-    return patch.object(managing, "superseded", superseded)
+    return patch.object(reflexes, "superseded", superseded)
 
 
 def _eager(scenario: Scenario) -> Scenario:

@@ -30,7 +30,7 @@ class _Part(Part):
         self._add(said, "seconds", said.payload.observation.duration_s)
 
     def _paid(self, said: Said) -> None:
-        self._add(said, "usd", said.payload.cost_usd)
+        self._add(said, "cost", said.payload.cost_usd)
 
     def _add(self, said: Said, unit: str, amount: float) -> None:
         spent = self._spent.setdefault(said.book.key, {})
@@ -70,7 +70,7 @@ class _Part(Part):
 
 
 def _spending_is_not_counted() -> Any:
-    return patch.object(budgets, "worked", lambda mission, _seen: mission)
+    return patch.object(budgets, "spent", lambda mission, _payload: mission)
 
 
 class WorldModel(Feature):
