@@ -43,8 +43,8 @@ class PoolStep(bootsteps.StartStopStep):  # type: ignore[misc]
         """Replace children that have died, and have as many as the board says."""
         if self.board is None or self.board.draining:
             return
-        # Celery looks once when a child's pipe closes, mostly a moment before the child can be waited for, and then
-        # every 5 s: for so long half a pool of two did nothing. One that was told to end is not chosen again either.
+        # Celery looks once when a child's pipe closes, which may be a moment before the child can be waited for, and
+        # then every 5 s: for so long half a pool of two did nothing. Nor is one that was told to end chosen again.
         worker.pool.maintain_pool()
         missing = self.board.size - worker.pool.num_processes
         if not self.board.size:
