@@ -24,6 +24,7 @@ from benchmarks.processes import ROOT
 from benchmarks.synthetic import FRAME, messages
 from benchmarks.tables import Table, drawn, marked
 from events.jetstream import JetStreamLog, connect, ensure_streams
+from events.jetstream.packing import packed
 from events.jetstream.publisher import Message, Publisher
 from schemas.errors import StigmergyError
 from stigmergy.local.ephemeral import nats_server
@@ -34,7 +35,8 @@ Figures = dict[str, float]
 
 async def filled(url: str, many: int) -> int:
     """Publish frames to a new server; returns the last sequence. The same frames come again under other ids."""
-    made = messages(min(many, _DISTINCT))  # first: it takes so long that a connection would be given up meanwhile
+    # First: it takes so long that a connection would be given up meanwhile.
+    made = [_packed(each) for each in messages(min(many, _DISTINCT))]
     nc = await connect(url, name="benchmark")
     await ensure_streams(nc)
     log, publisher = await JetStreamLog.open(nc), Publisher(nc)
@@ -49,8 +51,14 @@ async def filled(url: str, many: int) -> int:
     return last
 
 
+def _packed(message: Message) -> Message:
+    """As a log writes it."""
+    payload, said = packed(message.payload)
+    return message._replace(payload=payload, extra=said)
+
+
 def _again(message: Message, number: int) -> Message:
-    return Message(message.subject, message.payload, f"frame-{number}", message.content_type)
+    return message._replace(message_id=f"frame-{number}")
 
 
 class Side:

@@ -5,6 +5,9 @@ from __future__ import annotations
 ANSWER_TO = "Stigmergy-Answer-To"
 """With the inbox for the answer to a command. The reply subject is taken: JetStream acknowledges the command there."""
 
+ENCODING = "Content-Encoding"
+"""``zstd`` where the payload of a message is compressed."""
+
 END, OK, ERROR = "Stig-End", "ok", "error"
 """Of the last message of an answer to a question, and what it says."""
 

@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from events.jetstream.api import NOT_FOUND, ApiRefused, call
+from events.jetstream.packing import packed, unpacked
 from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.reader import Reader
@@ -39,7 +40,9 @@ class DeadLetters:
             LogUnavailable, DiskFull: it could not be kept.
         """
         sequence = stored.sequence
+        payload, said = packed(stored.raw)
         extra = (
+            *said,
             (SUBJECT, _header(stored.subject)),
             (SEQUENCE, str(sequence)),
             (CODE, error.code),
@@ -47,7 +50,7 @@ class DeadLetters:
             (REASON, _header(error.message[:2000])),
         )
         subject = f"dead.{consumer}.{sequence}"
-        message = Message(subject, stored.raw, f"dead:{consumer}:{sequence}", guard=Guard(subject, 0), extra=extra)
+        message = Message(subject, payload, f"dead:{consumer}:{sequence}", guard=Guard(subject, 0), extra=extra)
         [result] = await self._publisher.store([message])
         # The guard remembers longer than the window of message ids: a conflict says that it is kept already.
         if isinstance(result, StigmergyError) and not isinstance(result, Conflict):
@@ -70,7 +73,9 @@ class DeadLetters:
         subject, raw = await self._original(sequence)
         if not subject.startswith("events."):
             raise InvalidEvent(f"dead letter {sequence} was no event", hint="send the command again instead")
-        [result] = await self._publisher.store([Message(subject, raw, f"retry:{DEAD_LETTERS}:{sequence}")])
+        payload, said = packed(raw)
+        again = Message(subject, payload, f"retry:{DEAD_LETTERS}:{sequence}", extra=said)
+        [result] = await self._publisher.store([again])
         if isinstance(result, StigmergyError):
             raise result
         await call(self._nc, f"STREAM.MSG.DELETE.{DEAD_LETTERS}", {"seq": sequence})
@@ -86,7 +91,7 @@ class DeadLetters:
                 ) from error
             raise
         headers = _header_lines(base64.b64decode(found.get("hdrs", "")))
-        return unquote(headers.get(SUBJECT, "")), base64.b64decode(found.get("data", ""))
+        return unquote(headers.get(SUBJECT, "")), unpacked(base64.b64decode(found.get("data", "")))
 
 
 def _letter(place: Place, msg: Msg) -> DeadLetter:
@@ -98,7 +103,7 @@ def _letter(place: Place, msg: Msg) -> DeadLetter:
         code=headers.get(CODE, ""),
         consumer=headers.get(CONSUMER, ""),
         original_sequence=int(headers.get(SEQUENCE, "0")),
-        raw=msg.data,
+        raw=unpacked(msg.data),
     )
 
 

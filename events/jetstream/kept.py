@@ -7,13 +7,14 @@ from collections.abc import AsyncGenerator
 from nats.aio.client import Client
 
 from events.jetstream.messages import next_message
+from events.jetstream.packing import unpacked
 from events.jetstream.reader import Reader
 from events.port import Window
 from schemas.subjects import COMMANDS, DEAD_LETTERS, EVENTS
 
 
 async def kept_messages(nc: Client) -> AsyncGenerator[bytes]:
-    """The bytes of every message that is there now, one by one.
+    """What every message says that is there now, one by one.
 
     Raises:
         LogUnavailable: the server does not answer, or does not let us.
@@ -22,8 +23,8 @@ async def kept_messages(nc: Client) -> AsyncGenerator[bytes]:
         at = 0
         while (message := await next_message(nc, stream, at + 1)) is not None:
             at = message.sequence
-            yield message.data
+            yield unpacked(message.data)
     async with Reader(nc, EVENTS, Window(), 1000) as reader:
         while reader.pending:
             for _, event in await reader.next():
-                yield event.data
+                yield unpacked(event.data)

@@ -17,6 +17,7 @@ from events.jetstream.api import call, soon
 from events.jetstream.consumers import Consumers
 from events.jetstream.dead_letters import DeadLetters
 from events.jetstream.delivery import Deliveries
+from events.jetstream.packing import packed, unpacked
 from events.jetstream.place import Place, place_of
 from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
@@ -76,8 +77,9 @@ class JetStreamLog:
                 events = tuple([await check_in(e, self.blobs) for e in events])
         except StigmergyError as error:
             return error
-        payload, content_type = encode(events)
-        return Message(subject, payload, write.id or frame_id(events), content_type, write.guard)
+        whole, content_type = encode(events)
+        payload, said = packed(whole)
+        return Message(subject, payload, write.id or frame_id(events), content_type, write.guard, said)
 
     # reading
 
@@ -104,7 +106,7 @@ class JetStreamLog:
             while True:
                 found = await reader.next()
                 if found:
-                    yield [Stored(place.sequence, msg.subject, msg.data) for place, msg in found]
+                    yield [Stored(place.sequence, msg.subject, unpacked(msg.data)) for place, msg in found]
 
     async def bury(self, stored: Stored, error: StigmergyError) -> None:
         await self._dead.keep(stored, error, "reader")
@@ -173,11 +175,11 @@ class JetStreamLog:
         return await soon(self._nc, lambda each_s: call(self._nc, subject, request, timeout_s=each_s))
 
     async def _resolve(self, msg: Msg) -> list[Event]:
-        return await self._whole(decode(msg.data, msg.subject, place_of(msg).sequence))
+        return await self._whole(decode(unpacked(msg.data), msg.subject, place_of(msg).sequence))
 
     async def _events(self, place: Place, msg: Msg) -> list[Event]:
         try:
-            events = decode(msg.data, msg.subject, place.sequence)
+            events = decode(unpacked(msg.data), msg.subject, place.sequence)
             return events if all(event.dataref is None for event in events) else await self._whole(events)
         except InvalidInput as error:
             await self._dead.bury(msg, error, "reader")

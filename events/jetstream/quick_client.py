@@ -12,6 +12,7 @@ from nats.protocol.parser import AWAITING_CONTROL_LINE, AWAITING_MSG_PAYLOAD, Pa
 
 _HEADERS = {
     "Content-Type",
+    "Content-Encoding",
     "Nats-Msg-Id",
     "Nats-Expected-Last-Msg-Id",
     "Nats-Expected-Last-Subject-Sequence",
@@ -128,6 +129,13 @@ class QuickClient(Client):
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """What was sent before goes before: nats-py's ping overtakes it, and whoever flushed would believe too much."""
+        self.write_out()
+        if self._pending and self.is_connected:
+            await super()._flush_pending(force_flush=True)
+        await super()._send_ping(future)
 
     async def _process_pong(self) -> None:
         """Whoever waited may have given up: that future takes no result, and nats-py would drop the connection."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -215,3 +216,25 @@ class TestConnecting:
             await waiting
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("fill", [0, 200_000])
+async def test_whoever_flushed_has_said_all_before(nats: Client, monkeypatch: pytest.MonkeyPatch, fill: int) -> None:
+    """What is still pending goes before the ping, also where the transport has no room; nats-py's ping overtakes it."""
+    written: list[bytes] = []
+    writer = nats._transport._io_writer  # type: ignore[union-attr]
+    for name in ("write", "writelines"):
+        real = getattr(writer, name)
+
+        def spied(data: bytes | list[bytes], real: Any = real) -> None:
+            written.append(data if isinstance(data, bytes) else b"".join(data))
+            real(data)
+
+        monkeypatch.setattr(writer, name, spied)
+    if fill:
+        monkeypatch.setattr("events.jetstream.quick_client._MOST_BUFFERED", -1)
+    await nats.publish("first", b"x" * fill)
+    await nats.subscribe("wanted.*")
+    await nats.flush()
+    said = b"".join(written)
+    assert 0 <= said.index(b"PUB first") < said.index(b"SUB wanted.*") < said.index(b"PING\r\n")
