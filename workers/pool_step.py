@@ -40,16 +40,20 @@ class PoolStep(bootsteps.StartStopStep):  # type: ignore[misc]
             hub.call_repeatedly(_MEMORY_S, self._end_large)
 
     def _follow(self, worker: Any) -> None:
-        if self.board is None or not self.board.size or self.board.draining:
+        """Replace children that have died, and have as many as the board says."""
+        if self.board is None or self.board.draining:
             return
+        # Celery looks once when a child's pipe closes, which may be a moment before the child can be waited for, and
+        # then every 5 s: for so long half a pool of two did nothing. Nor is one that was told to end chosen again.
+        worker.pool.maintain_pool()
         missing = self.board.size - worker.pool.num_processes
+        if not self.board.size:
+            return
         if missing > 0:
             worker.pool.grow(missing)
             worker.pool.maintain_pool()  # grow only sets the number
             worker.consumer._update_prefetch_count(missing)
-        elif len(worker.pool._pool._pool) > worker.pool.num_processes:
-            worker.pool.maintain_pool()  # one was told to end: billiard would choose it again as long as it is there
-        elif missing < 0 and _shrink(worker.pool):
+        elif missing < 0 and len(worker.pool._pool._pool) <= worker.pool.num_processes and _shrink(worker.pool):
             worker.consumer._update_prefetch_count(-1)
 
     def _learn(self, worker: Any) -> None:

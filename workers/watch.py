@@ -198,13 +198,20 @@ class Watch:
         self.adopt(standing)
 
     def adopt(self, standing: Standing) -> None:
-        """Take over the stops in force by the log; of trips, those that one manager knows of."""
+        """Take over the stops in force by the log; of trips, those that one manager knows of.
+
+        A stop that was not heard of before is acknowledged: who joins while one is being asked for is counted, too.
+        """
         with self._lock:
+            now = time.monotonic()
+            known = {stop.id for stop in self._stops.in_force(now)}
             self._stops.adopt(standing)
             for trip in standing.trips:
-                self._stops.hear(trip, time.monotonic())
-            for stop in (*standing.stops, *standing.trips):
-                self._apply(stop)
+                self._stops.hear(trip, now)
+            stopping = [(stop, tuple(self._apply(stop))) for stop in self._stops.in_force(now)]
+        for stop, attempts in stopping:
+            if stop.id not in known and not stop.trip:
+                self._acknowledge(stop.id, Acknowledgement(self._worker, attempts))
 
     def _apply(self, stop: Stop) -> list[Running]:
         """Stop what it means of what is in hand; the caller holds the lock."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,20 @@ class Kills(Agent):
     skills = ("kills",)
 
     def run(self, context: Context) -> dict[str, Any]:
+        os._exit(1)
+
+
+class Unplugs(Agent):
+    """Takes its process with it, as slowly as a busy kernel: its pipes are closed a moment before it has ended."""
+
+    skills = ("unplugs",)
+
+    def run(self, context: Context) -> dict[str, Any]:
+        for number in range(3, 1024):
+            with suppress(OSError):
+                if stat.S_ISFIFO(os.fstat(number).st_mode):
+                    os.close(number)
+        time.sleep(0.1)
         os._exit(1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -151,6 +152,19 @@ async def test_a_child_that_grows_too_large_is_ended(client: Client, start: Star
     assert outcome.status == "completed"
     assert [event.type for event in await history(mission)].count("action.expired") == 1
     assert "and is ended" in process.text()
+
+
+async def test_who_dies_is_replaced_at_once(client: Client, pool: Process) -> None:
+    async with roll_call(client) as roll:
+        known = {beat.worker for beat in await settled(roll, 2)}
+        for _ in range(2):  # where Celery looks by itself every 5 s, it has just looked when the second one dies
+            mission = await client.submit("deadly", plan=one("unplugs"))
+            assert (await mission.outcome(timeout_s=_WITHIN_S)).status == "failed"
+            ended_at = time.monotonic()
+            while not (new := {beat.worker for beat in roll.present()} - known):
+                assert time.monotonic() - ended_at < 3.0
+                await asyncio.sleep(0.05)
+            known |= new
 
 
 def test_the_command_line_shows_and_steers_pools(

@@ -12,6 +12,8 @@ from schemas.errors import Refused
 from schemas.plan import Plan, RetryPolicy, TaskSpec
 from stigmergy import Client
 from stigmergy.emergency import resume_work, stop_work, stops_in_force
+from stigmergy.fleet import Roll
+from stigmergy.hearing import hear_workers
 from tests.acceptance.missions import check_counted_once, history, layered, of, task, until
 
 pytestmark = pytest.mark.xdist_group("acceptance")
@@ -32,7 +34,12 @@ time.sleep({MARK})
 
 @pytest.fixture
 async def calm(client: Client) -> AsyncIterator[Client]:
-    """A client, and nothing is stopped any more afterwards."""
+    """A client of a pool that is whole, whoever died in the test before; and nothing is stopped any more afterwards."""
+    roll = Roll()
+    await hear_workers(client.bus.nc, roll.hear)
+    async with asyncio.timeout(20):
+        while len(roll.present()) < 2:
+            await asyncio.sleep(0.02)
     yield client
     if await stops_in_force(client):
         await resume_work(client, everyone=True)

@@ -147,8 +147,28 @@ def test_a_stop_ends_what_is_in_hand_and_is_acknowledged(recorded: bool) -> None
         watch.hear(raw(stop))
     found.pop(0).join(10)  # type: ignore[attr-defined]
     assert [type(error) for error in found] == [Stopped]
-    heard = [] if recorded else [("s1", Acknowledgement("w1", (MINE,)))]
-    assert said == [*heard, ("s1", Acknowledgement("w1", (MINE,), ended=True))]
+    assert said == [("s1", Acknowledgement("w1", (MINE,))), ("s1", Acknowledgement("w1", (MINE,), ended=True))]
+
+
+def test_who_joins_while_everybody_is_being_stopped_answers_once_for_what_it_reads() -> None:
+    said: list[str] = []
+    watch = Watch(may_exit=False, worker="w1", acknowledge=lambda stop, _: said.append(stop))
+    heard, read = Stop("t", id="s1", forgiven=True), Stop("t", "m", id="s2", forgiven=True)
+    watch.hear(raw(heard))
+    for _ in range(2):
+        watch.hear_standing(raw(Standing(2, (heard, read))))
+    assert said == ["s1", "s2"]
+
+
+def test_a_manager_that_lags_behind_stops_nothing_that_was_lifted() -> None:
+    watch = Watch(may_exit=False, worker="w1")
+    stop, flag = Stop("t", id="s1", forgiven=True), StopFlag()
+    watch.adopt(Standing(2, lifted=("s1",)))
+    found = in_hand(watch, flag, threading.Event())
+    watch.hear_standing(raw(Standing(1, (stop,))))
+    assert not flag.is_set()
+    flag.cancel("the test is over")
+    found.pop(0).join(10)  # type: ignore[attr-defined]
 
 
 def test_an_ordinary_stop_counts_as_cancelled() -> None:
