@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 from nats.aio.client import Client
 
-from events.blobs.jetstream import BUCKET, STREAM
+from events.blobs.jetstream import BUCKET, STREAM, subject_of
 from events.jetstream.api import NOT_FOUND, ApiRefused, call
-from events.jetstream.messages import next_message
+from events.jetstream.messages import messages, next_message
+from events.jetstream.subjects import subjects_in
 
 _NAMED = f"$O.{BUCKET}.M.>"
 
@@ -38,7 +39,6 @@ class KeptBlob:
     sequence: int
     put: datetime
     pieces: str
-    subject: str
 
 
 class _Named(msgspec.Struct):
@@ -65,19 +65,18 @@ class BlobBucket:
 
     async def blobs(self, after: int = 0) -> AsyncIterator[KeptBlob]:
         """Those that were put behind a sequence, in this order."""
-        while (message := await next_message(self._nc, STREAM, after + 1, _NAMED)) is not None:
-            after = message.sequence
+        async for message in messages(self._nc, STREAM, after, _NAMED):
             named = msgspec.json.decode(message.data, type=_Named)
             if not named.deleted:
-                digest, pieces = f"sha256:{named.name}", f"$O.{BUCKET}.C.{named.nuid}"
-                yield KeptBlob(digest, named.size, after, message.time, pieces, message.subject)
+                pieces = f"$O.{BUCKET}.C.{named.nuid}"
+                yield KeptBlob(f"sha256:{named.name}", named.size, message.sequence, message.time, pieces)
 
     async def remove(self, blob: KeptBlob) -> bool:
         """Remove it, unless it has been put again meanwhile: False then.
 
         The name goes first, so that nobody finds a blob whose pieces are going; and only the name that was looked at.
         """
-        if not await self._purge({"filter": blob.subject, "seq": blob.sequence + 1}):
+        if not await self._purge({"filter": subject_of(blob.digest), "seq": blob.sequence + 1}):
             return False
         await self.clear(blob.pieces)
         return True
@@ -85,18 +84,10 @@ class BlobBucket:
     async def leftovers(self, put_before: datetime, pieces: Set[str]) -> list[str]:
         """Subjects of pieces that are none of ``pieces``, and were put before a time: of blobs that were never named,
         or were named by another who put the same."""
-        subjects: list[str] = []
-        if not await self.made():
-            return subjects
-        while True:
-            request = {"subjects_filter": f"$O.{BUCKET}.C.*", "offset": len(subjects)}
-            answer = await call(self._nc, f"STREAM.INFO.{STREAM}", request)
-            found = list(answer["state"].get("subjects") or ())
-            subjects += found
-            if not found or len(subjects) >= answer.get("total", 0):
-                break
         left: list[str] = []
-        for subject in subjects:
+        if not await self.made():
+            return left
+        async for subject, _ in subjects_in(self._nc, STREAM, f"$O.{BUCKET}.C.*"):
             if subject not in pieces:
                 first = await next_message(self._nc, STREAM, 1, subject)
                 if first is not None and first.time < put_before:

@@ -44,14 +44,22 @@ class JetStreamBlobs:
     async def put(self, data: bytes) -> str:
         digest = digest_of(data)
         async with _in_time(digest):
-            while not await self._renewed(digest):
-                await self._open()
-                await self._put_whole(digest, data)
-        return digest
+            await self._open()
+            while True:
+                named = await self._named(digest)
+                if named is None or _is_deleted(named):
+                    done = await self._put_whole(digest, data, named)
+                else:
+                    done = await self._renewed(digest, named)
+                if done:
+                    return digest
 
     async def renew(self, digest: str) -> bool:
         async with _in_time(digest):
-            return await self._renewed(digest)
+            while (named := await self._named(digest)) is not None and not _is_deleted(named):
+                if await self._renewed(digest, named):
+                    return True
+        return False
 
     async def get(self, digest: str) -> bytes:
         if (kept := self._cache.get(digest)) is not None:
@@ -79,17 +87,14 @@ class JetStreamBlobs:
                 return False
         return True
 
-    async def _renewed(self, digest: str) -> bool:
-        """Whether it is there, and is known to be wanted: what names it is put once more where it is old.
+    async def _renewed(self, digest: str, named: RawStreamMsg) -> bool:
+        """What names it says that it is wanted: where it is old, it is put once more. False if it changed meanwhile.
 
         Whoever collects removes the name first and only as it was seen, and this one is put only behind that one: so
         either the name is new and the blob stays, or the blob is gone and is put whole.
         """
-        while (named := await self._named(digest)) is not None and not _is_deleted(named):
-            age = datetime.now(UTC) - named.time if named.time else RENEWED_AFTER
-            if timedelta(0) <= age < RENEWED_AFTER or await self._name(digest, named.data or b"", named):
-                return True
-        return False
+        age = datetime.now(UTC) - named.time if named.time else RENEWED_AFTER
+        return timedelta(0) <= age < RENEWED_AFTER or await self._name(digest, named.data or b"", named)
 
     async def _named(self, digest: str) -> RawStreamMsg | None:
         """The message that names it, or says that it was deleted."""
@@ -108,15 +113,12 @@ class JetStreamBlobs:
             return False
         return True
 
-    async def _put_whole(self, digest: str, data: bytes) -> None:
-        """The pieces, and then the name, unless somebody else has named it meanwhile.
+    async def _put_whole(self, digest: str, data: bytes, before: RawStreamMsg | None) -> bool:
+        """The pieces, and then the name; False if somebody else has named it meanwhile.
 
         nats-py's own ``put`` names it all the same and removes the other's pieces: a worker may not, and a reader might
         be about to read them. The pieces that are left over go when blobs are collected.
         """
-        before = await self._named(digest)
-        if before is not None and not _is_deleted(before):
-            return
         key = uuid4().hex
         pieces = [data[start : start + _PIECE] for start in range(0, len(data), _PIECE)]
         for piece in pieces:
@@ -131,7 +133,7 @@ class JetStreamBlobs:
             digest=f"SHA-256={base64.urlsafe_b64encode(bytes.fromhex(_plain(digest))).decode()}",
             options=ObjectMetaOptions(max_chunk_size=_PIECE),
         )
-        await self._name(digest, json.dumps(told.as_dict()).encode(), before)
+        return await self._name(digest, json.dumps(told.as_dict()).encode(), before)
 
     async def _open(self) -> ObjectStore:
         async with self._opening:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 from nats.aio.client import Client
 
-from events.jetstream.messages import next_message
+from events.jetstream.messages import messages
 from events.jetstream.packing import unpacked
 from events.jetstream.reader import Reader
 from events.port import Window
@@ -20,9 +20,7 @@ async def kept_messages(nc: Client) -> AsyncGenerator[bytes]:
         LogUnavailable: the server does not answer, or does not let us.
     """
     for stream in (COMMANDS, DEAD_LETTERS):  # a work queue has one consumer, which is not ours
-        at = 0
-        while (message := await next_message(nc, stream, at + 1)) is not None:
-            at = message.sequence
+        async for message in messages(nc, stream):
             yield unpacked(message.data)
     async with Reader(nc, EVENTS, Window(), 1000) as reader:
         while reader.pending:

@@ -23,6 +23,7 @@ from events.jetstream.publisher import Message, Publisher
 from events.jetstream.pull import ConsumerGone, Pull
 from events.jetstream.reader import Reader, patiently
 from events.jetstream.shared_reading import SharedReading
+from events.jetstream.subjects import subjects_in
 from events.port import Ack, Batch, DeadLetter, Delivery, Guard, Stored, Subscription, Wants, Window, Write, everything
 from schemas.envelope import Event
 from schemas.errors import InvalidInput, StigmergyError
@@ -158,21 +159,13 @@ class JetStreamLog:
         found: dict[tuple[str, str], dict[str, int]] = {}
         for name in types:
             type_named(name)
-            offset = 0
-            while True:
-                ask = {"subjects_filter": f"events.*.*.{name}", "offset": offset}
-                answer = await self._ask(f"STREAM.INFO.{EVENTS}", ask)
-                subjects = answer["state"].get("subjects") or {}
-                for subject, count in subjects.items():
-                    _, tenant, mission, *_ = subject.split(".")
-                    found.setdefault((tenant, mission), {})[name] = count
-                offset += len(subjects)
-                if not subjects or offset >= answer.get("total", 0):
-                    break
+            async for subject, count in subjects_in(self._nc, EVENTS, f"events.*.*.{name}"):
+                _, tenant, mission, *_ = subject.split(".")
+                found.setdefault((tenant, mission), {})[name] = count
         return found
 
-    async def _ask(self, subject: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
-        return await soon(self._nc, lambda each_s: call(self._nc, subject, request, timeout_s=each_s))
+    async def _ask(self, subject: str) -> dict[str, Any]:
+        return await soon(self._nc, lambda each_s: call(self._nc, subject, timeout_s=each_s))
 
     async def _resolve(self, msg: Msg) -> list[Event]:
         return await self._whole(decode(unpacked(msg.data), msg.subject, place_of(msg).sequence))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,13 @@ class RawMessage:
     subject: str
     data: bytes
     time: datetime
+
+
+async def messages(nc: Client, stream: str, after: int = 0, subjects: str = ">") -> AsyncIterator[RawMessage]:
+    """Those behind a sequence that are there now, in their order. Raises as :func:`next_message`."""
+    while (message := await next_message(nc, stream, after + 1, subjects)) is not None:
+        yield message
+        after = message.sequence
 
 
 async def next_message(nc: Client, stream: str, sequence: int, subjects: str = ">") -> RawMessage | None:
